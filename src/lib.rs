@@ -1,0 +1,3 @@
+//! A live wire to every logged-in user of a web backend.
+
+mod websocket;
