@@ -6,6 +6,7 @@
 //!
 //! | room | idea |
 //! |---|---|
+//! | `encoder` | the server's frames (section 5.2) |
 //! | `close` | close codes and the payload of a close frame (sections 5.5.1 and 7.4) |
 //! | `violation` | what a client can do wrong |
 
@@ -13,6 +14,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod close;
+mod encoder;
 mod mask;
 mod opcode;
 mod utf8;
@@ -20,5 +22,6 @@ mod violation;
 
 pub use close::CloseCode;
 pub(crate) use close::CloseFrame;
+pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, write_frame};
 pub(crate) use opcode::OpCode;
 pub(crate) use violation::Violation;

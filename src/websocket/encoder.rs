@@ -1,0 +1,130 @@
+//! The server's frames (RFC 6455 5.2): never masked, never fragmented.
+
+use bytes::Bytes;
+
+use super::{CloseCode, OpCode};
+
+/// The longest header of a server: two bytes and a length of eight.
+pub(crate) const MAX_HEADER: usize = 10;
+
+/// What a control frame can carry (5.5).
+const MAX_CONTROL: usize = 125;
+
+/// A whole frame in one allocation, to be shared by everyone who gets it.
+pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
+    let (_, header_len) = header(opcode, payload.len());
+    let mut frame = Vec::with_capacity(header_len + payload.len());
+    write_frame(opcode, payload, &mut frame);
+    Bytes::from(frame)
+}
+
+/// Appends a frame to `out`.
+pub(crate) fn write_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(!opcode.is_control() || payload.len() <= MAX_CONTROL, "a control frame is short");
+    let (header, header_len) = header(opcode, payload.len());
+    out.extend_from_slice(&header[..header_len]);
+    out.extend_from_slice(payload);
+}
+
+/// The header of a frame with `len` bytes of payload, and how many bytes of the array it takes.
+///
+/// For who serialises behind [`MAX_HEADER`] spare bytes and fits the header in afterwards.
+pub(crate) fn header(opcode: OpCode, len: usize) -> ([u8; MAX_HEADER], usize) {
+    let mut header = [0; MAX_HEADER];
+    header[0] = 0x80 | opcode as u8;
+    let header_len = if len <= 125 {
+        header[1] = len as u8;
+        2
+    } else if let Ok(len) = u16::try_from(len) {
+        header[1] = 126;
+        header[2..4].copy_from_slice(&len.to_be_bytes());
+        4
+    } else {
+        header[1] = 127;
+        header[2..].copy_from_slice(&(len as u64).to_be_bytes());
+        MAX_HEADER
+    };
+    (header, header_len)
+}
+
+/// A close frame. A reason that is too long is cut between two characters.
+///
+/// The codes that are only for reports must never be sent (7.4.1): they make a close frame without a code.
+pub(crate) fn close(code: CloseCode, reason: &str) -> Bytes {
+    if !code.may_be_sent() {
+        return frame(OpCode::Close, &[]);
+    }
+    let mut end = reason.len().min(MAX_CONTROL - 2);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let reason = &reason[..end];
+    let mut payload = Vec::with_capacity(2 + reason.len());
+    payload.extend_from_slice(&u16::from(code).to_be_bytes());
+    payload.extend_from_slice(reason.as_bytes());
+    frame(OpCode::Close, &payload)
+}
+
+/// A ping of at most 125 bytes.
+pub(crate) fn ping(payload: &[u8]) -> Bytes {
+    frame(OpCode::Ping, payload)
+}
+
+/// The answer to a ping, with the same payload.
+pub(crate) fn pong(payload: &[u8]) -> Bytes {
+    frame(OpCode::Pong, payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_takes_the_fewest_bytes() {
+        for (len, expected) in [
+            (0, &[0x82, 0][..]),
+            (125, &[0x82, 125]),
+            (126, &[0x82, 126, 0, 126]),
+            (65535, &[0x82, 126, 0xff, 0xff]),
+            (65536, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let (bytes, header_len) = header(OpCode::Binary, len);
+            assert_eq!(&bytes[..header_len], expected);
+
+            let payload = vec![7; len];
+            let frame = frame(OpCode::Binary, &payload);
+            assert_eq!((&frame[..header_len], &frame[header_len..]), (expected, &payload[..]));
+        }
+    }
+
+    #[test]
+    fn frames_are_appended() {
+        let mut out = b"before".to_vec();
+        write_frame(OpCode::Text, b"Hello", &mut out);
+        assert_eq!(out, b"before\x81\x05Hello");
+    }
+
+    #[test]
+    fn control_frames() {
+        assert_eq!(&ping(b"1")[..], b"\x89\x011");
+        assert_eq!(&pong(b"")[..], b"\x8a\x00");
+        assert_eq!(&close(CloseCode::NORMAL, "")[..], b"\x88\x02\x03\xe8");
+        assert_eq!(&close(CloseCode::TOO_BIG, "big")[..], b"\x88\x05\x03\xf1big");
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let frame = close(CloseCode::POLICY, &"€".repeat(50));
+        assert_eq!(frame[1], 2 + 123);
+        // 123 is a multiple of the three bytes of a euro sign, 122 is not.
+        let frame = close(CloseCode::POLICY, &format!("a{}", "€".repeat(50)));
+        assert_eq!(frame[1], 2 + 121);
+        assert_eq!(std::str::from_utf8(&frame[4..]).unwrap().chars().last(), Some('€'));
+    }
+
+    #[test]
+    fn codes_for_reports_are_never_sent() {
+        assert_eq!(&close(CloseCode::NO_STATUS, "x")[..], b"\x88\x00");
+        assert_eq!(&close(CloseCode::ABNORMAL, "x")[..], b"\x88\x00");
+    }
+}
