@@ -6,22 +6,29 @@
 //!
 //! | room | idea |
 //! |---|---|
+//! | `decoder` | the bytes of a client become events (sections 5 and 6.2) |
 //! | `encoder` | the server's frames (section 5.2) |
 //! | `close` | close codes and the payload of a close frame (sections 5.5.1 and 7.4) |
 //! | `violation` | what a client can do wrong |
+//! | `header`, `mask`, `opcode` | the parts of a frame's head |
+//! | `message`, `utf8` | a data message that arrives in pieces |
 
 // Until the connection drives this layer, only the tests use it.
 #![allow(dead_code, unused_imports)]
 
 mod close;
+mod decoder;
 mod encoder;
+mod header;
 mod mask;
+mod message;
 mod opcode;
 mod utf8;
 mod violation;
 
 pub use close::CloseCode;
 pub(crate) use close::CloseFrame;
+pub(crate) use decoder::{Decoder, Event};
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, write_frame};
 pub(crate) use opcode::OpCode;
 pub(crate) use violation::Violation;

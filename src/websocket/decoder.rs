@@ -1,0 +1,186 @@
+//! The bytes of a client become events.
+
+use super::{
+    CloseFrame, OpCode, Violation, header::Header, header::PartialHeader, mask::Mask, message::Message, utf8,
+};
+
+/// Takes the bytes of one connection, in reads of any size.
+///
+/// Between frames it owns no heap memory and is a few words large, since most sessions are idle most of the time.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    header: PartialHeader,
+    finished: bool,
+    /// A message that did not lie whole in one read, or is fragmented.
+    message: Option<Box<Message>>,
+    /// A control frame that did not lie whole in one read. It may come between the fragments of `message`.
+    control: Option<Box<Control>>,
+}
+
+/// What a client sent. Fragments are put together already, control frames come as soon as they are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+    Ping(&'a [u8]),
+    Pong(&'a [u8]),
+    Close(Option<CloseFrame<'a>>),
+}
+
+impl Decoder {
+    /// The next event out of `input`, the bytes of one read, which are taken off its front.
+    ///
+    /// Call it until it returns `None`: then the input is used up, and the memory of the last event is free again. A
+    /// frame that lies whole in the input is unmasked there and lent out of it.
+    ///
+    /// After a close frame or a violation all further input is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that RFC 6455 forbids, or a message of more than `max_message` bytes: as soon as the byte that
+    /// shows it has arrived.
+    pub(crate) fn next<'s, 'i: 's>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        max_message: usize,
+    ) -> Result<Option<Event<'s>>, Violation> {
+        self.free_what_was_lent();
+        let ready = match self.advance(input, max_message) {
+            Ok(ready) => ready,
+            Err(violation) => {
+                *self = Self { finished: true, ..Self::default() };
+                return Err(violation);
+            }
+        };
+        Ok(match ready {
+            Some(Ready::InPlace(event)) => Some(event),
+            Some(Ready::Message) => self.message.as_deref().map(Message::event),
+            Some(Ready::Control) => match self.control.as_deref() {
+                Some(control) => Some(control_event(control.opcode, &control.payload)?),
+                None => None,
+            },
+            None => None,
+        })
+    }
+
+    fn free_what_was_lent(&mut self) {
+        self.message.take_if(|message| self.finished || message.is_complete());
+        self.control.take_if(|control| control.remaining == 0);
+    }
+
+    fn advance<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        max_message: usize,
+    ) -> Result<Option<Ready<'i>>, Violation> {
+        loop {
+            if self.finished {
+                *input = &mut [];
+                return Ok(None);
+            }
+
+            if let Some(control) = &mut self.control {
+                control.collect(input);
+                if control.remaining > 0 {
+                    return Ok(None);
+                }
+                self.finished = control.opcode == OpCode::Close;
+                return Ok(Some(Ready::Control));
+            }
+
+            if let Some(message) = &mut self.message
+                && message.is_inside_frame()
+            {
+                message.collect(input, max_message)?;
+                if message.is_complete() {
+                    return Ok(Some(Ready::Message));
+                }
+                if message.is_inside_frame() {
+                    return Ok(None);
+                }
+            }
+
+            let Some(header) = self.header.complete(input)? else { return Ok(None) };
+            if let Some(event) = self.begin(header, input, max_message)? {
+                return Ok(Some(Ready::InPlace(event)));
+            }
+        }
+    }
+
+    /// Lends the payload behind a header out of the input, or gets ready to collect it.
+    fn begin<'i>(
+        &mut self,
+        header: Header,
+        input: &mut &'i mut [u8],
+        max_message: usize,
+    ) -> Result<Option<Event<'i>>, Violation> {
+        let Header { fin, opcode, mut mask, len } = header;
+
+        if opcode.is_control() {
+            let Some(payload) = input.split_off_mut(..len) else {
+                self.control = Some(Box::new(Control { opcode, mask, remaining: len, payload: Vec::new() }));
+                return Ok(None);
+            };
+            mask.apply(payload);
+            self.finished = opcode == OpCode::Close;
+            return control_event(opcode, payload).map(Some);
+        }
+
+        match (opcode, &self.message) {
+            (OpCode::Continuation, None) => return Err(Violation::NothingToContinue),
+            (OpCode::Text | OpCode::Binary, Some(_)) => return Err(Violation::InterleavedMessage),
+            _ => {}
+        }
+        let before = self.message.as_ref().map_or(0, |message| message.len());
+        if len > max_message.saturating_sub(before) {
+            return Err(Violation::TooBig { limit: max_message });
+        }
+
+        if fin
+            && self.message.is_none()
+            && let Some(payload) = input.split_off_mut(..len)
+        {
+            mask.apply(payload);
+            return Ok(Some(match opcode {
+                OpCode::Text => Event::Text(utf8::whole(payload)?),
+                _ => Event::Binary(payload),
+            }));
+        }
+        self.message.get_or_insert_with(|| Box::new(Message::new(opcode))).begin(&header);
+        Ok(None)
+    }
+}
+
+/// Where the next event lies.
+enum Ready<'i> {
+    InPlace(Event<'i>),
+    Message,
+    Control,
+}
+
+struct Control {
+    opcode: OpCode,
+    mask: Mask,
+    remaining: usize,
+    payload: Vec<u8>,
+}
+
+impl Control {
+    fn collect(&mut self, input: &mut &mut [u8]) {
+        let piece = input.split_off_mut(..self.remaining.min(input.len())).unwrap_or_default();
+        self.mask.apply(piece);
+        self.payload.extend_from_slice(piece);
+        self.remaining -= piece.len();
+    }
+}
+
+fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, Violation> {
+    Ok(match opcode {
+        OpCode::Close => Event::Close(CloseFrame::parse(payload)?),
+        OpCode::Ping => Event::Ping(payload),
+        _ => Event::Pong(payload),
+    })
+}
+
+#[cfg(test)]
+mod tests;
