@@ -183,4 +183,6 @@ fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, Violation>
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
