@@ -6,6 +6,7 @@
 //!
 //! | room | idea |
 //! |---|---|
+//! | `opening` | the HTTP request that asks for a WebSocket, and the 101 that grants it (section 4.2) |
 //! | `decoder` | the bytes of a client become events (sections 5 and 6.2) |
 //! | `encoder` | the server's frames (section 5.2) |
 //! | `close` | close codes and the payload of a close frame (sections 5.5.1 and 7.4) |
@@ -23,6 +24,7 @@ mod header;
 mod mask;
 mod message;
 mod opcode;
+mod opening;
 mod utf8;
 mod violation;
 
@@ -31,4 +33,5 @@ pub(crate) use close::CloseFrame;
 pub(crate) use decoder::{Decoder, Event};
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, write_frame};
 pub(crate) use opcode::OpCode;
+pub(crate) use opening::{Opening, OpeningError, check};
 pub(crate) use violation::Violation;

@@ -1,0 +1,137 @@
+//! The HTTP request that asks for a WebSocket, and the 101 that grants it (RFC 6455 4.2).
+
+use std::collections::HashSet;
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::header::{
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{Method, Response, StatusCode, Version};
+use sha1::{Digest, Sha1};
+
+mod error;
+
+pub(crate) use error::OpeningError;
+
+/// A request that may be answered with a WebSocket.
+pub(crate) struct Opening {
+    /// The value of `Sec-WebSocket-Accept`, which proves that this server has read the request.
+    pub(crate) accept: HeaderValue,
+    /// The subprotocols in the client's order of preference, no two alike. One of them may be a credential.
+    pub(crate) protocols: Vec<String>,
+}
+
+/// Reads an opening request; the path, the origin and the credential are for others to judge.
+///
+/// # Errors
+///
+/// The first of the demands in RFC 6455 4.2.1 that the request does not meet, with the answer that it deserves.
+pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Opening, OpeningError> {
+    // In HTTP/2 there is no upgrade, and HTTP/1.0 must not be answered with 101 (RFC 9110 7.8).
+    if version != Version::HTTP_11 {
+        return Err(OpeningError::HttpVersion);
+    }
+    if method != Method::GET {
+        return Err(OpeningError::Method);
+    }
+    if !has_token(headers, UPGRADE, "websocket") {
+        return Err(OpeningError::NotAnUpgrade);
+    }
+    if !has_token(headers, CONNECTION, "upgrade") {
+        return Err(OpeningError::Connection);
+    }
+    if single(headers, HOST).is_none() {
+        return Err(OpeningError::Host);
+    }
+    // Before the key, since another version may have another idea of it.
+    if single(headers, SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(OpeningError::Version);
+    }
+    let key = single(headers, SEC_WEBSOCKET_KEY).filter(|key| is_key(key)).ok_or(OpeningError::Key)?;
+    Ok(Opening { accept: accept(key), protocols: protocols(headers)? })
+}
+
+impl Opening {
+    /// The 101 that grants the WebSocket, with the subprotocol chosen out of [`protocols`](Self::protocols).
+    ///
+    /// What the client did not offer is left out: it would have to fail the connection (4.1).
+    pub(crate) fn response(&self, chosen: Option<&str>) -> Response<()> {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept.clone());
+        if let Some(chosen) = chosen.filter(|chosen| self.protocols.iter().any(|offered| offered == chosen))
+            && let Ok(chosen) = HeaderValue::from_str(chosen)
+        {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+        }
+        response
+    }
+}
+
+/// Without the subprotocols, as a browser's only place for a token is among them.
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("protocols", &self.protocols.len()).finish_non_exhaustive()
+    }
+}
+
+/// The value of a header that stands there exactly once.
+fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether a list, which may be spread over several headers, contains `token` in any case.
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(elements).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// The elements of a list; empty ones do not count (RFC 9110 5.6.1.2).
+fn elements(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
+}
+
+/// 16 bytes in base64, which is 24 characters with the padding.
+fn is_key(key: &HeaderValue) -> bool {
+    key.len() == 24 && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}
+
+/// The key and a text that no one sends by accident, hashed (4.2.2, step 5.4).
+fn accept(key: &HeaderValue) -> HeaderValue {
+    let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
+    HeaderValue::try_from(STANDARD.encode(hash)).expect("base64 is plain ASCII")
+}
+
+fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
+    let mut offered = Vec::new();
+    // The list is the client's and may be long, so no quadratic search.
+    let mut seen = HashSet::new();
+    for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
+        let list = value.to_str().map_err(|_| OpeningError::Protocols)?;
+        for protocol in elements(list) {
+            if !protocol.bytes().all(is_token_byte) || !seen.insert(protocol) {
+                return Err(OpeningError::Protocols);
+            }
+            offered.push(protocol.to_owned());
+        }
+    }
+    // A list has at least one element (4.1, step 10).
+    if offered.is_empty() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Err(OpeningError::Protocols);
+    }
+    Ok(offered)
+}
+
+/// RFC 9110 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::*;
+
+/// The request of RFC 6455 1.3, with each header to be replaced, doubled or taken away.
+fn request() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_static("server.example.com"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers
+}
+
+fn get(headers: &HeaderMap) -> Result<Opening, OpeningError> {
+    check(&Method::GET, Version::HTTP_11, headers)
+}
+
+/// The request with the given values in place of a header's own, none meaning that it is missing.
+fn with(name: HeaderName, values: &[&'static str]) -> Result<Vec<String>, OpeningError> {
+    let mut headers = request();
+    headers.remove(&name);
+    for value in values {
+        headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    get(&headers).map(|opening| opening.protocols)
+}
+
+#[test]
+fn the_example_of_the_rfc_is_granted() {
+    let response = get(&request()).unwrap().response(None);
+    assert_eq!(response.status(), 101);
+    let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name.as_str(), value)).collect();
+    assert_eq!(headers.len(), 3);
+    assert_eq!(response.headers()[UPGRADE], "websocket");
+    assert_eq!(response.headers()[CONNECTION], "Upgrade");
+    assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+#[test]
+fn the_method_and_the_version_of_http() {
+    for method in [Method::POST, Method::HEAD, Method::OPTIONS, Method::CONNECT] {
+        assert_eq!(check(&method, Version::HTTP_11, &request()).unwrap_err(), OpeningError::Method);
+    }
+    for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
+        assert_eq!(check(&Method::GET, version, &request()).unwrap_err(), OpeningError::HttpVersion);
+    }
+}
+
+#[test]
+fn headers() {
+    let good = Ok(vec![]);
+    let bad = Err;
+    use OpeningError::*;
+    for (name, values, expected) in [
+        (HOST, &[][..], bad(Host)),
+        (HOST, &["a", "b"], bad(Host)),
+        (UPGRADE, &[], bad(NotAnUpgrade)),
+        (UPGRADE, &["h2c"], bad(NotAnUpgrade)),
+        (UPGRADE, &["websockets"], bad(NotAnUpgrade)),
+        (UPGRADE, &["h2c,\tWebSocket ,"], good.clone()),
+        (UPGRADE, &["h2c", "WEBSOCKET"], good.clone()),
+        (CONNECTION, &[], bad(Connection)),
+        (CONNECTION, &["keep-alive"], bad(Connection)),
+        (CONNECTION, &["not-upgrade"], bad(Connection)),
+        (CONNECTION, &["keep-alive, upgrade"], good.clone()),
+        (CONNECTION, &["keep-alive", "Upgrade"], good.clone()),
+        (SEC_WEBSOCKET_VERSION, &[], bad(Version)),
+        (SEC_WEBSOCKET_VERSION, &["8"], bad(Version)),
+        (SEC_WEBSOCKET_VERSION, &["013"], bad(Version)),
+        (SEC_WEBSOCKET_VERSION, &["13, 8"], bad(Version)),
+        (SEC_WEBSOCKET_VERSION, &["13", "13"], bad(Version)),
+        (SEC_WEBSOCKET_KEY, &[], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &[""], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="], bad(Key)),
+        // 15 bytes and 17 bytes, no padding, the other alphabet, bits behind the end, no base64.
+        (SEC_WEBSOCKET_KEY, &["AAAAAAAAAAAAAAAAAAAA"], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &["AAAAAAAAAAAAAAAAAAAAAAA="], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &["dGhlIHNhbXBsZSBub25jZQ"], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &["____________________8w=="], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &["dGhlIHNhbXBsZSBub25jZR=="], bad(Key)),
+        (SEC_WEBSOCKET_KEY, &["dGhlIHNhbXBsZSBub25j ?=="], bad(Key)),
+    ] {
+        assert_eq!(with(name.clone(), values), expected, "{name}: {values:?}");
+    }
+}
+
+#[test]
+fn subprotocols() {
+    let good = |protocols: &[&str]| Ok(protocols.iter().map(|&protocol| protocol.to_owned()).collect());
+    let bad = || Err(OpeningError::Protocols);
+    for (values, expected) in [
+        (&["keywire.v1"][..], good(&["keywire.v1"])),
+        (&["b,a", "c"], good(&["b", "a", "c"])),
+        (&[" b ,, a\t"], good(&["b", "a"])),
+        (&["a,A"], good(&["a", "A"])),
+        (&[""], bad()),
+        (&[","], bad()),
+        (&["a b"], bad()),
+        (&["a/b"], bad()),
+        (&["a;b=c"], bad()),
+        (&["é"], bad()),
+        (&["a,b,a"], bad()),
+        (&["a", "a"], bad()),
+    ] {
+        assert_eq!(with(SEC_WEBSOCKET_PROTOCOL, values), expected, "{values:?}");
+    }
+}
+
+#[test]
+fn a_subprotocol_is_chosen_out_of_the_offered() {
+    let mut headers = request();
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("keywire.v1, base64url.bearer.secret"));
+    let opening = get(&headers).unwrap();
+    assert_eq!(opening.response(Some("keywire.v1")).headers()[SEC_WEBSOCKET_PROTOCOL], "keywire.v1");
+    assert!(!opening.response(Some("keywire.v2")).headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
+    assert!(!opening.response(None).headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
+    assert!(!format!("{opening:?}").contains("secret"));
+}
+
+#[test]
+fn a_refusal_tells_what_would_have_been_right() {
+    use OpeningError::*;
+    let upgrade = [("upgrade", "websocket"), ("connection", "Upgrade")];
+    for (error, status, expected) in [
+        (HttpVersion, 505, &[][..]),
+        (Method, 405, &[("allow", "GET")]),
+        (NotAnUpgrade, 426, &upgrade),
+        (Version, 426, &[upgrade[0], upgrade[1], ("sec-websocket-version", "13")]),
+        (Connection, 400, &[]),
+        (Host, 400, &[]),
+        (Key, 400, &[]),
+        (Protocols, 400, &[]),
+    ] {
+        assert_eq!(error.status(), status, "{error:?}");
+        let headers = error.headers();
+        assert_eq!(headers.len(), expected.len(), "{error:?}");
+        for &(name, value) in expected {
+            assert_eq!(headers[name], value, "{error:?}");
+        }
+    }
+}
