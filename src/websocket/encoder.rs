@@ -114,12 +114,13 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        let frame = close(CloseCode::POLICY, &"€".repeat(50));
-        assert_eq!(frame[1], 2 + 123);
-        // 123 is a multiple of the three bytes of a euro sign, 122 is not.
-        let frame = close(CloseCode::POLICY, &format!("a{}", "€".repeat(50)));
-        assert_eq!(frame[1], 2 + 121);
-        assert_eq!(std::str::from_utf8(&frame[4..]).unwrap().chars().last(), Some('€'));
+        // 123 bytes are 41 euro signs of three bytes each; behind another letter or two, one sign fewer fits.
+        for (before, kept) in [("", 123), ("a", 121), ("ab", 122), ("abc", 123)] {
+            let frame = close(CloseCode::POLICY, &format!("{before}{}", "€".repeat(50)));
+            assert_eq!(usize::from(frame[1]), 2 + kept);
+            assert_eq!(frame.len(), 4 + kept);
+            assert!(std::str::from_utf8(&frame[4..]).unwrap().ends_with('€'));
+        }
     }
 
     #[test]

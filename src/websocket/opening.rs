@@ -97,7 +97,7 @@ fn elements(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
 }
 
-/// 16 bytes in base64, which is 24 characters with the padding.
+/// 16 bytes in base64, which is 24 characters with the padding: anything longer is not even decoded.
 fn is_key(key: &HeaderValue) -> bool {
     key.len() == 24 && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }

@@ -61,6 +61,14 @@ fn what_was_collected_is_freed_with_the_next_call() {
 }
 
 #[test]
+fn a_violation_frees_what_was_collected_at_once() {
+    let mut decoder = Decoder::default();
+    decoder.swallow(&frame(TEXT, &[b'a'; 1000]));
+    assert!(decoder.next(&mut &mut b"\xff"[..].to_vec()[..], MAX).is_err());
+    assert!(decoder.is_idle());
+}
+
+#[test]
 fn memory_follows_what_arrived_and_not_what_was_announced() {
     for first in [FIN | TEXT, FIN | BINARY, TEXT, BINARY] {
         let bytes = frame(first, &[b'a'; 65536]);
