@@ -1,0 +1,37 @@
+# The few commands of this repository, the same for a person and for CI. `make` lists them.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test lint
+
+STEP := scripts/step
+BROWSER_TESTS := tests/browser
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup: ## install what demo, test and lint need and this machine lacks
+	@scripts/setup test lint
+
+demo: ## start the demo: make demo ARGS="--jwt-secret ..."
+	@scripts/setup build
+	cargo run --example demo -- $(ARGS)
+
+test: ## install what is missing, then run all tests
+	@$(STEP) "setup" scripts/setup test
+	@$(STEP) "unit, integration and doc tests" cargo test --all-features
+	@$(STEP) "the demo, as make demo builds it" cargo build --example demo
+	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
+
+# cargo-hack runs clippy, not check: code that one feature alone leaves unused is a warning, and denied.
+# Each feature and each pair of features, the core without any among them.
+lint: ## install what is missing, then check format, lints, docs, features, licences, the client's types
+	@$(STEP) "setup" scripts/setup lint
+	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
+	@$(STEP) "format" cargo fmt --all --check
+	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
+	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(STEP) "docs" cargo doc --no-deps --all-features
+	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
+	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
+	@$(STEP) "links in the documents" node scripts/check-links.mjs
