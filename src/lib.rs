@@ -1,5 +1,118 @@
 //! A live wire to every logged-in user of a web backend.
+//!
+//! A browser opens `ws://host/websocket/{key}`, and from then on any part of the backend can say
+//! `hub.send_to("alice", push)`, and all of alice's tabs show it. Three traits decide the rest:
+//!
+//! - a [`KeyExtractor`] finds out who somebody is: [`RawKey`], `JwtKey`, one after the other, or your own;
+//! - a [`MessageHandler`] does what their messages ask for: a [`Switch`] over the flag, or your own;
+//! - a [`SessionStore`] holds the live sessions: [`MemoryStore`], or your own.
+//!
+//! ```no_run
+//! use keywire::{Envelope, Hub, Push, RawKey, Reply, Session, Switch};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct Mine {
+//!     difficulty: u8,
+//! }
+//!
+//! async fn relay(session: Session, envelope: Envelope) -> keywire::HandlerResult {
+//!     if let Some(to) = &envelope.reception {
+//!         let push = Push::data(&envelope.body).with_sender(&envelope.sender);
+//!         session.hub().send_to(to, push).await;
+//!     }
+//!     Ok(Reply::none())
+//! }
+//!
+//! # #[cfg(feature = "warp")]
+//! # #[tokio::main]
+//! # async fn main() {
+//! let hub = Hub::builder()
+//!     .keys(RawKey::from_path())
+//!     .handler(
+//!         Switch::new()
+//!             .command(|session: Session, mine: Mine| async move {
+//!                 session.send(Push::data(mine.difficulty));
+//!                 Ok(Reply::ok("mining"))
+//!             })
+//!             .inform(relay),
+//!     )
+//!     .build();
+//!
+//! let push = hub.clone();
+//! tokio::spawn(async move { push.send_to("alice", Push::message("block found")).await });
+//!
+//! warp::serve(keywire::warp::websocket("websocket", hub)).run(([127, 0, 0, 1], 8090)).await;
+//! # }
+//! # #[cfg(not(feature = "warp"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `warp` | yes | the adapter for warp, `keywire::warp` |
+//! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
+//!
+//! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
 
+// Who, and by what right.
+mod extract;
+mod handshake;
+mod key;
+mod origin;
+mod rejection;
+
+// What is said.
+mod close;
+mod frame;
+mod message;
+mod text;
+
+// What it does.
+mod handler;
+
+// Where it goes.
+mod config;
+mod hub;
+mod outbox;
+mod session;
+mod store;
+
+// How it gets there.
+mod adapter;
+mod connection;
+mod upgrade;
 mod websocket;
 
+mod excerpt;
+
+pub use async_trait::async_trait;
+
+pub use close::{Closed, ClosedBy};
+pub use config::{Config, SessionPolicy};
+pub use extract::{AndThen, ExtractFn, KeyExtractor, Map, Or, RawKey, Source, extract_fn};
+#[cfg(feature = "jwt")]
+pub use extract::{Claims, JwtKey};
+pub use frame::Frame;
+pub use handler::{
+    Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, Switch,
+    handler_fn,
+};
+pub use handshake::Handshake;
+pub use hub::{Hub, HubBuilder};
+pub use key::{Identity, InvalidKey, Key};
+pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
+pub use origin::Origins;
+pub use rejection::Rejection;
+pub use session::{Session, SessionId};
+pub use store::{
+    Counts, Delivery, MemoryStore, Order, Outcome, Recipients, Remote, SessionStore, StoreError, To,
+};
+pub use text::Text;
+pub use upgrade::{Connection, Upgrade};
 pub use websocket::CloseCode;
+
+#[cfg(feature = "warp")]
+pub use adapter::warp;

@@ -14,9 +14,6 @@
 //! | `header`, `mask`, `opcode` | the parts of a frame's head |
 //! | `message`, `utf8` | a data message that arrives in pieces |
 
-// Until the connection drives this layer, only the tests use it.
-#![allow(dead_code, unused_imports)]
-
 mod close;
 mod decoder;
 mod encoder;
@@ -31,7 +28,7 @@ mod violation;
 pub use close::CloseCode;
 pub(crate) use close::CloseFrame;
 pub(crate) use decoder::{Decoder, Event};
-pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, write_frame};
+pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong};
 pub(crate) use opcode::OpCode;
-pub(crate) use opening::{Opening, OpeningError, check};
+pub(crate) use opening::{Opening, check};
 pub(crate) use violation::Violation;

@@ -1,0 +1,4 @@
+//! Web frameworks: each collects the head, asks the hub, and hands the connection over.
+
+#[cfg(feature = "warp")]
+pub mod warp;

@@ -1,0 +1,69 @@
+//! The close codes that keywire adds to those of RFC 6455, and the end of a session as a handler sees it.
+
+use crate::websocket::CloseCode;
+
+/// keywire's own codes. 4000–4499 ask the client to come back, 4500–4999 tell it not to.
+impl CloseCode {
+    /// 4001: the credential expired; come back with a fresh one.
+    pub const EXPIRED: Self = Self::known(4001);
+    /// 4002: no sign of life in time.
+    pub const NO_PONG: Self = Self::known(4002);
+    /// 4003: too slow a reader, its queue was full.
+    pub const TOO_SLOW: Self = Self::known(4003);
+    /// 4004: too many messages.
+    pub const TOO_MANY_MESSAGES: Self = Self::known(4004);
+    /// 4005: the server drains; the reason is the window in milliseconds to spread the return over.
+    pub const DRAIN: Self = Self::known(4005);
+    /// 4501: credential missing or wrong.
+    pub const UNAUTHENTICATED: Self = Self::known(4501);
+    /// 4503: forbidden, because of the origin or the key.
+    pub const FORBIDDEN: Self = Self::known(4503);
+    /// 4504: replaced by a newer session of the same key.
+    pub const REPLACED: Self = Self::known(4504);
+    /// 4505: disconnected by the application.
+    pub const DISCONNECTED: Self = Self::known(4505);
+    /// 4506: too many sessions for this key.
+    pub const TOO_MANY_SESSIONS: Self = Self::known(4506);
+    /// 4507: the refreshed token belongs to another key.
+    pub const OTHER_KEY: Self = Self::known(4507);
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The code of the close frame; 1005 if the peer gave none, 1006 if the connection was lost without one.
+    pub code: CloseCode,
+    /// The reason that came with the code. Where [`Closed::by`] is [`ClosedBy::Peer`] the client wrote it:
+    /// escape it before you log it.
+    pub reason: Box<str>,
+    /// Who ended it.
+    pub by: ClosedBy,
+}
+
+impl Closed {
+    pub(crate) fn new(code: CloseCode, reason: impl Into<Box<str>>, by: ClosedBy) -> Self {
+        Self { code, reason: reason.into(), by }
+    }
+
+    pub(crate) fn by_server(code: CloseCode, reason: impl Into<Box<str>>) -> Self {
+        Self::new(code, reason, ClosedBy::Server)
+    }
+
+    /// The connection broke off without a word.
+    pub(crate) fn lost() -> Self {
+        Self::new(CloseCode::ABNORMAL, "", ClosedBy::Network)
+    }
+}
+
+/// Who ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClosedBy {
+    /// The client sent a close frame.
+    Peer,
+    /// This side did: the application, a limit or a shutdown.
+    Server,
+    /// Nobody said anything: the connection broke.
+    Network,
+}

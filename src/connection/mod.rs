@@ -1,0 +1,126 @@
+//! Drives one socket from open to close.
+//!
+//! One task owns the socket. It reads, lets the handler work, writes what waits in the outbox and keeps the
+//! time, all in one poll; whoever sends to the session only touches the outbox and wakes it.
+
+mod calls;
+mod engine;
+mod pulse;
+mod scratch;
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::join;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::calls::{Calls, Incoming};
+use self::engine::Engine;
+use crate::close::{Closed, ClosedBy};
+use crate::config::Config;
+use crate::outbox::Outbox;
+use crate::rejection::Rejection;
+use crate::session::Session;
+use crate::store::StoreError;
+use crate::websocket::CloseCode;
+
+/// Runs a session to its end.
+pub(crate) async fn run<IO>(io: IO, early: Bytes, session: Session)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let hub = session.hub();
+    let mut engine = Engine::new(io, early, session.outbox(), hub.config(), session.identity().expires_at());
+    let mut registered = Registered { session: &session, inside: false };
+    if let Err(refusal) = registered.enter().await {
+        session.outbox().close_now(refusal);
+        poll_fn(|cx| engine.poll_finish(cx)).await;
+        return;
+    }
+
+    tracing::debug!(session = %session.id(), peer = ?session.peer(), "opened");
+    let mut calls = Calls::new(hub.handler(), &session);
+    calls.begin(Incoming::Opened);
+    let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
+    registered.leave().await;
+    tracing::debug!(session = %session.id(), code = %closed.code, by = ?closed.by, "closed");
+
+    // The application learns of the end at once, however long the peer takes to answer the close frame.
+    let farewell = async {
+        if closed.by != ClosedBy::Network {
+            poll_fn(|cx| engine.poll_finish(cx)).await;
+        }
+        drop(engine);
+    };
+    join(farewell, calls.finish(&closed)).await;
+}
+
+/// Says over an open connection why there will be no session.
+pub(crate) async fn turn_away<IO>(io: IO, config: &Config, rejection: Rejection)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let outbox = Outbox::default();
+    outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
+    let mut engine = Engine::new(io, Bytes::new(), &outbox, config, None);
+    poll_fn(|cx| engine.poll_finish(cx)).await;
+}
+
+/// Sees to it that the session is out of the store at the end, whatever the end is.
+struct Registered<'a> {
+    session: &'a Session,
+    /// Whether the store may know the session.
+    inside: bool,
+}
+
+impl Registered<'_> {
+    /// Puts the session into the store, or says with what to turn it away.
+    async fn enter(&mut self) -> Result<(), Closed> {
+        let hub = self.session.hub();
+        self.inside = true;
+        match hub.store().insert(self.session.clone(), hub.config().policy).await {
+            Ok(replaced) => {
+                for former in replaced {
+                    former.close(CloseCode::REPLACED, "replaced by a newer session");
+                }
+            }
+            Err(StoreError::Full) => {
+                return Err(Closed::by_server(CloseCode::TOO_MANY_SESSIONS, "too many sessions"));
+            }
+            Err(StoreError::Unavailable(error)) => {
+                tracing::error!(session = %self.session.id(), %error, "session store unavailable");
+                return Err(Closed::by_server(CloseCode::TRY_AGAIN, "unavailable"));
+            }
+        }
+        // A shutdown that began after the opening was let in has not seen this session.
+        if hub.is_draining() {
+            self.session.close(CloseCode::DRAIN, "0");
+        }
+        Ok(())
+    }
+
+    /// Takes it out again.
+    async fn leave(&mut self) {
+        self.session.hub().store().remove(self.session).await;
+        self.inside = false;
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.session.outbox().end();
+        if !self.inside {
+            return;
+        }
+        // The connection ended by a panic or because its runtime goes away: this is the last occasion.
+        let session = self.session.clone();
+        let mut remove = Box::pin(async move { session.hub().store().remove(&session).await });
+        // Stores in memory are done at once. Others go on where there is a runtime left to go on in.
+        if (&mut remove).now_or_never().is_none()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(remove);
+        }
+    }
+}

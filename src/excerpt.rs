@@ -1,0 +1,33 @@
+use std::fmt;
+
+/// A text that a client may have had a hand in, made fit for a log or an answer: escaped, so that it cannot
+/// forge lines, and cut.
+pub(crate) struct Excerpt<'a>(pub(crate) &'a str);
+
+const MAX_CHARS: usize = 200;
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = self.0.chars();
+        for char in chars.by_ref().take(MAX_CHARS) {
+            // Quotes are no danger, and JSON escapes them once more.
+            match char {
+                '"' | '\'' => write!(f, "{char}")?,
+                _ => write!(f, "{}", char.escape_debug())?,
+            }
+        }
+        if chars.next().is_some() { write!(f, "…") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_and_cuts() {
+        assert_eq!(Excerpt("a \"b\"\n\u{1b}[31m").to_string(), "a \"b\"\\n\\u{1b}[31m");
+        assert_eq!(Excerpt(&"a".repeat(200)).to_string(), "a".repeat(200));
+        assert_eq!(Excerpt(&"a".repeat(201)).to_string(), "a".repeat(200) + "…");
+    }
+}

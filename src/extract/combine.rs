@@ -1,0 +1,120 @@
+//! What `or`, `map` and `and_then` return.
+
+use async_trait::async_trait;
+
+use super::KeyExtractor;
+use crate::handshake::Handshake;
+use crate::key::Identity;
+use crate::rejection::Rejection;
+
+/// One extractor, and another where the first finds no credential. See [`KeyExtractor::or`].
+#[derive(Debug, Clone)]
+pub struct Or<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A, B> Or<A, B> {
+    pub(super) fn new(first: A, second: B) -> Self {
+        Self { first, second }
+    }
+}
+
+#[async_trait]
+impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        match self.first.extract(handshake).await {
+            Err(Rejection::Missing) => self.second.extract(handshake).await,
+            decided => decided,
+        }
+    }
+}
+
+/// An extractor whose identities are changed. See [`KeyExtractor::map`].
+#[derive(Debug, Clone)]
+pub struct Map<E, F> {
+    extractor: E,
+    change: F,
+}
+
+impl<E, F> Map<E, F> {
+    pub(super) fn new(extractor: E, change: F) -> Self {
+        Self { extractor, change }
+    }
+}
+
+#[async_trait]
+impl<E, F> KeyExtractor for Map<E, F>
+where
+    E: KeyExtractor,
+    F: Fn(Identity) -> Identity + Send + Sync + 'static,
+{
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        self.extractor.extract(handshake).await.map(&self.change)
+    }
+}
+
+/// An extractor whose identities are checked further. See [`KeyExtractor::and_then`].
+#[derive(Debug, Clone)]
+pub struct AndThen<E, F> {
+    extractor: E,
+    check: F,
+}
+
+impl<E, F> AndThen<E, F> {
+    pub(super) fn new(extractor: E, check: F) -> Self {
+        Self { extractor, check }
+    }
+}
+
+#[async_trait]
+impl<E, F, Fut> KeyExtractor for AndThen<E, F>
+where
+    E: KeyExtractor,
+    F: Fn(Identity) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Identity, Rejection>> + Send,
+{
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        let identity = self.extractor.extract(handshake).await?;
+        match (self.check)(identity).await {
+            // There was a credential. If `check` misses something else, another extractor must not decide.
+            Err(Rejection::Missing) => Err(Rejection::Invalid),
+            decided => decided,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Key, RawKey};
+
+    fn handshake(uri: &str) -> Handshake {
+        Handshake::new(http::Request::get(uri).body(()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_an_absent_credential_falls_through() {
+        let keys = RawKey::from_query("a").or(RawKey::from_query("b"));
+        let key = async |uri| keys.extract(&handshake(uri)).await.map(|identity| identity.key().to_string());
+        assert_eq!(key("/?a=1&b=2").await, Ok("1".into()));
+        assert_eq!(key("/?b=2").await, Ok("2".into()));
+        assert_eq!(key("/").await, Err(Rejection::Missing));
+        assert_eq!(key("/?a=%00&b=2").await, Err(Rejection::Malformed));
+    }
+
+    #[tokio::test]
+    async fn a_check_refuses_and_its_missing_is_not_an_absent_credential() {
+        let keys = RawKey::from_query("a")
+            .and_then(|_: Identity| async { Err(Rejection::Missing) })
+            .or(RawKey::from_query("b"));
+        assert_eq!(keys.extract(&handshake("/?a=1&b=2")).await.unwrap_err(), Rejection::Invalid);
+    }
+
+    #[tokio::test]
+    async fn map_changes_the_identity() {
+        let keys = RawKey::from_query("a")
+            .map(|identity| Identity::new(Key::new(format!("user:{}", identity.key())).unwrap()));
+        assert_eq!(keys.extract(&handshake("/?a=1")).await.unwrap().key().as_str(), "user:1");
+    }
+}

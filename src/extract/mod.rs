@@ -1,0 +1,115 @@
+//! Who is it? Extractors turn the head of an opening into an identity.
+
+mod combine;
+mod function;
+#[cfg(feature = "jwt")]
+mod jwt;
+mod raw;
+mod source;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use combine::{AndThen, Map, Or};
+pub use function::{ExtractFn, extract_fn};
+#[cfg(feature = "jwt")]
+pub use jwt::{Claims, JwtKey};
+pub use raw::RawKey;
+pub use source::Source;
+
+use crate::handshake::Handshake;
+use crate::key::Identity;
+use crate::rejection::Rejection;
+
+/// Decides who opens a connection.
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use keywire::{Handshake, Identity, Key, KeyExtractor, Rejection, async_trait};
+///
+/// /// Lets in whoever has an API key from a table.
+/// struct ApiKeys(HashMap<String, Key>);
+///
+/// #[async_trait]
+/// impl KeyExtractor for ApiKeys {
+///     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+///         let api_key = handshake.header("x-api-key")?.ok_or(Rejection::Missing)?;
+///         let key = self.0.get(api_key).ok_or(Rejection::Invalid)?;
+///         Ok(Identity::new(key.clone()))
+///     }
+/// }
+/// ```
+///
+/// A closure does as well: [`extract_fn`].
+///
+/// # Contract
+///
+/// - No credential where this extractor looks: [`Rejection::Missing`], and nothing else is `Missing`. Then
+///   [`or`](KeyExtractor::or) asks the next one. A wrong credential must never let the next one decide.
+/// - The key is checked, not believed: whoever can choose it can read another's messages.
+/// - What is slow belongs behind `.await`: the opening waits for it, nobody else does.
+///
+/// # Errors
+///
+/// A [`Rejection`], which becomes an HTTP status or a close code. It tells the client the kind of failure only.
+///
+/// # Cancel safety
+///
+/// The future is dropped when the client goes away before it is done.
+#[async_trait]
+pub trait KeyExtractor: Send + Sync + 'static {
+    /// Finds out who is asking.
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection>;
+
+    /// Asks `other` where this one finds no credential. A wrong one is refused without asking.
+    ///
+    /// ```
+    /// use keywire::{KeyExtractor, RawKey};
+    ///
+    /// let extractor = RawKey::from_path().or(RawKey::from_query("key"));
+    /// # let _ = extractor;
+    /// ```
+    fn or<E: KeyExtractor>(self, other: E) -> Or<Self, E>
+    where
+        Self: Sized,
+    {
+        Or::new(self, other)
+    }
+
+    /// Changes the identity that this one finds.
+    fn map<F>(self, change: F) -> Map<Self, F>
+    where
+        Self: Sized,
+        F: Fn(Identity) -> Identity + Send + Sync + 'static,
+    {
+        Map::new(self, change)
+    }
+
+    /// Checks the identity further, in a database for example, and may refuse it.
+    ///
+    /// ```
+    /// use keywire::{Identity, KeyExtractor, RawKey, Rejection};
+    ///
+    /// let extractor = RawKey::from_path().and_then(|identity: Identity| async move {
+    ///     if identity.key().as_str() == "mallory" { Err(Rejection::Forbidden) } else { Ok(identity) }
+    /// });
+    /// # let _ = extractor;
+    /// ```
+    fn and_then<F, Fut>(self, check: F) -> AndThen<Self, F>
+    where
+        Self: Sized,
+        F: Fn(Identity) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Identity, Rejection>> + Send,
+    {
+        AndThen::new(self, check)
+    }
+}
+
+#[async_trait]
+impl<E: KeyExtractor + ?Sized> KeyExtractor for Arc<E> {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        (**self).extract(handshake).await
+    }
+}

@@ -1,0 +1,54 @@
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+
+use super::{KeyExtractor, Source};
+use crate::handshake::Handshake;
+use crate::key::{Identity, Key};
+use crate::rejection::Rejection;
+
+/// Believes the key that a client gives.
+///
+/// For development, for closed networks, and behind a proxy that has checked the user and writes the key
+/// into a header. On the open internet anybody can be anybody with it: use [`JwtKey`](crate::JwtKey) there.
+///
+/// ```
+/// use keywire::{KeyExtractor, RawKey};
+///
+/// let extractor = RawKey::from_path().or(RawKey::from_header("x-forwarded-user"));
+/// # let _ = extractor;
+/// ```
+#[derive(Debug, Clone)]
+pub struct RawKey(Source);
+
+impl RawKey {
+    /// The key is the path segment: `/websocket/{key}`.
+    #[must_use]
+    pub fn from_path() -> Self {
+        Self(Source::Path)
+    }
+
+    /// The key is a parameter of the query string.
+    pub fn from_query(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(Source::Query(name.into()))
+    }
+
+    /// The key is a cookie's value.
+    pub fn from_cookie(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(Source::Cookie(name.into()))
+    }
+
+    /// The key is a header's value.
+    pub fn from_header(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(Source::Header(name.into()))
+    }
+}
+
+#[async_trait]
+impl KeyExtractor for RawKey {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        let text = self.0.read(handshake)?.ok_or(Rejection::Missing)?;
+        let key = Key::new(text).map_err(|_| Rejection::Malformed)?;
+        Ok(Identity::new(key))
+    }
+}

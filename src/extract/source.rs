@@ -1,0 +1,34 @@
+use std::borrow::Cow;
+
+use crate::handshake::Handshake;
+use crate::rejection::Rejection;
+
+/// A place in the opening request where a credential may stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// The path segment after the endpoint's own path: `{key}` of `/websocket/{key}`.
+    Path,
+    /// A parameter of the query string. Servers and proxies tend to log these.
+    Query(Cow<'static, str>),
+    /// `Authorization: Bearer …`. A browser cannot set it.
+    Bearer,
+    /// A cookie. The browser sends it from every page, so keep the check of origins on.
+    Cookie(Cow<'static, str>),
+    /// A header. A browser cannot set one.
+    Header(Cow<'static, str>),
+}
+
+impl Source {
+    /// What stands there; nothing and an empty text are the same.
+    pub(super) fn read<'a>(&self, handshake: &'a Handshake) -> Result<Option<Cow<'a, str>>, Rejection> {
+        let text = match self {
+            Self::Path => handshake.path_key()?,
+            Self::Query(name) => handshake.query(name)?.map(Cow::Owned),
+            Self::Bearer => handshake.bearer()?.map(Cow::Borrowed),
+            Self::Cookie(name) => handshake.cookie(name)?.map(Cow::Borrowed),
+            Self::Header(name) => handshake.header(&**name)?.map(Cow::Borrowed),
+        };
+        Ok(text.filter(|text| !text.is_empty()))
+    }
+}

@@ -1,0 +1,38 @@
+use async_trait::async_trait;
+
+use super::{HandlerError, HandlerResult, MessageHandler, Reply};
+use crate::message::Envelope;
+use crate::session::Session;
+
+/// Makes a handler of an async closure or function that gets every message, whatever its flag.
+///
+/// ```
+/// use keywire::{Envelope, Reply, Session, handler_fn};
+///
+/// let echo = handler_fn(|_: Session, envelope: Envelope| async move { Ok(Reply::data(envelope.body)) });
+/// # let _ = echo;
+/// ```
+pub fn handler_fn<F, Fut, R>(function: F) -> HandlerFn<F>
+where
+    F: Fn(Session, Envelope) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, HandlerError>> + Send,
+    R: Into<Reply>,
+{
+    HandlerFn(function)
+}
+
+/// What [`handler_fn`] returns.
+#[derive(Debug, Clone)]
+pub struct HandlerFn<F>(F);
+
+#[async_trait]
+impl<F, Fut, R> MessageHandler for HandlerFn<F>
+where
+    F: Fn(Session, Envelope) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, HandlerError>> + Send,
+    R: Into<Reply>,
+{
+    async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        (self.0)(session.clone(), envelope).await.map(Into::into)
+    }
+}

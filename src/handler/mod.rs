@@ -1,0 +1,180 @@
+//! What the messages of a client do.
+
+mod error;
+mod function;
+mod reply;
+mod route;
+mod switch;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use error::{Failure, HandlerError, HandlerResult};
+pub use function::{HandlerFn, handler_fn};
+pub use reply::Reply;
+pub use route::{IntoRoute, Route};
+pub use switch::Switch;
+
+use crate::close::Closed;
+use crate::excerpt::Excerpt;
+use crate::message::{Code, Envelope};
+use crate::session::Session;
+use crate::text::Text;
+
+/// The flag switch: what a client's messages do, and the life of its session.
+///
+/// Every method has a default, so a handler writes down what it cares about.
+///
+/// ```
+/// use keywire::{
+///     Closed, Code, Envelope, Flag, HandlerResult, MessageHandler, Push, Reply, Session, async_trait,
+/// };
+///
+/// /// Passes messages on and remembers nothing.
+/// struct Relay;
+///
+/// #[async_trait]
+/// impl MessageHandler for Relay {
+///     async fn opened(&self, session: &Session) -> HandlerResult {
+///         Ok(Reply::ok(format!("hello {}", session.key())))
+///     }
+///
+///     async fn inform(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+///         let Some(to) = &envelope.reception else {
+///             return Ok(Reply::error(Code::MALFORMED, "to whom?"));
+///         };
+///         let push = Push::data(&envelope.body).with_flag(Flag::INFORM).with_sender(&envelope.sender);
+///         match session.hub().send_to(to, push).await.delivered {
+///             0 => Ok(Reply::error(Code::ABSENT, format!("{to} is not connected"))),
+///             _ => Ok(Reply::none()),
+///         }
+///     }
+///
+///     async fn closed(&self, session: &Session, closed: &Closed) {
+///         println!("{} left with {}", session.key(), closed.code);
+///     }
+/// }
+/// ```
+///
+/// Closures do as well: [`Switch`] builds a handler out of them.
+///
+/// # Contract
+///
+/// - The messages of one session are handled one after the other, in the order in which they came;
+///   [`opened`](Self::opened) comes before the first and [`closed`](Self::closed) after the last. Different
+///   sessions run side by side.
+/// - While a handler is at work its session goes on sending, and reads one message ahead.
+/// - When the connection ends, a message that is being handled is handled to its end; those that were not
+///   begun are not begun.
+/// - Nothing is locked while a handler runs: it may use the hub and any session as it likes, its own too.
+///
+/// # Errors
+///
+/// An `Err` is answered with code `50`, shows the client nothing of the inside, and goes to
+/// [`failed`](Self::failed). The session lives on. A panic ends the session, and only that one, with close
+/// code 1011.
+///
+/// # Cancel safety
+///
+/// A handler's future is dropped before its end only when the runtime shuts down, or when
+/// [`Hub::shutdown`](crate::Hub::shutdown) has waited for it as long as it was told to.
+#[async_trait]
+pub trait MessageHandler: Send + Sync + 'static {
+    /// A `command`: the client wants something done.
+    async fn command(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        self.unknown(session, envelope).await
+    }
+
+    /// An `inform`: the client wants someone told.
+    async fn inform(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        self.unknown(session, envelope).await
+    }
+
+    /// A flag that nothing else is there for. Answers code `44`.
+    async fn unknown(&self, _session: &Session, _envelope: Envelope) -> HandlerResult {
+        Ok(Reply::error(Code::UNKNOWN_FLAG, "nobody handles this flag"))
+    }
+
+    /// Any message: switches over its flag. Overwrite it to have flags of your own, or to do something
+    /// before or after each message.
+    async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        match envelope.flag.as_str() {
+            "command" => self.command(session, envelope).await,
+            "inform" => self.inform(session, envelope).await,
+            _ => self.unknown(session, envelope).await,
+        }
+    }
+
+    /// A text frame, before anybody looks into it. `Continue` lets it go on as an envelope, `Break` says
+    /// that this was all.
+    async fn text(&self, _session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
+        Ok(ControlFlow::Continue(text))
+    }
+
+    /// A binary frame. Answers code `40`.
+    async fn binary(&self, _session: &Session, _bytes: Bytes) -> HandlerResult {
+        Ok(Reply::error(Code::MALFORMED, "binary frames are not understood"))
+    }
+
+    /// The session is open and in the store. What is answered here is sent first of all that this handler
+    /// sends; to turn the session away, [`Session::close`] it.
+    async fn opened(&self, _session: &Session) -> HandlerResult {
+        Ok(Reply::none())
+    }
+
+    /// The session has left the store and gets nothing any more.
+    async fn closed(&self, _session: &Session, _closed: &Closed) {}
+
+    /// A handler failed. Logs it by default.
+    async fn failed(&self, session: &Session, failure: &Failure) {
+        log_failure(session, failure);
+    }
+}
+
+fn log_failure(session: &Session, failure: &Failure) {
+    // The error may quote what the client sent.
+    let failure = failure.to_string();
+    tracing::error!(session = %session.id(), failure = %Excerpt(&failure), "handler failed");
+}
+
+#[async_trait]
+impl<H: MessageHandler + ?Sized> MessageHandler for Arc<H> {
+    async fn command(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        (**self).command(session, envelope).await
+    }
+
+    async fn inform(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        (**self).inform(session, envelope).await
+    }
+
+    async fn unknown(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        (**self).unknown(session, envelope).await
+    }
+
+    async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
+        (**self).message(session, envelope).await
+    }
+
+    async fn text(&self, session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
+        (**self).text(session, text).await
+    }
+
+    async fn binary(&self, session: &Session, bytes: Bytes) -> HandlerResult {
+        (**self).binary(session, bytes).await
+    }
+
+    async fn opened(&self, session: &Session) -> HandlerResult {
+        (**self).opened(session).await
+    }
+
+    async fn closed(&self, session: &Session, closed: &Closed) {
+        (**self).closed(session, closed).await;
+    }
+
+    async fn failed(&self, session: &Session, failure: &Failure) {
+        (**self).failed(session, failure).await;
+    }
+}

@@ -1,0 +1,265 @@
+//! The HTTP head of an opening, as extractors see it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
+use percent_encoding::percent_decode_str;
+
+use crate::rejection::Rejection;
+
+/// The request by which a client asks for a connection: all that a [`KeyExtractor`](crate::KeyExtractor)
+/// has to go by.
+///
+/// Each accessor answers three things: `Ok(Some(_))` is the value, decoded; `Ok(None)` that there is none,
+/// so another place may be tried; `Err(Rejection::Malformed)` that what is there is no text or is there
+/// twice, so that nobody can be told apart from somebody else by the order in which servers read.
+///
+/// Cloning copies a pointer. [`Debug`] shows neither path, query nor headers, since a credential may stand in
+/// each of them.
+///
+/// ```
+/// use keywire::Handshake;
+///
+/// let request = http::Request::get("/websocket?token=a%20b").header("cookie", "theme=dark; id=7").body(())?;
+/// let handshake = Handshake::new(request);
+/// assert_eq!(handshake.query("token")?.as_deref(), Some("a b"));
+/// assert_eq!(handshake.cookie("id")?, Some("7"));
+/// assert_eq!(handshake.bearer()?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Handshake(Arc<Head>);
+
+#[derive(Clone)]
+struct Head {
+    method: Method,
+    version: Version,
+    uri: Uri,
+    headers: HeaderMap,
+    /// As it stands in the path, still percent-encoded.
+    path_key: Option<Box<str>>,
+    peer: Option<SocketAddr>,
+}
+
+impl Handshake {
+    /// The head of `request`, from nowhere in particular.
+    #[must_use]
+    pub fn new(request: Request<()>) -> Self {
+        let (parts, ()) = request.into_parts();
+        let http::request::Parts { method, version, uri, headers, .. } = parts;
+        Self(Arc::new(Head { method, version, uri, headers, path_key: None, peer: None }))
+    }
+
+    /// The same handshake with the path segment that follows the endpoint's own path, as it stands in the
+    /// request: percent-encoded.
+    #[must_use]
+    pub fn with_path_key(mut self, segment: impl Into<Box<str>>) -> Self {
+        self.head().path_key = Some(segment.into());
+        self
+    }
+
+    /// The same handshake, coming from `peer`.
+    #[must_use]
+    pub fn with_peer(mut self, peer: SocketAddr) -> Self {
+        self.head().peer = Some(peer);
+        self
+    }
+
+    /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. An empty segment is
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Malformed`] if it is not UTF-8 once decoded.
+    pub fn path_key(&self) -> Result<Option<Cow<'_, str>>, Rejection> {
+        match self.0.path_key.as_deref() {
+            None | Some("") => Ok(None),
+            Some(segment) => decode(segment).map(Some),
+        }
+    }
+
+    /// A parameter of the query string, decoded as forms are: `+` is a space.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Malformed`] if it is there twice, or is not UTF-8 once decoded.
+    pub fn query(&self, name: &str) -> Result<Option<String>, Rejection> {
+        let query = self.0.uri.query().unwrap_or_default();
+        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let values = pairs.filter(|(key, _)| form_decode(key).is_ok_and(|key| key == name));
+        only(values)?.map(|(_, value)| form_decode(value)).transpose()
+    }
+
+    /// A header's text.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Malformed`] if it is there twice, or has other than visible ASCII characters.
+    pub fn header(&self, name: impl TryInto<HeaderName>) -> Result<Option<&str>, Rejection> {
+        let Ok(name) = name.try_into() else { return Ok(None) };
+        let value = only(self.0.headers.get_all(name).iter())?;
+        value.map(|value| value.to_str().map_err(|_| Rejection::Malformed)).transpose()
+    }
+
+    /// A cookie's value as it stands, without the quotes it may be in.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Malformed`] if it is there twice, or the header is no text.
+    pub fn cookie(&self, name: &str) -> Result<Option<&str>, Rejection> {
+        let mut found = None;
+        for header in self.0.headers.get_all(header::COOKIE) {
+            let cookies = header.to_str().map_err(|_| Rejection::Malformed)?.split(';');
+            let pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
+            if let Some((_, value)) = only(pairs.filter(|(key, _)| *key == name))? {
+                if found.is_some() {
+                    return Err(Rejection::Malformed);
+                }
+                found = Some(value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). Another scheme is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Malformed`] if the header is there twice or is no text.
+    pub fn bearer(&self) -> Result<Option<&str>, Rejection> {
+        let Some((scheme, token)) =
+            self.header(header::AUTHORIZATION)?.and_then(|value| value.split_once(' '))
+        else {
+            return Ok(None);
+        };
+        let token = token.trim_start_matches(' ');
+        Ok((scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token))
+    }
+
+    /// The subprotocols that the client offers, in its order (RFC 6455, section 4.1).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        let headers = self.0.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+        headers.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',').map(str::trim))
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// The request's URI. A credential may stand in it: do not log it.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// The address that the connection comes from, where the transport has one.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.0.version
+    }
+
+    /// The head while it is put together, when nobody else has a copy yet.
+    fn head(&mut self) -> &mut Head {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("peer", &self.0.peer).finish_non_exhaustive()
+    }
+}
+
+/// The only item, or none.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, Rejection> {
+    let first = items.next();
+    if items.next().is_some() { Err(Rejection::Malformed) } else { Ok(first) }
+}
+
+fn decode(text: &str) -> Result<Cow<'_, str>, Rejection> {
+    percent_decode_str(text).decode_utf8().map_err(|_| Rejection::Malformed)
+}
+
+fn form_decode(text: &str) -> Result<String, Rejection> {
+    decode(&text.replace('+', " ")).map(Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake(uri: &str, headers: &[(&str, &str)]) -> Handshake {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Handshake::new(request.body(()).unwrap())
+    }
+
+    #[test]
+    fn the_path_key_is_decoded_and_may_be_empty() {
+        let key = |segment: &str| {
+            handshake("/", &[]).with_path_key(segment).path_key().map(|key| key.map(Cow::into_owned))
+        };
+        assert_eq!(key("zo%C3%AB%2F1"), Ok(Some("zoë/1".into())));
+        assert_eq!(key("a+b"), Ok(Some("a+b".into())));
+        assert_eq!(key("100%"), Ok(Some("100%".into())));
+        assert_eq!(key(""), Ok(None));
+        assert_eq!(key("%FF"), Err(Rejection::Malformed));
+    }
+
+    #[test]
+    fn a_query_parameter_stands_once() {
+        let query = |query: &str| handshake(&format!("/x?{query}"), &[]).query("token");
+        assert_eq!(query("a=1&token=a%2Bb+c"), Ok(Some("a+b c".into())));
+        assert_eq!(query("tok%65n=1"), Ok(Some("1".into())));
+        assert_eq!(query("token"), Ok(Some(String::new())));
+        assert_eq!(query("mytoken=1"), Ok(None));
+        assert_eq!(query("token=1&token=1"), Err(Rejection::Malformed));
+        assert_eq!(query("token=%C0"), Err(Rejection::Malformed));
+    }
+
+    #[test]
+    fn a_cookie_stands_once_over_all_headers() {
+        let cookie = |headers: &[(&str, &str)]| {
+            handshake("/", headers).cookie("id").map(|value| value.map(str::to_owned))
+        };
+        assert_eq!(cookie(&[("cookie", "a=b; id=7;c=d")]), Ok(Some("7".into())));
+        assert_eq!(cookie(&[("cookie", "a=b"), ("cookie", "id=\"7\"")]), Ok(Some("7".into())));
+        assert_eq!(cookie(&[("cookie", "xid=7; id")]), Ok(None));
+        assert_eq!(cookie(&[("cookie", "id=7; id=8")]), Err(Rejection::Malformed));
+        assert_eq!(cookie(&[("cookie", "id=7"), ("cookie", "id=8")]), Err(Rejection::Malformed));
+    }
+
+    #[test]
+    fn a_bearer_token_is_of_that_scheme() {
+        let bearer = |value: &str| {
+            let handshake = handshake("/", &[("authorization", value)]);
+            handshake.bearer().map(|token| token.map(str::to_owned))
+        };
+        assert_eq!(bearer("Bearer abc"), Ok(Some("abc".into())));
+        assert_eq!(bearer("bearer  abc"), Ok(Some("abc".into())));
+        assert_eq!(bearer("Basic abc"), Ok(None));
+        assert_eq!(bearer("Bearer "), Ok(None));
+    }
+
+    #[test]
+    fn debug_keeps_credentials_to_itself() {
+        let handshake = handshake("/websocket/s3cret?token=s3cret", &[("authorization", "Bearer s3cret")])
+            .with_path_key("s3cret");
+        assert!(!format!("{handshake:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,225 @@
+//! The hub: what a backend holds on to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::extract::KeyExtractor;
+use crate::frame::Frame;
+use crate::handler::{MessageHandler, Switch};
+use crate::key::Key;
+use crate::message::Push;
+use crate::origin::Origins;
+use crate::session::Session;
+use crate::store::{Counts, Delivery, MemoryStore, Order, Recipients, SessionStore};
+use crate::websocket::CloseCode;
+
+/// Every live connection of a backend, and the way to reach them.
+///
+/// A clone copies a pointer; put one into the state of whatever has something to say. There are no type
+/// parameters: what was given to the builder is behind it.
+///
+/// ```
+/// use keywire::{Hub, Push, RawKey};
+///
+/// # async fn example() {
+/// let hub = Hub::builder().keys(RawKey::from_path()).build();
+///
+/// // Somewhere else, any time later:
+/// let delivery = hub.send_to("alice", Push::message("your build is green")).await;
+/// println!("{} sessions of alice took it", delivery.delivered);
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// A sending future that is dropped before its end may have reached some of the recipients.
+#[derive(Clone)]
+pub struct Hub(Arc<Core>);
+
+struct Core {
+    keys: Arc<dyn KeyExtractor>,
+    handler: Arc<dyn MessageHandler>,
+    store: Arc<dyn SessionStore>,
+    origins: Origins,
+    config: Config,
+    draining: AtomicBool,
+    connections: TaskTracker,
+}
+
+impl Hub {
+    /// Begins a hub. [`HubBuilder::keys`] must be given, the rest has defaults.
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+
+    /// Sends to every session of a key. A text that cannot be a key reaches nobody.
+    pub async fn send_to(&self, key: impl TryInto<Key>, push: Push) -> Delivery {
+        match key.try_into() {
+            Ok(key) => self.send(&Recipients::key(key), push).await,
+            Err(_) => Delivery::default(),
+        }
+    }
+
+    /// Sends to everyone.
+    pub async fn broadcast(&self, push: Push) -> Delivery {
+        self.send(&Recipients::everyone(), push).await
+    }
+
+    /// Sends to whomever `to` includes. The push is encoded once for all of them.
+    pub async fn send(&self, to: &Recipients, push: Push) -> Delivery {
+        self.dispatch(to, &Order::Deliver(Frame::push(&push))).await
+    }
+
+    /// Ends every session of a key with 4505, after which its clients stay away.
+    pub async fn disconnect(&self, key: impl TryInto<Key>) -> Delivery {
+        match key.try_into() {
+            Ok(key) => self.close(&Recipients::key(key), CloseCode::DISCONNECTED, "disconnected").await,
+            Err(_) => Delivery::default(),
+        }
+    }
+
+    /// Ends the sessions that `to` includes with a code and a reason of the application's.
+    pub async fn close(&self, to: &Recipients, code: CloseCode, reason: impl Into<Box<str>>) -> Delivery {
+        self.dispatch(to, &Order::Close(code, reason.into())).await
+    }
+
+    /// Gives an order to the sessions that `to` includes: what all of the above do.
+    pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
+        self.0.store.dispatch(to, order).await
+    }
+
+    /// The live sessions of a key on this node, the oldest first.
+    pub async fn sessions(&self, key: impl TryInto<Key>) -> Vec<Session> {
+        match key.try_into() {
+            Ok(key) => self.0.store.sessions(&key).await,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// How many sessions and keys are connected to this node.
+    pub async fn counts(&self) -> Counts {
+        self.0.store.counts().await
+    }
+
+    /// Lets nobody in any more, closes every session (4005 for clients that speak `keywire.v1`, 1001 for
+    /// others) and waits until the last connection has ended and its handlers are done, at most for `wait`.
+    /// Returns how many connections were left then; what ends the runtime ends them.
+    pub async fn shutdown(&self, wait: Duration) -> usize {
+        self.0.draining.store(true, Ordering::SeqCst);
+        self.0.connections.close();
+        let window = wait.as_millis().to_string();
+        self.close(&Recipients::everyone(), CloseCode::DRAIN, window).await;
+        // A timeout is said by what is left.
+        let _ = tokio::time::timeout(wait, self.0.connections.wait()).await;
+        self.0.connections.len()
+    }
+
+    pub(crate) fn keys(&self) -> &dyn KeyExtractor {
+        &*self.0.keys
+    }
+
+    pub(crate) fn handler(&self) -> &dyn MessageHandler {
+        &*self.0.handler
+    }
+
+    pub(crate) fn store(&self) -> &dyn SessionStore {
+        &*self.0.store
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.0.origins
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::SeqCst)
+    }
+
+    /// Runs a connection's task, which [`Hub::shutdown`] waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.connections.spawn(task);
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Hub`] together.
+#[derive(Default)]
+#[must_use]
+pub struct HubBuilder {
+    keys: Option<Arc<dyn KeyExtractor>>,
+    handler: Option<Arc<dyn MessageHandler>>,
+    store: Option<Arc<dyn SessionStore>>,
+    origins: Origins,
+    config: Config,
+}
+
+impl HubBuilder {
+    /// Who somebody is. There is no default: to believe everybody must be somebody's choice.
+    pub fn keys(mut self, keys: impl KeyExtractor) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// What messages do. Without it each of them is answered with code `44`, and the hub still pushes.
+    pub fn handler(mut self, handler: impl MessageHandler) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Where sessions live: a [`MemoryStore`] by default.
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// From whose pages a browser may connect: the server's own by default.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// The limits.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The hub.
+    ///
+    /// # Panics
+    ///
+    /// When [`HubBuilder::keys`] was not given.
+    pub fn build(self) -> Hub {
+        let Some(keys) = self.keys else {
+            panic!("a hub needs to know who somebody is: Hub::builder().keys(..)");
+        };
+        Hub(Arc::new(Core {
+            keys,
+            handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
+            store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
+            origins: self.origins,
+            config: self.config,
+            draining: AtomicBool::new(false),
+            connections: TaskTracker::new(),
+        }))
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! Who a session belongs to: [`Key`] names a user, [`Identity`] is all that is known of them.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+/// The name of a user: what [`Hub::send_to`](crate::Hub::send_to) addresses.
+///
+/// A key is not empty, at most [`Key::MAX_BYTES`] long and free of control characters, so it can stand in
+/// a log line, a header or a topic name as it is. Cloning it copies a pointer.
+///
+/// ```
+/// use keywire::Key;
+///
+/// let key: Key = "alice".parse()?;
+/// assert_eq!(key.as_str(), "alice");
+/// assert!(Key::new("").is_err());
+/// assert!(Key::new("two\nlines").is_err());
+/// # Ok::<(), keywire::InvalidKey>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The longest a key may be, in bytes.
+    pub const MAX_BYTES: usize = 256;
+
+    /// Checks `text` and makes a key of it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`] says which of the rules `text` breaks.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidKey> {
+        let text = text.as_ref();
+        if text.is_empty() {
+            return Err(InvalidKey::Empty);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(InvalidKey::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidKey::ControlCharacter);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is not a [`Key`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// It has no characters.
+    #[error("a key must not be empty")]
+    Empty,
+    /// It is longer than [`Key::MAX_BYTES`].
+    #[error("a key is at most {} bytes long", Key::MAX_BYTES)]
+    TooLong,
+    /// It has a control character, a line break for example.
+    #[error("a key must not contain control characters")]
+    ControlCharacter,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for Key {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<&str> for Key {
+    type Error = InvalidKey;
+
+    fn try_from(text: &str) -> Result<Self, InvalidKey> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = InvalidKey;
+
+    fn try_from(text: String) -> Result<Self, InvalidKey> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<&String> for Key {
+    type Error = InvalidKey;
+
+    fn try_from(text: &String) -> Result<Self, InvalidKey> {
+        Self::new(text)
+    }
+}
+
+impl From<&Key> for Key {
+    fn from(key: &Key) -> Self {
+        key.clone()
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// What a [`KeyExtractor`](crate::KeyExtractor) found out about whoever opens a connection.
+///
+/// Next to the key it may carry the moment at which the credential ends (the session ends with it) and
+/// whatever the application wants to know later, each value under its own type:
+///
+/// ```
+/// use keywire::{Identity, Key};
+///
+/// #[derive(Clone, Debug, PartialEq)]
+/// struct Plan(&'static str);
+///
+/// let identity = Identity::new(Key::new("alice")?).with(Plan("gold"));
+/// assert_eq!(identity.get::<Plan>(), Some(&Plan("gold")));
+/// # Ok::<(), keywire::InvalidKey>(())
+/// ```
+#[derive(Clone)]
+pub struct Identity {
+    key: Key,
+    expires_at: Option<SystemTime>,
+    extensions: http::Extensions,
+}
+
+impl Identity {
+    /// An identity that never expires and carries nothing else.
+    #[must_use]
+    pub fn new(key: Key) -> Self {
+        Self { key, expires_at: None, extensions: http::Extensions::new() }
+    }
+
+    /// The same identity, ending at `moment`: an open session is closed then, idle or not.
+    #[must_use]
+    pub fn expiring_at(mut self, moment: SystemTime) -> Self {
+        self.expires_at = Some(moment);
+        self
+    }
+
+    /// The same identity carrying `value`, in place of an earlier value of the same type.
+    #[must_use]
+    pub fn with<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extensions.insert(value);
+        self
+    }
+
+    /// Whose session this is.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// When the credential ends, if it does.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    /// The value of type `T` that was put in by [`Identity::with`].
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Leaves the extensions out: claims are nobody's business in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("key", &self.key)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_bounded_and_printable() {
+        assert!(Key::new("a".repeat(Key::MAX_BYTES)).is_ok());
+        assert_eq!(Key::new("a".repeat(Key::MAX_BYTES + 1)), Err(InvalidKey::TooLong));
+        assert_eq!(Key::new(""), Err(InvalidKey::Empty));
+        for control in ["\0", "a\tb", "a\u{7f}", "\u{85}"] {
+            assert_eq!(Key::new(control), Err(InvalidKey::ControlCharacter), "{control:?}");
+        }
+        assert_eq!(Key::new("zoë/東京 %20").unwrap().as_str(), "zoë/東京 %20");
+    }
+}

@@ -1,0 +1,187 @@
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
+
+use super::{Flag, Json, JsonError, MessageId, depth};
+use crate::key::Key;
+
+/// A message from a client, as a [`MessageHandler`](crate::MessageHandler) gets it.
+///
+/// On the wire: `{"flag": "inform", "reception": "bob", "body": {"any": "json"}, "id": 7}`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// Who sent it: the key that the server extracted. What the client wrote here is not even read.
+    pub sender: Key,
+    /// Whom the client means it for; `None` is nobody in particular.
+    pub reception: Option<Key>,
+    /// What it is about.
+    pub flag: Flag,
+    /// Its content, raw; `null` if the client gave none.
+    pub body: Json,
+    /// The client's name for this message. The reply carries it without the handler's doing.
+    pub id: Option<MessageId>,
+}
+
+impl Envelope {
+    /// The deepest that arrays and objects may stand in each other, the envelope itself counted.
+    pub const MAX_DEPTH: usize = 64;
+
+    /// Reads the body as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// When the body has another shape than `T`.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
+        self.body.parse()
+    }
+
+    /// Reads a text frame. The body stays a slice of it.
+    pub(crate) fn read(text: &Bytes, sender: &Key) -> Result<Self, Malformed> {
+        let malformed = |reason, id| Malformed { reason, id };
+        let wire: Wire<'_> = serde_json::from_slice(text).map_err(|error| {
+            malformed(
+                if error.is_data() { "not an envelope: an object with a flag" } else { "not JSON" },
+                None,
+            )
+        })?;
+
+        let (id, bad_id) = match wire.id.map(|raw| serde_json::from_str::<MessageId>(raw.get())) {
+            None => (None, false),
+            Some(Ok(id)) => (Some(id), false),
+            Some(Err(_)) => (None, true),
+        };
+        if bad_id {
+            return Err(malformed("id: a text of at most 64 bytes or an integer of at most 2^53 - 1", None));
+        }
+        if !depth::within(text, Self::MAX_DEPTH) {
+            return Err(malformed("nested deeper than 64", id));
+        }
+        let Some(raw) = wire.flag else {
+            return Err(malformed("flag missing", id));
+        };
+        let Ok(flag) = serde_json::from_str::<Flag>(raw.get()) else {
+            return Err(malformed("flag: not a text", id));
+        };
+        let reception = match wire.reception.map(|raw| serde_json::from_str::<Text<'_>>(raw.get())) {
+            None => None,
+            Some(Ok(Text(key))) if key.is_empty() => None,
+            Some(Ok(Text(key))) => match Key::new(key) {
+                Ok(key) => Some(key),
+                Err(_) => return Err(malformed("reception: not a key", id)),
+            },
+            Some(Err(_)) => return Err(malformed("reception: not a text", id)),
+        };
+        let body = match wire.body {
+            None => Json::NULL,
+            Some(raw) => Json::trusted(text.slice_ref(raw.get().as_bytes())),
+        };
+        Ok(Self { sender: sender.clone(), reception, flag, body, id })
+    }
+}
+
+/// Why a text is no [`Envelope`], with the id if one could be read, so that the client knows which of its
+/// messages is meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+#[non_exhaustive]
+pub struct Malformed {
+    /// What is wrong, for the person who wrote the client.
+    pub reason: &'static str,
+    /// The id of the malformed message.
+    pub id: Option<MessageId>,
+}
+
+/// Every field raw, so that one of a wrong type does not hide the others. A repeated field is an error.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    flag: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reception: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(rename = "sender")]
+    _sender: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Envelope, Malformed> {
+        Envelope::read(&Bytes::copy_from_slice(text.as_bytes()), &Key::new("alice").unwrap())
+    }
+
+    fn reason(text: &str) -> (&'static str, Option<MessageId>) {
+        let malformed = read(text).expect_err(text);
+        (malformed.reason, malformed.id)
+    }
+
+    #[test]
+    fn reads_every_field() {
+        let envelope =
+            read(r#"{"sender":"eve","reception":"bob","body":{"a":[1, 2]},"flag":"inform","id":7,"more":1}"#)
+                .unwrap();
+        assert_eq!(envelope.sender.as_str(), "alice");
+        assert_eq!(envelope.reception.unwrap().as_str(), "bob");
+        assert_eq!(envelope.body.as_str(), r#"{"a":[1, 2]}"#);
+        assert_eq!(envelope.flag, Flag::INFORM);
+        assert_eq!(envelope.id, Some(MessageId::Number(7)));
+    }
+
+    #[test]
+    fn what_is_absent_null_or_empty_is_nothing() {
+        for text in [
+            r#"{"flag":"x"}"#,
+            r#"{"flag":"x","reception":null,"body":null,"id":null,"sender":null}"#,
+            r#"{"flag":"x","reception":"","sender":5}"#,
+        ] {
+            let envelope = read(text).unwrap();
+            assert_eq!((envelope.reception, envelope.id), (None, None), "{text}");
+            assert!(envelope.body.is_null());
+        }
+    }
+
+    #[test]
+    fn an_escaped_flag_and_key_are_read() {
+        let envelope = read(r#"{"flag":"\u0063ommand","reception":"b\u006fb"}"#).unwrap();
+        assert_eq!(envelope.flag, Flag::COMMAND);
+        assert_eq!(envelope.reception.unwrap().as_str(), "bob");
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_whose_message_it_was() {
+        let seven = Some(MessageId::Number(7));
+        assert_eq!(reason("{"), ("not JSON", None));
+        assert_eq!(reason(""), ("not JSON", None));
+        assert_eq!(reason(r#"{"flag":"x"} more"#), ("not JSON", None));
+        assert_eq!(reason("[1]").1, None);
+        assert_eq!(reason("\"command\"").1, None);
+        assert_eq!(reason(r#"{"id":7}"#), ("flag missing", seven.clone()));
+        assert_eq!(reason(r#"{"id":7,"flag":null}"#), ("flag missing", seven.clone()));
+        assert_eq!(reason(r#"{"id":7,"flag":[]}"#), ("flag: not a text", seven.clone()));
+        assert_eq!(reason(r#"{"flag":"x","reception":{},"id":7}"#), ("reception: not a text", seven.clone()));
+        assert_eq!(reason(r#"{"flag":"x","reception":"\u0000","id":7}"#), ("reception: not a key", seven));
+        assert!(reason(r#"{"flag":"x","id":[]}"#).0.starts_with("id:"));
+        assert!(read(r#"{"flag":"x","flag":"y"}"#).is_err());
+    }
+
+    #[test]
+    fn nesting_is_bounded_wherever_it_stands() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read(&format!(r#"{{"flag":"x","body":{}}}"#, nested(63))).is_ok());
+        let deep = reason(&format!(r#"{{"flag":"x","id":7,"body":{}}}"#, nested(64)));
+        assert_eq!(deep, ("nested deeper than 64", Some(MessageId::Number(7))));
+        assert!(read(&format!(r#"{{"flag":"x","other":{}}}"#, nested(30_000))).is_err());
+        assert!(read(&format!(r#"{{"flag":"x","sender":{}}}"#, nested(30_000))).is_err());
+    }
+}

@@ -1,0 +1,89 @@
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What a message is about: the word that the server's handler, and a page, switches on.
+///
+/// [`Flag::COMMAND`] and [`Flag::INFORM`] are given; applications add their own. Flags that begin with
+/// `kw:` are keywire's and never reach a handler.
+///
+/// ```
+/// use keywire::Flag;
+///
+/// assert_eq!(Flag::from("command"), Flag::COMMAND);
+/// assert_eq!(Flag::from("typing").as_str(), "typing");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Flag(Cow<'static, str>);
+
+impl Flag {
+    /// `command`: do something.
+    pub const COMMAND: Self = Self::of("command");
+    /// `inform`: tell someone.
+    pub const INFORM: Self = Self::of("inform");
+
+    pub(crate) const PING: Self = Self::of("kw:ping");
+    pub(crate) const PONG: Self = Self::of("kw:pong");
+
+    const fn of(flag: &'static str) -> Self {
+        Self(Cow::Borrowed(flag))
+    }
+
+    /// The flag as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the flag is one of keywire's own.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with("kw:")
+    }
+
+    /// The usual flags cost no allocation.
+    fn intern(flag: Cow<'_, str>) -> Self {
+        match &*flag {
+            "command" => Self::COMMAND,
+            "inform" => Self::INFORM,
+            "kw:ping" => Self::PING,
+            _ => Self(Cow::Owned(flag.into_owned())),
+        }
+    }
+}
+
+impl From<&str> for Flag {
+    fn from(flag: &str) -> Self {
+        Self::intern(Cow::Borrowed(flag))
+    }
+}
+
+impl From<String> for Flag {
+    fn from(flag: String) -> Self {
+        Self::intern(Cow::Owned(flag))
+    }
+}
+
+impl Borrow<str> for Flag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Borrows where the JSON has no escapes.
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        Text::deserialize(deserializer).map(|Text(flag)| Self::intern(flag))
+    }
+}

@@ -1,0 +1,137 @@
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// A piece of valid JSON text, not looked into until somebody asks for a type.
+///
+/// The body of an [`Envelope`](crate::Envelope) is one, so relaying it to others costs no parsing, and a
+/// clone copies a pointer.
+///
+/// ```
+/// use keywire::Json;
+///
+/// let json = Json::new(&[1, 2, 3])?;
+/// assert_eq!(json.as_str(), "[1,2,3]");
+/// assert_eq!(json.parse::<Vec<u8>>()?, [1, 2, 3]);
+/// # Ok::<(), keywire::JsonError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(
+    /// Valid UTF-8 and valid JSON.
+    Bytes,
+);
+
+impl Json {
+    /// JSON's `null`.
+    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+
+    /// Writes `value` as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When `value` cannot be JSON: its own `Serialize` fails, or it has a map whose keys are no texts.
+    pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonError> {
+        match serde_json::to_vec(value) {
+            Ok(text) => Ok(Self(text.into())),
+            Err(error) => Err(JsonError(error)),
+        }
+    }
+
+    /// Takes over bytes that are known to be JSON, because the parser has just passed over them.
+    pub(crate) fn trusted(text: Bytes) -> Self {
+        Self(text)
+    }
+
+    /// Reads the JSON as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// When the text has another shape than `T`.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
+        serde_json::from_slice(&self.0).map_err(JsonError)
+    }
+
+    /// The text inside if this is a JSON string, else `None`.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        if self.0.first() != Some(&b'"') {
+            return None;
+        }
+        self.parse().ok()
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Checked when the value was made; checking again is the price of having no `unsafe`.
+        std::str::from_utf8(&self.0).unwrap_or("null")
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        &*self.0 == b"null"
+    }
+}
+
+/// A value could not be written as JSON, or JSON could not be read as the type asked for.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct JsonError(serde_json::Error);
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({})", self.as_str())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(Bytes::from(Box::<str>::from(raw).into_boxed_bytes())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_json_string_is_text() {
+        assert_eq!(Json::new("a\"b").unwrap().to_text().as_deref(), Some("a\"b"));
+        assert_eq!(Json::new(&7).unwrap().to_text(), None);
+        assert_eq!(Json::NULL.to_text(), None);
+    }
+
+    #[test]
+    fn passes_through_serde_unchanged() {
+        #[derive(Serialize, Deserialize)]
+        struct Holder {
+            inner: Json,
+        }
+        let text = r#"{"inner":{"b":1.50,"a":[null]}}"#;
+        let holder: Holder = serde_json::from_str(text).unwrap();
+        assert_eq!(holder.inner.as_str(), r#"{"b":1.50,"a":[null]}"#);
+        assert_eq!(serde_json::to_string(&holder).unwrap(), text);
+    }
+
+    #[test]
+    fn what_cannot_be_json_is_an_error() {
+        let map = std::collections::HashMap::from([((1, 2), 3)]);
+        assert!(Json::new(&map).is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! The JSON that the wire carries. Nothing else in the crate parses it.
+//!
+//! A client sends an [`Envelope`], the server sends a [`Push`]; their bodies stay raw [`Json`] until
+//! somebody asks for a type.
+
+mod code;
+mod depth;
+mod envelope;
+mod flag;
+mod id;
+mod json;
+mod push;
+
+pub use code::Code;
+pub use envelope::{Envelope, Malformed};
+pub use flag::Flag;
+pub use id::MessageId;
+pub use json::{Json, JsonError};
+pub use push::Push;

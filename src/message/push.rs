@@ -1,0 +1,201 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Code, Flag, Json, JsonError, MessageId};
+use crate::key::Key;
+
+/// A message from the server to a page.
+///
+/// On the wire: `{"code":"00","msg":"saved","data":{"any":"json"},"flag":"inform","sender":"bob","id":7}`.
+/// `code` and `msg` are always there, the others only where they have a value.
+///
+/// ```
+/// use keywire::Push;
+///
+/// let push = Push::message("saved").with_flag("document").with_data([1, 2]);
+/// assert_eq!(push.to_json(), r#"{"code":"00","msg":"saved","data":[1,2],"flag":"document"}"#);
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
+pub struct Push {
+    /// What kind of message this is, for the page to switch on.
+    #[serde(default = "done")]
+    pub code: Code,
+    /// A text for a person; may be empty.
+    #[serde(default)]
+    pub msg: Cow<'static, str>,
+    /// Anything for the page.
+    #[serde(default)]
+    pub data: Option<Json>,
+    /// What it is about, as a page may switch on it.
+    #[serde(default)]
+    pub flag: Option<Flag>,
+    /// Who caused it: always a key that the server knows to be true, never what a client claimed, so it is
+    /// not read from JSON.
+    #[serde(skip)]
+    pub sender: Option<Key>,
+    /// The id of the message that this one answers.
+    #[serde(default)]
+    pub id: Option<MessageId>,
+}
+
+fn done() -> Code {
+    Code::DONE
+}
+
+impl Push {
+    /// A push with this code and text.
+    pub fn new(code: impl Into<Code>, msg: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: code.into(), msg: msg.into(), data: None, flag: None, sender: None, id: None }
+    }
+
+    /// A text for a person: code `00`.
+    pub fn message(msg: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::DONE, msg)
+    }
+
+    /// Data for the page, with an empty text: code `01`.
+    ///
+    /// # Panics
+    ///
+    /// When `data` cannot be JSON, see [`Json::new`]; [`Push::try_data`] returns that as an error.
+    pub fn data(data: impl Serialize) -> Self {
+        Self::new(Code::DATA, "").with_data(data)
+    }
+
+    /// [`Push::data`] for values of which one does not know whether they can be JSON.
+    ///
+    /// # Errors
+    ///
+    /// When `data` cannot be JSON, see [`Json::new`].
+    pub fn try_data(data: impl Serialize) -> Result<Self, JsonError> {
+        Ok(Self::new(Code::DATA, "").with_json(Json::new(&data)?))
+    }
+
+    /// The same push with data.
+    ///
+    /// # Panics
+    ///
+    /// When `data` cannot be JSON, see [`Json::new`].
+    #[must_use]
+    pub fn with_data(self, data: impl Serialize) -> Self {
+        match Json::new(&data) {
+            Ok(json) => self.with_json(json),
+            Err(error) => panic!("data of a push must be JSON: {error}"),
+        }
+    }
+
+    /// The same push with data that is JSON already, as the body of an envelope is.
+    #[must_use]
+    pub fn with_json(mut self, data: Json) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// The same push with a flag.
+    #[must_use]
+    pub fn with_flag(mut self, flag: impl Into<Flag>) -> Self {
+        self.flag = Some(flag.into());
+        self
+    }
+
+    /// The same push with the one who caused it. Take the key from an envelope or a session, where it is
+    /// the true one.
+    #[must_use]
+    pub fn with_sender(mut self, sender: &Key) -> Self {
+        self.sender = Some(sender.clone());
+        self
+    }
+
+    /// The same push as the answer to the message with this id. Replies get theirs by themselves.
+    #[must_use]
+    pub fn with_id(mut self, id: MessageId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// The JSON that goes over the wire.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Appends the JSON to `out`.
+    ///
+    /// By hand because `data` is JSON already: through serde it would be parsed once more for each push.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"code":"#);
+        write_value(out, self.code.as_str());
+        out.extend_from_slice(br#","msg":"#);
+        write_value(out, &self.msg);
+        if let Some(data) = &self.data {
+            out.extend_from_slice(br#","data":"#);
+            out.extend_from_slice(data.as_bytes());
+        }
+        if let Some(flag) = &self.flag {
+            out.extend_from_slice(br#","flag":"#);
+            write_value(out, flag.as_str());
+        }
+        if let Some(sender) = &self.sender {
+            out.extend_from_slice(br#","sender":"#);
+            write_value(out, sender.as_str());
+        }
+        if let Some(id) = &self.id {
+            out.extend_from_slice(br#","id":"#);
+            write_value(out, id);
+        }
+        out.push(b'}');
+    }
+
+    /// About how long the JSON will be, to write it without growing.
+    pub(crate) fn size_hint(&self) -> usize {
+        let optional = |len: Option<usize>| len.map_or(0, |len| len + 16);
+        64 + self.msg.len()
+            + optional(self.data.as_ref().map(|data| data.as_bytes().len()))
+            + optional(self.flag.as_ref().map(|flag| flag.as_str().len()))
+            + optional(self.sender.as_ref().map(|sender| sender.as_str().len()))
+    }
+}
+
+fn write_value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Texts and integers are always JSON, and a `Vec` takes every byte.
+    let _ = serde_json::to_writer(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_and_msg_are_always_there_and_nothing_else_is() {
+        assert_eq!(Push::message("").to_json(), r#"{"code":"00","msg":""}"#);
+    }
+
+    #[test]
+    fn all_fields_in_their_order_and_escaped() {
+        let push = Push::new("x\"", "line\n")
+            .with_json(Json::NULL)
+            .with_flag("inform")
+            .with_sender(&Key::new("zoë\"").unwrap())
+            .with_id(MessageId::Text("\\".into()));
+        assert_eq!(
+            push.to_json(),
+            r#"{"code":"x\"","msg":"line\n","data":null,"flag":"inform","sender":"zoë\"","id":"\\"}"#
+        );
+    }
+
+    #[test]
+    fn is_read_from_what_a_backend_posts_but_not_its_sender() {
+        let push: Push = serde_json::from_str(r#"{"msg":"hi","data":[1],"sender":"eve"}"#).unwrap();
+        assert_eq!(push.to_json(), r#"{"code":"00","msg":"hi","data":[1]}"#);
+    }
+
+    #[test]
+    #[should_panic(expected = "must be JSON")]
+    fn data_that_cannot_be_json_is_a_programming_error() {
+        let _ = Push::data(std::collections::HashMap::from([((1, 2), 3)]));
+    }
+}

@@ -1,0 +1,167 @@
+//! One live connection, as everybody but its own task sees it.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use serde::{Serialize, Serializer};
+
+use crate::close::Closed;
+use crate::frame::Frame;
+use crate::hub::Hub;
+use crate::key::{Identity, Key};
+use crate::message::Push;
+use crate::outbox::Outbox;
+use crate::store::{Order, Outcome};
+use crate::websocket::CloseCode;
+
+/// A handle on one live connection of a key: one tab, one device.
+///
+/// A clone copies a pointer. A handle that is kept after the connection ended does no harm: what is sent to
+/// it is [`Outcome::Gone`].
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    id: SessionId,
+    key: Key,
+    identity: Arc<Identity>,
+    peer: Option<SocketAddr>,
+    /// Whether the client asked for `keywire.v1`, and so understands its close codes.
+    speaks_v1: bool,
+    hub: Hub,
+    outbox: Outbox,
+}
+
+impl Session {
+    pub(crate) fn new(hub: Hub, identity: Identity, peer: Option<SocketAddr>, speaks_v1: bool) -> Self {
+        Self(Arc::new(Inner {
+            id: SessionId::next(),
+            key: identity.key().clone(),
+            identity: Arc::new(identity),
+            peer,
+            speaks_v1,
+            hub,
+            outbox: Outbox::default(),
+        }))
+    }
+
+    /// What tells this session apart from all others, on other nodes too.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// Whose session it is.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.0.key
+    }
+
+    /// All that the extractor found out.
+    #[must_use]
+    pub fn identity(&self) -> Arc<Identity> {
+        self.0.identity.clone()
+    }
+
+    /// Where it comes from, if the transport has addresses.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer
+    }
+
+    /// The hub it is connected to: the way to everybody else.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Sends to this session alone. Does not wait: the message is queued, or the session was too slow and is
+    /// being closed, or it is gone.
+    pub fn send(&self, push: Push) -> Outcome {
+        self.send_frame(&Frame::push(&push))
+    }
+
+    /// [`Session::send`] for what is encoded already, or is no push.
+    pub fn send_frame(&self, frame: &Frame) -> Outcome {
+        self.0.outbox.push(frame.bytes(), self.0.hub.config())
+    }
+
+    /// Ends the session, behind what has been sent to it. The client comes back or not as the code tells it.
+    pub fn close(&self, code: CloseCode, reason: impl Into<Box<str>>) -> Outcome {
+        let closed = match code {
+            // Only those who asked for it know what 4005 means.
+            CloseCode::DRAIN if !self.0.speaks_v1 => Closed::by_server(CloseCode::GOING_AWAY, ""),
+            code => Closed::by_server(code, reason),
+        };
+        self.0.outbox.close(closed)
+    }
+
+    /// Carries an order out: what a [`SessionStore`](crate::SessionStore) does for each recipient.
+    pub fn apply(&self, order: &Order) -> Outcome {
+        match order {
+            Order::Deliver(frame) => self.send_frame(frame),
+            Order::Close(code, reason) => self.close(*code, reason.clone()),
+        }
+    }
+
+    /// Whether messages are still taken.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.outbox.is_open()
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for Session {}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.0.id).field("key", &self.0.key).finish_non_exhaustive()
+    }
+}
+
+/// What tells one session apart from all others, on other nodes and after a restart too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    /// Drawn at random when the process starts.
+    process: u64,
+    number: u64,
+}
+
+impl SessionId {
+    fn next() -> Self {
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("keywire"));
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        Self { process: *PROCESS, number: NUMBER.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.process, self.number)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

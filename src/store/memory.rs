@@ -1,0 +1,136 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Counts, Delivery, Order, Recipients, SessionStore, StoreError, To};
+use crate::config::SessionPolicy;
+use crate::key::Key;
+use crate::session::Session;
+
+/// The sessions of this process.
+///
+/// Keys are spread over shards with a lock each. The sessions of a key stand in a shared slice that is
+/// replaced when one comes or goes, so whoever sends copies a pointer under the lock and does the sending
+/// outside of it.
+#[derive(Debug)]
+pub struct MemoryStore {
+    shards: [Mutex<Shard>; SHARDS],
+    /// Random, so that nobody can choose keys that all fall into one shard.
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// No slice is empty, and each stands in the order in which its sessions came.
+    keys: HashMap<Key, Arc<[Session]>>,
+    sessions: usize,
+}
+
+const SHARDS: usize = 32;
+
+impl MemoryStore {
+    /// A store without sessions.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        let hash = self.hasher.hash_one(key) as usize;
+        lock(&self.shards[hash % SHARDS])
+    }
+
+    /// The sessions of a key, none if it has none.
+    fn of(&self, key: &Key) -> Option<Arc<[Session]>> {
+        self.shard(key).keys.get(key).cloned()
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+        let mut shard = self.shard(session.key());
+        let present = shard.keys.get(session.key()).cloned();
+        let present = present.as_deref().unwrap_or_default();
+        let replaced = policy.admit(present.to_vec())?;
+        let kept = present.iter().filter(|other| !replaced.contains(other)).cloned();
+        let key = session.key().clone();
+        shard.sessions = shard.sessions + 1 - replaced.len();
+        shard.keys.insert(key, kept.chain([session]).collect());
+        Ok(replaced)
+    }
+
+    async fn remove(&self, session: &Session) {
+        let mut shard = self.shard(session.key());
+        let Entry::Occupied(mut entry) = shard.keys.entry(session.key().clone()) else { return };
+        let kept: Arc<[_]> = entry.get().iter().filter(|other| *other != session).cloned().collect();
+        let gone = entry.get().len() - kept.len();
+        if kept.is_empty() {
+            entry.remove();
+        } else {
+            entry.insert(kept);
+        }
+        shard.sessions -= gone;
+        shard.shrink();
+    }
+
+    async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
+        let deliver = |sessions: &[Session], delivery: &mut Delivery| {
+            for session in sessions.iter().filter(|session| to.include(session)) {
+                delivery.count(session.apply(order));
+            }
+        };
+        let mut delivery = Delivery::default();
+        match &to.to {
+            To::Key(key) | To::Session(key, _) => {
+                if let Some(sessions) = self.of(key) {
+                    deliver(&sessions, &mut delivery);
+                }
+            }
+            To::Everyone => {
+                for shard in &self.shards {
+                    let everyone: Vec<_> = lock(shard).keys.values().cloned().collect();
+                    everyone.iter().for_each(|sessions| deliver(sessions, &mut delivery));
+                }
+            }
+        }
+        delivery
+    }
+
+    async fn sessions(&self, key: &Key) -> Vec<Session> {
+        self.of(key).as_deref().unwrap_or_default().to_vec()
+    }
+
+    async fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for shard in &self.shards {
+            let shard = lock(shard);
+            counts.sessions += shard.sessions;
+            counts.keys += shard.keys.len();
+        }
+        counts
+    }
+}
+
+impl Shard {
+    /// Gives memory back after a rush, a quarter full being rush enough to keep it.
+    fn shrink(&mut self) {
+        if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 4 {
+            self.keys.shrink_to(self.keys.len() * 2);
+        }
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Nothing in here panics half way through a change.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,131 @@
+//! From the HTTP head to a connection or a refusal; the same for all adapters.
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Response, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::connection;
+use crate::handshake::Handshake;
+use crate::hub::Hub;
+use crate::key::Identity;
+use crate::rejection::Rejection;
+use crate::session::Session;
+use crate::websocket::{self, Opening};
+
+/// The subprotocol by which a client says that it knows keywire's close codes.
+const KEYWIRE_V1: &str = "keywire.v1";
+
+/// What the server says to an opening: the response to send, and what happens on the connection after it.
+///
+/// An adapter for an HTTP framework collects the head into a [`Handshake`], asks [`Hub::upgrade`], sends
+/// the response and, if there is a [`Connection`], runs it on what the framework upgrades to.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// 101, or the refusal with its JSON body.
+    pub response: Response<String>,
+    /// There if the response is 101.
+    pub connection: Option<Connection>,
+}
+
+impl Hub {
+    /// Decides about an opening: is it one (RFC 6455, section 4.2.1), does it come from where it may, and
+    /// who is it?
+    pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
+        let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
+            Ok(opening) => opening,
+            Err(error) => {
+                tracing::debug!(peer = ?handshake.peer(), %error, "no opening");
+                let mut response = refusal(error.status(), &error.to_string());
+                response.headers_mut().extend(error.headers());
+                return Upgrade { response, connection: None };
+            }
+        };
+        let speaks_v1 = handshake.subprotocols().any(|protocol| protocol == KEYWIRE_V1);
+        match self.admit(&handshake).await {
+            Ok(identity) => {
+                let session = Session::new(self.clone(), identity, handshake.peer(), speaks_v1);
+                Upgrade::accept(&opening, speaks_v1, Connection(Fate::Live(session)))
+            }
+            Err(rejection) => {
+                tracing::debug!(peer = ?handshake.peer(), %rejection, "refused");
+                // A browser cannot read the status of a refusal, but it can read a close code.
+                if speaks_v1 {
+                    let connection = Connection(Fate::Refused(self.clone(), rejection));
+                    return Upgrade::accept(&opening, speaks_v1, connection);
+                }
+                Upgrade::refuse(rejection)
+            }
+        }
+    }
+
+    async fn admit(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        if self.is_draining() {
+            return Err(Rejection::Unavailable);
+        }
+        self.origins().check(handshake)?;
+        let extract = AssertUnwindSafe(self.keys().extract(handshake)).catch_unwind();
+        extract.await.unwrap_or_else(|_| {
+            tracing::error!(peer = ?handshake.peer(), "the key extractor panicked");
+            Err(Rejection::Unavailable)
+        })
+    }
+}
+
+impl Upgrade {
+    fn accept(opening: &Opening, speaks_v1: bool, connection: Connection) -> Self {
+        let response = opening.response(speaks_v1.then_some(KEYWIRE_V1)).map(|()| String::new());
+        Self { response, connection: Some(connection) }
+    }
+
+    fn refuse(rejection: Rejection) -> Self {
+        let mut response = refusal(rejection.status(), rejection.kind());
+        if rejection.status() == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 11.6.1: a 401 names a scheme.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Self { response, connection: None }
+    }
+}
+
+fn refusal(status: StatusCode, error: &str) -> Response<String> {
+    let mut response = Response::new(serde_json::json!({ "error": error }).to_string());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What happens on a connection once 101 has been sent.
+#[derive(Debug)]
+#[must_use = "a connection does nothing until it is run"]
+pub struct Connection(Fate);
+
+#[derive(Debug)]
+enum Fate {
+    Live(Session),
+    /// Upgraded only to be told why not.
+    Refused(Hub, Rejection),
+}
+
+impl Connection {
+    /// Runs the connection to its end over any byte stream. `early` is what the client sent behind its
+    /// request and the HTTP side has read already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection without a close frame. The session leaves the store, but the
+    /// handler's `closed` is not called.
+    pub async fn run<IO>(self, io: IO, early: Bytes)
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match self.0 {
+            Fate::Live(session) => connection::run(io, early, session).await,
+            Fate::Refused(hub, rejection) => connection::turn_away(io, hub.config(), rejection).await,
+        }
+    }
+}
