@@ -122,7 +122,7 @@ function showStatus(delay = 0) {
   for (const id of ['start', 'send']) $(id).disabled = status !== 'open';
   due = performance.now() + delay;
   $('next').textContent =
-    status === 'open' ? 'Each of your tabs gets what is sent to you.'
+    status === 'open' ? 'All your tabs get what is sent to you.'
     : status === 'connecting' ? 'Knocking at the server …'
     : status === 'idle' ? (tokens ? 'This server lets only tokens in: log in to get one.' : '')
     : '';
@@ -190,6 +190,8 @@ function progress(attempts) {
   if (mine.state !== 'mining' || attempts < mine.attempts) {
     Object.assign(mine, { attempts: 0, at: 0, rate: 0, rates: [] });
     $('block').hidden = true;
+    $('rate').textContent = '–';
+    drawSpark();
     showMining('mining');
   }
   if (mine.at > 0 && now - mine.at > 1) {
