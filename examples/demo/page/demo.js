@@ -201,9 +201,14 @@ function progress(attempts) {
     $('rate').textContent = `${short.format(mine.rate)}/s`;
   }
   Object.assign(mine, { attempts, at: now });
+  showAttempts(attempts);
+  drawSpark();
+}
+
+/** @param {number} attempts */
+function showAttempts(attempts) {
   $('attempts').textContent = whole.format(attempts);
   $('odds').textContent = `${Math.round(100 * (1 - Math.exp(-attempts / 2 ** difficulty())))} %`;
-  drawSpark();
 }
 
 function drawSpark() {
@@ -222,7 +227,8 @@ function mined({ nonce, hash, attempts }) {
   const rest = hash.slice(zeros.length);
   $('hash').replaceChildren(element('span', 'zeros', zeros), rest);
   $('nonce').textContent = String(nonce);
-  $('attempts').textContent = $('block-attempts').textContent = whole.format(attempts);
+  showAttempts(attempts);
+  $('block-attempts').textContent = whole.format(attempts);
   $('zero-bits').textContent = String(zeros.length * 4 + (rest ? Math.clz32(parseInt(rest[0], 16)) - 28 : 0));
   $('block').hidden = false;
   showMining('mined');
