@@ -26,6 +26,9 @@ const FILES: [(&str, &str, &str); 5] = [
 
 type Answer = Response<String>;
 
+/// What is wrong with a request.
+type Refusal = (StatusCode, String);
+
 /// All routes, the socket's among them.
 pub(crate) fn all(hub: Hub, secret: Option<String>) -> BoxedFilter<(impl Reply,)> {
     keywire::warp::websocket("websocket", hub.clone())
@@ -69,9 +72,9 @@ fn config(tokens: bool) -> BoxedFilter<(Answer,)> {
 fn login(secret: Option<String>) -> BoxedFilter<(Answer,)> {
     warp::path!("login")
         .and(body::<Login>())
-        .map(move |login: Result<Login, Answer>| match (&secret, login) {
+        .map(move |login: Result<Login, Refusal>| match (&secret, login) {
             (None, _) => refuse(StatusCode::NOT_FOUND, "keys are raw here: start the demo with --jwt-secret"),
-            (_, Err(refusal)) => refusal,
+            (_, Err((status, error))) => refuse(status, error),
             (Some(secret), Ok(login)) => match login::issue(&login, secret) {
                 Ok(ticket) => answer(StatusCode::OK, &ticket),
                 Err(error) => refuse(StatusCode::BAD_REQUEST, error),
@@ -81,11 +84,11 @@ fn login(secret: Option<String>) -> BoxedFilter<(Answer,)> {
 }
 
 fn push(hub: Hub) -> BoxedFilter<(Answer,)> {
-    let push = async |hub: Hub, key: String, push: Result<Push, Answer>| {
+    let push = async |hub: Hub, key: String, push: Result<Push, Refusal>| {
         let key = percent_decode_str(&key).decode_utf8().ok().and_then(|key| Key::new(key).ok());
         match (key, push) {
             (None, _) => refuse(StatusCode::BAD_REQUEST, "not a key"),
-            (_, Err(refusal)) => refusal,
+            (_, Err((status, error))) => refuse(status, error),
             (Some(key), Ok(push)) => answer(StatusCode::OK, &hub.send_to(key, push).await),
         }
     };
@@ -93,9 +96,9 @@ fn push(hub: Hub) -> BoxedFilter<(Answer,)> {
 }
 
 fn broadcast(hub: Hub) -> BoxedFilter<(Answer,)> {
-    let broadcast = async |hub: Hub, push: Result<Push, Answer>| match push {
+    let broadcast = async |hub: Hub, push: Result<Push, Refusal>| match push {
         Ok(push) => answer(StatusCode::OK, &hub.broadcast(push).await),
-        Err(refusal) => refusal,
+        Err((status, error)) => refuse(status, error),
     };
     with(hub).and(warp::path!("broadcast")).and(body::<Push>()).then(broadcast).boxed()
 }
@@ -111,16 +114,16 @@ fn with(hub: Hub) -> BoxedFilter<(Hub,)> {
 
 /// The JSON body of a POST, whatever its content type, or the refusal. A page of another site may not post:
 /// the browser says where a request comes from (Fetch Metadata), and `curl` says nothing.
-fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Result<T, Answer>,)> {
+fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Result<T, Refusal>,)> {
     warp::post()
         .and(warp::header::optional::<String>("sec-fetch-site"))
         .and(warp::body::content_length_limit(MAX_BODY))
         .and(warp::body::bytes())
         .map(|site: Option<String>, body: warp::hyper::body::Bytes| {
             if site.as_deref() == Some("cross-site") {
-                return Err(refuse(StatusCode::FORBIDDEN, "not from another site"));
+                return Err((StatusCode::FORBIDDEN, "not from another site".to_owned()));
             }
-            serde_json::from_slice(&body).map_err(|error| refuse(StatusCode::BAD_REQUEST, error.to_string()))
+            serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
         })
         .boxed()
 }
