@@ -89,7 +89,7 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Poll<Closed> {
         // Replies of the calls below are written below. They need not wake anybody.
         self.outbox.unregister();
-        let mut advanced = self.poll_time(cx).and_then(|()| self.advance(cx, calls));
+        let mut advanced = self.poll_time(cx, calls).and_then(|()| self.advance(cx, calls));
         self.outbox.register(cx.waker());
         if advanced.is_ok() {
             // The replies to all that was read leave together.
@@ -105,12 +105,13 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
     /// Goes on until somebody else must do something: the peer, the handler, or other tasks.
     fn advance(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Result<(), Closed> {
         for _ in 0..READS_PER_POLL {
+            // Whoever does not take our answers gets no more of them.
             while calls.poll(cx).is_ready()
+                && !self.is_congested(cx)?
                 && let Some(next) = self.next.take()
             {
                 calls.begin(next);
             }
-            // Whoever does not take our answers gets no more of them.
             if self.next.is_some() || self.is_congested(cx)? || self.read(cx, calls)?.is_pending() {
                 return Ok(());
             }
@@ -198,11 +199,11 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
     }
 
     /// Ends the session when its time is up, and sets the timer to when that may next be.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
+    fn poll_time(&mut self, cx: &mut Context<'_>, calls: &Calls<'a>) -> Result<(), Closed> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             // While the handler keeps us from reading, silence is not the peer's.
-            if self.next.is_some() {
+            if self.next.is_some() && !calls.is_idle() {
                 self.pulse.heard(now);
             }
             let beat = match self.pulse.check(now, self.config) {

@@ -42,12 +42,13 @@ impl Envelope {
     /// Reads a text frame. The body stays a slice of it.
     pub(crate) fn read(text: &Bytes, sender: &Key) -> Result<Self, Malformed> {
         let malformed = |reason, id| Malformed { reason, id };
-        let wire: Wire<'_> = serde_json::from_slice(text).map_err(|error| {
-            malformed(
-                if error.is_data() { "not an envelope: an object with a flag" } else { "not JSON" },
-                None,
-            )
-        })?;
+        const NO_ENVELOPE: &str = "not an envelope: an object with a flag";
+        let wire: Wire<'_> = serde_json::from_slice(text)
+            .map_err(|error| malformed(if error.is_data() { NO_ENVELOPE } else { "not JSON" }, None))?;
+        // serde reads a struct out of an array too, its fields by their places.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(malformed(NO_ENVELOPE, None));
+        }
 
         let (id, bad_id) = match wire.id.map(|raw| serde_json::from_str::<MessageId>(raw.get())) {
             None => (None, false),
@@ -165,6 +166,7 @@ mod tests {
         assert_eq!(reason(""), ("not JSON", None));
         assert_eq!(reason(r#"{"flag":"x"} more"#), ("not JSON", None));
         assert_eq!(reason("[1]").1, None);
+        assert_eq!(reason(r#" ["command",null,null,7,null]"#), reason("[1]"));
         assert_eq!(reason("\"command\"").1, None);
         assert_eq!(reason(r#"{"id":7}"#), ("flag missing", seven.clone()));
         assert_eq!(reason(r#"{"id":7,"flag":null}"#), ("flag missing", seven.clone()));

@@ -1,0 +1,133 @@
+//! A client over tokio-tungstenite, which shares no code with keywire.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::within;
+
+pub(crate) struct Client {
+    socket: WebSocketStream<TcpStream>,
+    pub(crate) response: Response,
+}
+
+/// The close frame that ended a connection; the code is 1005 if it had none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+}
+
+pub(crate) fn request(addr: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Request {
+    let mut request = format!("ws://{addr}{path}").into_client_request().expect("an address");
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().expect("a header's value"));
+    }
+    request
+}
+
+impl Client {
+    pub(crate) async fn connect(
+        addr: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
+        let stream = within("a connection", TcpStream::connect(addr)).await?;
+        let request = request(addr, path, headers);
+        let opening = tokio_tungstenite::client_async(request, stream);
+        let (socket, response) = within("the answer to an opening", opening).await?;
+        Ok(Self { socket, response })
+    }
+
+    pub(crate) async fn send(&mut self, envelope: Value) {
+        self.text(&envelope.to_string()).await;
+    }
+
+    pub(crate) async fn text(&mut self, text: &str) {
+        self.message(Message::text(text)).await;
+    }
+
+    pub(crate) async fn message(&mut self, message: Message) {
+        within("room to send", self.socket.send(message)).await.expect("an open connection");
+    }
+
+    /// The next push.
+    pub(crate) async fn next(&mut self) -> Value {
+        match self.receive().await {
+            Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
+            other => panic!("not a push: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn ask(&mut self, envelope: Value) -> Value {
+        self.send(envelope).await;
+        self.next().await
+    }
+
+    /// The next message of whatever kind, WebSocket pings and pongs left out.
+    pub(crate) async fn receive(&mut self) -> Message {
+        loop {
+            let message = within("a message", self.socket.next()).await;
+            let message = message.expect("an open connection").expect("a connection in order");
+            if !message.is_ping() && !message.is_pong() {
+                return message;
+            }
+        }
+    }
+
+    /// There and back: all that was sent before has been handled, and all pushed before has arrived.
+    pub(crate) async fn ping(&mut self) {
+        let pong = self.ask(json!({ "flag": "kw:ping", "id": "ping" })).await;
+        assert_eq!(pong, json!({ "code": "00", "msg": "", "flag": "kw:pong", "id": "ping" }));
+    }
+
+    /// The server's close frame, behind nothing else, and the orderly end of the stream after it.
+    pub(crate) async fn end(&mut self) -> End {
+        match self.receive().await {
+            Message::Close(frame) => self.ended(frame).await,
+            other => panic!("not the end: {other:?}"),
+        }
+    }
+
+    /// The pushes that still come, and the end behind them.
+    pub(crate) async fn rest(&mut self) -> (Vec<Value>, End) {
+        let mut pushes = Vec::new();
+        loop {
+            match self.receive().await {
+                Message::Close(frame) => return (pushes, self.ended(frame).await),
+                Message::Text(text) => pushes.push(serde_json::from_str(&text).expect("JSON")),
+                other => panic!("not a push: {other:?}"),
+            }
+        }
+    }
+
+    async fn ended(&mut self, frame: Option<CloseFrame>) -> End {
+        // Reading on answers the close frame. A reset would be an error here.
+        let after = within("the end of the stream", self.socket.next()).await;
+        assert!(after.is_none(), "after the close frame: {after:?}");
+        match frame {
+            Some(frame) => End { code: frame.code.into(), reason: frame.reason.as_str().to_owned() },
+            None => End { code: 1005, reason: String::new() },
+        }
+    }
+
+    /// Closes with a code and reads the server's answer.
+    pub(crate) async fn close(&mut self, code: u16, reason: &str) -> End {
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        within("room to close", self.socket.close(Some(frame))).await.expect("an open connection");
+        self.rest().await.1
+    }
+
+    /// Breaks the connection off, with a TCP reset in place of an end.
+    pub(crate) fn reset(self) {
+        let stream = self.socket.into_inner();
+        stream.set_zero_linger().expect("a socket");
+    }
+}

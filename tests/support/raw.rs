@@ -1,0 +1,174 @@
+//! A client that writes bytes.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::within;
+
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+
+pub(crate) struct Raw {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+/// The head and body of an HTTP response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Head {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        serde_json::from_str(&self.body).expect("a JSON body")
+    }
+}
+
+/// A frame of the server's.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) opcode: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Received {
+    pub(crate) fn text(&self) -> &str {
+        assert_eq!(self.opcode, TEXT, "{self:?}");
+        std::str::from_utf8(&self.payload).expect("UTF-8")
+    }
+
+    pub(crate) fn close_code(&self) -> u16 {
+        assert_eq!(self.opcode, CLOSE, "{self:?}");
+        u16::from_be_bytes([self.payload[0], self.payload[1]])
+    }
+}
+
+/// A good opening request, and `headers` behind it.
+pub(crate) fn opening(path: &str, headers: &[(&'static str, &str)]) -> String {
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
+    )
+}
+
+/// A whole frame, with or without the mask that a client must use.
+pub(crate) fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mask_bit = if mask.is_some() { 0x80 } else { 0 };
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(mask_bit | len as u8),
+        len @ 126..=0xffff => {
+            bytes.push(mask_bit | 126);
+            bytes.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(mask_bit | 127);
+            bytes.extend((len as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(mask.iter().flatten());
+    let mask = mask.unwrap_or_default();
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    frame(opcode, payload, Some([0x12, 0x34, 0x56, 0x78]))
+}
+
+impl Raw {
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        let stream = within("a connection", TcpStream::connect(addr)).await.expect("a listening server");
+        Self { stream, unread: Vec::new() }
+    }
+
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        within("room to write", self.stream.write_all(bytes)).await.expect("an open connection");
+    }
+
+    /// Reads more. A reset fails the test; the end of the stream is `false`.
+    async fn read(&mut self) -> bool {
+        let read = within("bytes", self.stream.read_buf(&mut self.unread)).await;
+        read.expect("an end in order, not a reset") > 0
+    }
+
+    async fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < len {
+            if !self.read().await {
+                assert!(self.unread.is_empty(), "cut off within a frame");
+                return None;
+            }
+        }
+        Some(self.unread.drain(..len).collect())
+    }
+
+    pub(crate) async fn head(&mut self) -> Head {
+        let end = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(self.read().await, "the end before an answer");
+        };
+        let head = self.take(end).await.expect("just read");
+        let head = String::from_utf8(head).expect("a head in ASCII");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+        let headers: Vec<_> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut head = Head { status: status.parse().expect("a number"), headers, body: String::new() };
+        if let Some(len) = head.header("content-length") {
+            let len = len.parse().expect("a number");
+            let body = self.take(len).await.expect("the body");
+            head.body = String::from_utf8(body).expect("a body in UTF-8");
+        }
+        head
+    }
+
+    /// The next frame, or none at the end of the stream.
+    pub(crate) async fn frame(&mut self) -> Option<Received> {
+        let start = self.take(2).await?;
+        assert_eq!(start[0] & 0xf0, 0x80, "a server sends whole messages and no reserved bits");
+        let len = match start[1] {
+            126 => self.take(2).await?.into_iter().fold(0, |len, byte| len << 8 | usize::from(byte)),
+            127 => self.take(8).await?.into_iter().fold(0, |len, byte| len << 8 | usize::from(byte)),
+            len => usize::from(len),
+        };
+        let payload = self.take(len).await.expect("the whole frame");
+        Some(Received { opcode: start[0] & 0x0f, payload })
+    }
+
+    /// The next text frame as JSON.
+    pub(crate) async fn push(&mut self) -> Value {
+        let frame = self.frame().await.expect("a push");
+        serde_json::from_str(frame.text()).expect("JSON")
+    }
+
+    /// Reads until the server is gone, in whatever way.
+    pub(crate) async fn gone(&mut self) {
+        loop {
+            self.unread.clear();
+            match within("the end", self.stream.read_buf(&mut self.unread)).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
