@@ -7,10 +7,14 @@ use bytes::Bytes;
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
-/// A message as it goes over the wire, header included. A clone copies a pointer, so a broadcast encodes its
-/// push once.
+/// A message as it goes over the wire, header included, or several that go together. A clone copies a
+/// pointer, so a broadcast encodes its push once.
 #[derive(Clone)]
-pub struct Frame(Bytes);
+pub struct Frame {
+    /// Whole frames, one after the other.
+    bytes: Bytes,
+    messages: usize,
+}
 
 impl Frame {
     /// A text frame with the JSON of `push`.
@@ -24,40 +28,70 @@ impl Frame {
         push.write(&mut bytes);
         let (header, len) = websocket::header(OpCode::Text, bytes.len() - ROOM);
         bytes[ROOM - len..ROOM].copy_from_slice(&header[..len]);
-        Self(Bytes::from(bytes).slice(ROOM - len..))
+        Self::one(Bytes::from(bytes).slice(ROOM - len..))
+    }
+
+    /// Several pushes, each a text frame of its own, that are queued and written as one.
+    #[must_use]
+    pub fn pushes<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
+        Self::join(pushes.into_iter().map(Self::push))
+    }
+
+    /// Several frames that are queued and written as one.
+    #[must_use]
+    pub fn join(frames: impl IntoIterator<Item = Self>) -> Self {
+        let (mut bytes, mut messages) = (Vec::new(), 0);
+        for frame in frames {
+            bytes.extend_from_slice(&frame.bytes);
+            messages += frame.messages;
+        }
+        Self { bytes: bytes.into(), messages }
     }
 
     /// A text frame with `text` as it is.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self(websocket::frame(OpCode::Text, text.as_bytes()))
+        Self::one(websocket::frame(OpCode::Text, text.as_bytes()))
     }
 
     /// A binary frame with `bytes` as they are.
     #[must_use]
     pub fn binary(bytes: &[u8]) -> Self {
-        Self(websocket::frame(OpCode::Binary, bytes))
+        Self::one(websocket::frame(OpCode::Binary, bytes))
     }
 
-    /// What it carries, without the header.
+    /// What it carries, without the header; of several, what the first one carries.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        let len = match self.0.get(1) {
-            Some(126) => 4,
-            Some(127) => 10,
-            _ => 2,
+        let (start, len) = match *self.bytes {
+            [_, 126, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
+            [_, 127, a, b, c, d, e, f, g, h, ..] => {
+                (10, u64::from_be_bytes([a, b, c, d, e, f, g, h]) as usize)
+            }
+            [_, len, ..] => (2, usize::from(len)),
+            _ => return &[],
         };
-        self.0.get(len..).unwrap_or_default()
+        self.bytes.get(start..start + len).unwrap_or_default()
+    }
+
+    /// How many messages it is.
+    #[must_use]
+    pub fn messages(&self) -> usize {
+        self.messages
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
+    }
+
+    fn one(bytes: Bytes) -> Self {
+        Self { bytes, messages: 1 }
     }
 }
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame").field("bytes", &self.0.len()).finish()
+        f.debug_struct("Frame").field("messages", &self.messages).field("bytes", &self.bytes.len()).finish()
     }
 }
 
@@ -74,5 +108,15 @@ mod tests {
             assert_eq!(frame.bytes(), Frame::text(&json).bytes(), "{len}");
             assert_eq!(frame.payload(), json.as_bytes(), "{len}");
         }
+    }
+
+    #[test]
+    fn several_stand_one_after_the_other() {
+        let [a, b] = [Push::message("a".repeat(200)), Push::message("b")];
+        let frame = Frame::pushes([&a, &b]);
+        assert_eq!(**frame.bytes(), [&**Frame::push(&a).bytes(), &**Frame::push(&b).bytes()].concat());
+        assert_eq!(frame.messages(), 2);
+        assert_eq!(frame.payload(), a.to_json().as_bytes());
+        assert_eq!(Frame::pushes([]).messages(), 0);
     }
 }

@@ -76,6 +76,23 @@ impl Hub {
         self.dispatch(to, &Order::Deliver(Frame::push(&push))).await
     }
 
+    /// Sends several pushes to every session of a key, in their order and in one write.
+    pub async fn send_many<'a>(
+        &self,
+        key: impl TryInto<Key>,
+        pushes: impl IntoIterator<Item = &'a Push>,
+    ) -> Delivery {
+        match key.try_into() {
+            Ok(key) => self.dispatch(&Recipients::key(key), &Order::Deliver(Frame::pushes(pushes))).await,
+            Err(_) => Delivery::default(),
+        }
+    }
+
+    /// Sends several pushes to everyone, in their order and in one write for each.
+    pub async fn broadcast_many<'a>(&self, pushes: impl IntoIterator<Item = &'a Push>) -> Delivery {
+        self.dispatch(&Recipients::everyone(), &Order::Deliver(Frame::pushes(pushes))).await
+    }
+
     /// Ends every session of a key with 4505, after which its clients stay away.
     pub async fn disconnect(&self, key: impl TryInto<Key>) -> Delivery {
         match key.try_into() {

@@ -86,7 +86,7 @@ impl Session {
 
     /// [`Session::send`] for what is encoded already, or is no push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
-        self.0.outbox.push(frame.bytes(), self.0.hub.config())
+        self.0.outbox.push(frame, self.0.hub.config(), self)
     }
 
     /// Ends the session, behind what has been sent to it. The client comes back or not as the code tells it.

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::connection;
+use crate::connection::{self, Socket};
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::Identity;
+use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::websocket::{self, Opening};
@@ -121,21 +123,42 @@ impl Connection {
         Self { fate, tracked: hub.connection_token() }
     }
 
-    /// Runs the connection to its end over any byte stream. `early` is what the client sent behind its
+    /// Runs the connection to its end over a bare TCP connection, which costs the least: whoever sends to
+    /// the session writes to the socket without waking a task. `early` is what the client sent behind its
     /// request and the HTTP side has read already.
+    ///
+    /// Sets `TCP_NODELAY`: else the second of two small messages waits until the first is acknowledged.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the connection without a close frame. The session leaves the store, but the
     /// handler's `closed` is not called.
+    pub async fn run_tcp(self, stream: TcpStream, early: Bytes) {
+        // It fails only on a socket that is dead already.
+        let _ = stream.set_nodelay(true);
+        self.run_on(early, |outbox| Socket::tcp(stream, outbox)).await;
+    }
+
+    /// Runs the connection to its end over any byte stream: TLS, a Unix socket, a pipe in a test.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Connection::run_tcp`].
     pub async fn run<IO>(self, io: IO, early: Bytes)
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        self.run_on(early, |_| Socket::Any(Box::new(io))).await;
+    }
+
+    async fn run_on(self, early: Bytes, socket: impl FnOnce(&Outbox) -> Socket) {
+        let _tracked = self.tracked;
         match self.fate {
-            Fate::Live(session) => connection::run(io, early, session).await,
-            Fate::Refused(hub, rejection) => connection::turn_away(io, hub.config(), rejection).await,
+            Fate::Live(session) => connection::run(socket(session.outbox()), early, session).await,
+            Fate::Refused(hub, rejection) => {
+                let outbox = Outbox::default();
+                connection::turn_away(socket(&outbox), &outbox, hub.config(), rejection).await;
+            }
         }
-        drop(self.tracked);
     }
 }

@@ -105,13 +105,7 @@ async fn run(connection: Connection, on_upgrade: OnUpgrade) {
         }
     };
     match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => {
-            let socket = parts.io.into_inner();
-            // Without this the second of two small messages waits for the first one's acknowledgement. It
-            // fails only on a socket that is dead already.
-            let _ = socket.set_nodelay(true);
-            connection.run(socket, parts.read_buf).await;
-        }
+        Ok(parts) => connection.run_tcp(parts.io.into_inner(), parts.read_buf).await,
         // TLS, a Unix socket, a test.
         Err(upgraded) => connection.run(TokioIo::new(upgraded), Bytes::new()).await,
     }

@@ -7,20 +7,20 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::calls::{Calls, Incoming};
 use super::pulse::{Beat, Pulse, after};
 use super::scratch;
+use super::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::Config;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Turn};
 use crate::text::Text;
 use crate::websocket::{CloseCode, Decoder, Event};
 
-pub(super) struct Engine<'a, IO> {
-    io: IO,
+pub(super) struct Engine<'a> {
+    socket: Socket,
     outbox: &'a Outbox,
     config: &'a Config,
     decoder: Decoder,
@@ -59,9 +59,9 @@ enum Progress {
     Paused,
 }
 
-impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
+impl<'a> Engine<'a> {
     pub(super) fn new(
-        io: IO,
+        socket: Socket,
         early: Bytes,
         outbox: &'a Outbox,
         config: &'a Config,
@@ -70,7 +70,7 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
         let now = Instant::now();
         let first = after(now, config.ping_interval.min(left(expires_at).unwrap_or(Duration::MAX)));
         Self {
-            io,
+            socket,
             outbox,
             config,
             decoder: Decoder::default(),
@@ -87,19 +87,21 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
     /// Reads, works and writes. Ready when the session is over: the close frame, if there is to be one,
     /// waits in the outbox then.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Poll<Closed> {
-        // Replies of the calls below are written below. They need not wake anybody.
-        self.outbox.unregister();
-        let mut advanced = self.poll_time(cx, calls).and_then(|()| self.advance(cx, calls));
-        self.outbox.register(cx.waker());
-        if advanced.is_ok() {
-            // The replies to all that was read leave together.
-            advanced = self.flush(cx).map(drop);
-        }
-        if let Err(closed) = advanced {
+        let _turn = Turn::begin();
+        self.outbox.attend();
+        if let Err(closed) = self.poll_time(cx, calls).and_then(|()| self.advance(cx, calls)) {
             self.outbox.close_now(closed);
         }
-        // The first reason is the reason: the application may have closed in the same moment.
-        self.outbox.closing().map_or(Poll::Pending, Poll::Ready)
+        // The replies to all that was read leave together. The first reason to end is the reason: the
+        // application may have closed in the same moment.
+        match ready!(self.outbox.poll_rest(cx, self.socket.stream())) {
+            Ok(None) => Poll::Pending,
+            Ok(Some(closed)) => Poll::Ready(closed),
+            Err(_) => {
+                self.outbox.close_now(Closed::lost());
+                Poll::Ready(self.outbox.closing().unwrap_or_else(Closed::lost))
+            }
+        }
     }
 
     /// Goes on until somebody else must do something: the peer, the handler, or other tasks.
@@ -135,7 +137,7 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
             return Ok(Poll::Ready(()));
         }
         scratch::with(|scratch| {
-            let len = match poll_read(&mut self.io, cx, scratch) {
+            let len = match self.socket.poll_read(cx, scratch) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(len)) if len > 0 => len,
                 // An end without a close frame, in order or not.
@@ -251,11 +253,11 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
         // what still comes is read, and ignored.
         for _ in 0..READS_PER_POLL {
             if flushed && self.goodbye == Goodbye::Heard {
-                ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+                ready!(self.socket.poll_shutdown(cx, self.outbox))?;
                 self.goodbye = Goodbye::Shut;
             }
             let len = scratch::with(|scratch| {
-                let len = ready!(poll_read(&mut self.io, cx, scratch))?;
+                let len = ready!(self.socket.poll_read(cx, scratch))?;
                 self.skim(&mut scratch[..len]);
                 Poll::Ready(io::Result::Ok(len))
             });
@@ -287,27 +289,8 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut io = Pin::new(&mut self.io);
-        let vectored = io.is_write_vectored();
-        ready!(self.outbox.poll_flush(|slices| {
-            if vectored {
-                io.as_mut().poll_write_vectored(cx, slices)
-            } else {
-                io.as_mut().poll_write(cx, &slices[0])
-            }
-        }))?;
-        io.poll_flush(cx)
+        self.outbox.poll_flush(cx, self.socket.stream())
     }
-}
-
-fn poll_read(
-    io: &mut (impl AsyncRead + Unpin),
-    cx: &mut Context<'_>,
-    into: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(into);
-    ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// How long a credential still lasts, if it ends at all.

@@ -7,16 +7,17 @@ mod calls;
 mod engine;
 mod pulse;
 mod scratch;
+mod socket;
 
 use std::future::poll_fn;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::calls::{Calls, Incoming};
 use self::engine::Engine;
+pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::Config;
 use crate::outbox::Outbox;
@@ -26,12 +27,10 @@ use crate::store::StoreError;
 use crate::websocket::CloseCode;
 
 /// Runs a session to its end.
-pub(crate) async fn run<IO>(io: IO, early: Bytes, session: Session)
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn run(socket: Socket, early: Bytes, session: Session) {
     let hub = session.hub();
-    let mut engine = Engine::new(io, early, session.outbox(), hub.config(), session.identity().expires_at());
+    let mut engine =
+        Engine::new(socket, early, session.outbox(), hub.config(), session.identity().expires_at());
     let mut registered = Registered { session: &session, inside: false };
     if let Err(refusal) = registered.enter().await {
         session.outbox().close_now(refusal);
@@ -57,13 +56,9 @@ where
 }
 
 /// Says over an open connection why there will be no session.
-pub(crate) async fn turn_away<IO>(io: IO, config: &Config, rejection: Rejection)
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
-    let outbox = Outbox::default();
+pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
-    let mut engine = Engine::new(io, Bytes::new(), &outbox, config, None);
+    let mut engine = Engine::new(socket, Bytes::new(), outbox, config, None);
     poll_fn(|cx| engine.poll_finish(cx)).await;
 }
 

@@ -1,0 +1,58 @@
+//! The two kinds of sockets that a connection can run on.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+
+use crate::outbox::{Outbox, Stream};
+
+/// Where a connection's bytes come from.
+pub(crate) enum Socket {
+    /// Bare TCP. Its writing half is in the outbox, so that whoever sends can write.
+    Tcp(OwnedReadHalf),
+    /// Anything else: TLS, a Unix socket, a test. Only the connection's own task touches it.
+    Any(Box<dyn AnyStream>),
+}
+
+/// A byte stream of any kind.
+pub(crate) trait AnyStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> AnyStream for S {}
+
+impl Socket {
+    pub(crate) fn tcp(stream: TcpStream, outbox: &Outbox) -> Self {
+        let (read, write) = stream.into_split();
+        outbox.attach(write);
+        Self::Tcp(read)
+    }
+
+    /// The writing side, if the outbox does not have it.
+    pub(super) fn stream(&mut self) -> Stream<'_> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Any(stream) => Some(Pin::new(&mut **stream)),
+        }
+    }
+
+    /// Reads what there is, at most as much as `into` takes. 0 is the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        ready!(match self {
+            Self::Tcp(read) => Pin::new(read).poll_read(cx, &mut buffer),
+            Self::Any(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        })?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => outbox.poll_shutdown(cx),
+            Self::Any(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

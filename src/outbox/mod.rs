@@ -1,0 +1,311 @@
+//! What waits to be written to one socket.
+
+mod flusher;
+mod queue;
+
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::OwnedWriteHalf;
+
+pub(crate) use self::flusher::Turn;
+use self::queue::Queue;
+use crate::close::Closed;
+use crate::config::Config;
+use crate::frame::Frame;
+use crate::session::Session;
+use crate::store::Outcome;
+use crate::websocket::{self, CloseCode};
+
+/// A bounded queue of frames between everybody who sends to a session and whoever writes to its socket.
+///
+/// Sending appends and never waits for the socket. Who writes, under the lock and in the order of the queue:
+/// the session's own task when it is awake anyway, else a flusher, at the end of the turn in which something
+/// was sent; so a burst leaves in one write and a lone push wakes nobody. What the socket does not take is
+/// left to the session's own task.
+///
+/// Invariants: frames leave in the order in which they came; nothing follows a close frame; whatever is in
+/// the queue, somebody will look at it (`Attention`); an idle outbox owns no buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    life: Life,
+    attention: Attention,
+    /// The socket's writing half, where it is bare TCP. Else only the task can write.
+    socket: Option<OwnedWriteHalf>,
+    /// The task that owns the connection.
+    task: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+enum Life {
+    #[default]
+    Open,
+    /// A close frame is the last of the queue, or has been written.
+    Closing(Box<Closed>),
+    Ended,
+}
+
+/// Who will look at the queue next.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Attention {
+    /// The connection's task: it runs, has been woken, or has not begun.
+    #[default]
+    Task,
+    /// The connection's task, when the socket can be written to again.
+    Socket,
+    /// A flusher: the session is on its list.
+    Flusher,
+    /// Nobody, for there is nothing to do.
+    Nobody,
+}
+
+/// What becomes of what a flusher looked at.
+enum Flushed {
+    Done,
+    /// The connection's task must go on.
+    HandedOver(Option<Waker>),
+}
+
+impl Outbox {
+    /// From now on flushers may write to this socket.
+    pub(crate) fn attach(&self, socket: OwnedWriteHalf) {
+        self.lock().socket = Some(socket);
+    }
+
+    /// Appends a frame, unless the queue is full: then the session is closed as too slow. `session` is
+    /// whose outbox this is.
+    pub(crate) fn push(&self, frame: &Frame, config: &Config, session: &Session) -> Outcome {
+        let mut state = self.lock();
+        if !matches!(state.life, Life::Open) {
+            return Outcome::Gone;
+        }
+        if state.is_full_for(frame, config) {
+            state.queue.discard();
+            state.close(Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
+            wake(state.call_task());
+            return Outcome::Slow;
+        }
+        state.queue.push(frame.bytes().clone(), frame.messages());
+        if state.attention == Attention::Nobody {
+            if state.socket.is_some() {
+                state.attention = Attention::Flusher;
+                drop(state);
+                flusher::list(session);
+            } else {
+                wake(state.call_task());
+            }
+        }
+        Outcome::Accepted
+    }
+
+    /// Appends a close frame behind what waits. The first reason to close stays the reason.
+    pub(crate) fn close(&self, closed: Closed) -> Outcome {
+        let mut state = self.lock();
+        if !matches!(state.life, Life::Open) {
+            return Outcome::Gone;
+        }
+        state.close(closed);
+        wake(state.call_task());
+        Outcome::Accepted
+    }
+
+    /// Puts a close frame in the place of all that waits: the peer would not read it, or must not. For the
+    /// connection's own task.
+    pub(crate) fn close_now(&self, closed: Closed) {
+        let mut state = self.lock();
+        if matches!(state.life, Life::Open) {
+            state.queue.discard();
+            state.close(closed);
+        }
+    }
+
+    /// Sends a ping as soon as a frame's end allows it. For the connection's own task.
+    pub(crate) fn ping(&self) {
+        self.lock().interject(websocket::ping(b""));
+    }
+
+    /// Answers a ping. An answer that still waits is replaced, as RFC 6455, section 5.5.3, allows: a flood of
+    /// pings cannot fill the queue. For the connection's own task.
+    pub(crate) fn pong(&self, payload: &[u8]) {
+        self.lock().interject(websocket::pong(payload));
+    }
+
+    /// Whether what waits has reached half of a bound: time to write before taking more work on.
+    pub(crate) fn is_filling(&self, config: &Config) -> bool {
+        let queue = &self.lock().queue;
+        queue.messages() > config.queue_messages / 2 || queue.bytes() > config.queue_bytes / 2
+    }
+
+    /// The end that was decided on, if one was.
+    pub(crate) fn closing(&self) -> Option<Closed> {
+        match &self.lock().life {
+            Life::Closing(closed) => Some((**closed).clone()),
+            Life::Open | Life::Ended => None,
+        }
+    }
+
+    /// Whether frames are still taken.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.lock().life, Life::Open)
+    }
+
+    /// The socket is gone. Whoever still has a handle keeps nothing else alive by it.
+    pub(crate) fn end(&self) {
+        let ended = State { life: Life::Ended, ..State::default() };
+        // The socket is closed after the lock is free.
+        drop(mem::replace(&mut *self.lock(), ended));
+    }
+
+    /// The connection's task is awake, and will flush before it sleeps.
+    pub(crate) fn attend(&self) {
+        self.lock().attention = Attention::Task;
+    }
+
+    /// Writes until nothing waits or the socket takes no more. For the connection's task; `stream` is its
+    /// socket where it is not bare TCP.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, stream: Stream<'_>) -> Poll<io::Result<()>> {
+        self.lock().poll_flush(cx, stream)
+    }
+
+    /// The same, and then the task sleeps: whoever sends must see to the sending from now on. Returns the end
+    /// that was decided on, if one was.
+    pub(crate) fn poll_rest(
+        &self,
+        cx: &mut Context<'_>,
+        stream: Stream<'_>,
+    ) -> Poll<io::Result<Option<Closed>>> {
+        let mut state = self.lock();
+        if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            state.task = Some(cx.waker().clone());
+        }
+        let flushed = state.poll_flush(cx, stream);
+        state.attention = if flushed.is_pending() { Attention::Socket } else { Attention::Nobody };
+        if let Life::Closing(closed) = &state.life {
+            return Poll::Ready(Ok(Some((**closed).clone())));
+        }
+        flushed.map_ok(|()| None)
+    }
+
+    /// Says to a bare TCP socket that nothing more will be written.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.lock().socket {
+            Some(socket) => Pin::new(socket).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// A flusher's part.
+    fn flush(&self) -> Flushed {
+        let mut state = self.lock();
+        if state.attention != Attention::Flusher {
+            return Flushed::Done;
+        }
+        match state.try_flush() {
+            Ok(()) => {
+                state.attention = Attention::Nobody;
+                Flushed::Done
+            }
+            // The task waits for the socket, or meets the same error and ends the session by it.
+            Err(_) => Flushed::HandedOver(state.call_task()),
+        }
+    }
+
+    /// Leaves to the connection's task what there is no flusher for.
+    fn hand_over(&self) {
+        wake(self.lock().call_task());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writing side of a socket that is not bare TCP.
+pub(crate) type Stream<'a> = Option<Pin<&'a mut (dyn AsyncWrite + Unpin)>>;
+
+impl State {
+    fn is_full_for(&self, frame: &Frame, config: &Config) -> bool {
+        // A frame alone is always taken, however large it is.
+        !self.queue.is_empty()
+            && (self.queue.messages() + frame.messages() > config.queue_messages
+                || self.queue.bytes() + frame.bytes().len() > config.queue_bytes)
+    }
+
+    fn interject(&mut self, frame: Bytes) {
+        if matches!(self.life, Life::Open) {
+            self.queue.interject(frame);
+        }
+    }
+
+    fn close(&mut self, closed: Closed) {
+        self.queue.push(websocket::close(closed.code, &closed.reason), 0);
+        self.life = Life::Closing(Box::new(closed));
+    }
+
+    /// The task's waker, unless the task looks by itself.
+    fn call_task(&mut self) -> Option<Waker> {
+        match mem::replace(&mut self.attention, Attention::Task) {
+            Attention::Task => None,
+            Attention::Socket | Attention::Flusher | Attention::Nobody => self.task.clone(),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, stream: Stream<'_>) -> Poll<io::Result<()>> {
+        if let Some(mut stream) = stream {
+            let vectored = stream.is_write_vectored();
+            while !self.queue.is_empty() {
+                let written = self.queue.with_slices(|slices| match slices {
+                    [slice, ..] if !vectored => stream.as_mut().poll_write(cx, slice),
+                    slices => stream.as_mut().poll_write_vectored(cx, slices),
+                });
+                self.wrote(ready!(written)?)?;
+            }
+            return stream.poll_flush(cx);
+        }
+        loop {
+            match self.try_flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match &self.socket {
+                    Some(socket) => ready!(socket.as_ref().poll_write_ready(cx))?,
+                    None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+                },
+                flushed => return Poll::Ready(flushed),
+            }
+        }
+    }
+
+    fn try_flush(&mut self) -> io::Result<()> {
+        while !self.queue.is_empty() {
+            let Some(socket) = &self.socket else { return Err(io::ErrorKind::NotConnected.into()) };
+            let written = self.queue.with_slices(|slices| match slices {
+                [slice] => socket.try_write(slice),
+                slices => socket.try_write_vectored(slices),
+            });
+            self.wrote(written?)?;
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.queue.advance(written);
+        Ok(())
+    }
+}
+
+fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
+    }
+}
