@@ -169,8 +169,11 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
             return Ok(Progress::Paused);
         }
         let event = self.decoder.next(input, self.config.message_bytes);
-        let event =
-            event.map_err(|violation| Closed::by_server(violation.close_code(), violation.to_string()))?;
+        let event = event.map_err(|violation| {
+            // After a violation the decoder is deaf: an answer to the close frame would not be heard.
+            self.goodbye = Goodbye::Heard;
+            Closed::by_server(violation.close_code(), violation.to_string())
+        })?;
         let incoming = match event {
             None => return Ok(Progress::Paused),
             Some(Event::Text(text)) => Incoming::Text(Text::copied(text)),
