@@ -89,7 +89,8 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Poll<Closed> {
         // Replies of the calls below are written below. They need not wake anybody.
         self.outbox.unregister();
-        let mut advanced = self.poll_time(cx, calls).and_then(|()| self.advance(cx, calls));
+        // Reading comes first: a sign of life that is there already counts, however late we are.
+        let mut advanced = self.advance(cx, calls).and_then(|()| self.poll_time(cx, calls));
         self.outbox.register(cx.waker());
         if advanced.is_ok() {
             // The replies to all that was read leave together.
