@@ -213,7 +213,8 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Engine<'a, IO> {
             let beat = match self.pulse.check(now, self.config) {
                 Beat::Ping => {
                     self.outbox.ping();
-                    after(now, self.config.pong_timeout)
+                    // The answer begins the next silence, and it may be over before this pong were due.
+                    after(now, self.config.pong_timeout.min(self.config.ping_interval))
                 }
                 Beat::Dead => return Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
                 Beat::Wait(due) => due,
