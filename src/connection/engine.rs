@@ -89,7 +89,8 @@ impl<'a> Engine<'a> {
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Poll<Closed> {
         let _turn = Turn::begin();
         self.outbox.attend();
-        if let Err(closed) = self.poll_time(cx, calls).and_then(|()| self.advance(cx, calls)) {
+        // Reading comes first: a sign of life that is there already counts, however late we are.
+        if let Err(closed) = self.advance(cx, calls).and_then(|()| self.poll_time(cx, calls)) {
             self.outbox.close_now(closed);
         }
         // The replies to all that was read leave together. The first reason to end is the reason: the
@@ -171,8 +172,11 @@ impl<'a> Engine<'a> {
             return Ok(Progress::Paused);
         }
         let event = self.decoder.next(input, self.config.message_bytes);
-        let event =
-            event.map_err(|violation| Closed::by_server(violation.close_code(), violation.to_string()))?;
+        let event = event.map_err(|violation| {
+            // After a violation the decoder is deaf: an answer to the close frame would not be heard.
+            self.goodbye = Goodbye::Heard;
+            Closed::by_server(violation.close_code(), violation.to_string())
+        })?;
         let incoming = match event {
             None => return Ok(Progress::Paused),
             Some(Event::Text(text)) => Incoming::Text(Text::copied(text)),
@@ -211,7 +215,8 @@ impl<'a> Engine<'a> {
             let beat = match self.pulse.check(now, self.config) {
                 Beat::Ping => {
                     self.outbox.ping();
-                    after(now, self.config.pong_timeout)
+                    // The answer begins the next silence, and it may be over before this pong were due.
+                    after(now, self.config.pong_timeout.min(self.config.ping_interval))
                 }
                 Beat::Dead => return Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
                 Beat::Wait(due) => due,

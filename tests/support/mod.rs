@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, End, request};
-pub(crate) use raw::{Head, Raw, frame, masked, opening};
+pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 
 /// Longer than anything takes on the busiest machine. Only a broken test waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ impl Server {
         let mut raw = self.raw().await;
         raw.write(opening(&format!("/websocket/{key}"), &[]).as_bytes()).await;
         assert_eq!(raw.head().await.status, 101);
-        raw.write(&masked(raw::TEXT, br#"{"flag":"kw:ping"}"#)).await;
+        raw.write(&masked(TEXT, br#"{"flag":"kw:ping"}"#)).await;
         let pong = raw.frame().await.expect("a pong");
         assert_eq!(pong.text(), r#"{"code":"00","msg":"","flag":"kw:pong"}"#);
         raw

@@ -1,0 +1,131 @@
+//! A server that goes down: everybody is told, and nobody's work is cut off.
+#![cfg(feature = "warp")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywire::{Counts, Envelope, Handshake, Hub, Identity, Key, RawKey, Session, Switch, extract_fn};
+use serde_json::json;
+use support::{Client, Server, events, opening, within};
+use tokio::sync::Notify;
+
+const WINDOW: Duration = Duration::from_secs(30);
+const V1: (&str, &str) = ("sec-websocket-protocol", "keywire.v1");
+
+/// Reads to the end and lets the connection go.
+async fn end(mut client: Client) -> (u16, String) {
+    let end = client.end().await;
+    (end.code, end.reason)
+}
+
+#[tokio::test]
+async fn every_client_is_told_in_words_that_it_understands() {
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let plain = server.client("alice").await;
+    let mut other = server.raw().await;
+    other.write(opening("/websocket/bob", &[("sec-websocket-protocol", "chat")]).as_bytes()).await;
+    assert_eq!(other.head().await.status, 101);
+    let mut v1 = server.open_with("/websocket/alice", &[V1]).await;
+    v1.ping().await;
+
+    let other = async move { other.frame().await.map(|frame| frame.close_code()) };
+    let (left, plain, other, v1) =
+        tokio::join!(within("the shutdown", server.hub.shutdown(WINDOW)), end(plain), other, end(v1));
+    assert_eq!(plain, (1001, String::new()));
+    assert_eq!(other, Some(1001));
+    assert_eq!(v1, (4005, "30000".to_owned()));
+    assert_eq!(left, 0);
+    assert_eq!(server.hub.counts().await, Counts::default());
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_any_more() {
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    assert_eq!(server.hub.shutdown(WINDOW).await, 0);
+    let refusal = server.refusal("/websocket/alice", &[]).await;
+    assert_eq!((refusal.status, refusal.json()), (503, json!({ "error": "unavailable" })));
+    let mut v1 = server.open_with("/websocket/alice", &[V1]).await;
+    assert_eq!(v1.end().await.code, 1013);
+    assert_eq!(server.hub.counts().await, Counts::default());
+}
+
+#[tokio::test]
+async fn who_was_just_coming_in_is_sent_away() {
+    let decide = Arc::new(Notify::new());
+    let (tell, mut asked) = events();
+    let decision = decide.clone();
+    let keys = extract_fn(move |_: Handshake| {
+        let (decision, tell) = (decision.clone(), tell.clone());
+        async move {
+            let _ = tell.send(());
+            decision.notified().await;
+            Ok(Identity::new(Key::new("alice").map_err(|_| keywire::Rejection::Malformed)?))
+        }
+    });
+    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let coming = async { server.open("/websocket").await.end().await };
+    let going = async {
+        asked.next("the extractor").await;
+        server.hub.shutdown(WINDOW).await;
+        decide.notify_one();
+    };
+    let (end, ()) = tokio::join!(coming, going);
+    assert_eq!(end.code, 1001);
+    assert_eq!(server.hub.counts().await, Counts::default());
+}
+
+/// A hub whose commands wait for the test, and then say that they are done.
+fn waiting() -> (Hub, Arc<Notify>, support::Events<&'static str>) {
+    let release = Arc::new(Notify::new());
+    let (tell, calls) = events();
+    let (wait, on_close) = (release.clone(), tell.clone());
+    let switch = Switch::new()
+        .command(move |_: Session, _: Envelope| {
+            let (wait, tell) = (wait.clone(), tell.clone());
+            async move {
+                let _ = tell.send("begun");
+                wait.notified().await;
+                let _ = tell.send("done");
+                Ok(())
+            }
+        })
+        .closed(move |_, _| {
+            let _ = on_close.send("closed");
+            async {}
+        });
+    (Hub::builder().keys(RawKey::from_path()).handler(switch).build(), release, calls)
+}
+
+#[tokio::test]
+async fn work_at_hand_is_waited_for() {
+    let (hub, release, mut calls) = waiting();
+    let server = Server::start(hub).await;
+    let mut alice = server.client("alice").await;
+    alice.send(json!({ "flag": "command" })).await;
+    calls.next("the handler").await;
+
+    let hub = server.hub.clone();
+    let down = tokio::spawn(async move { hub.shutdown(WINDOW).await });
+    assert_eq!(end(alice).await.0, 1001);
+    // Time enough to go down without waiting: other work goes there and back.
+    for _ in 0..10 {
+        assert_eq!(server.refusal("/websocket/alice", &[]).await.status, 503);
+    }
+    assert!(!down.is_finished());
+    release.notify_one();
+    assert_eq!(within("the shutdown", down).await.unwrap(), 0);
+    assert_eq!(calls.rest(), ["done", "closed"]);
+}
+
+#[tokio::test]
+async fn but_not_for_ever() {
+    let (hub, _release, mut calls) = waiting();
+    let server = Server::start(hub).await;
+    let mut alice = server.client("alice").await;
+    alice.send(json!({ "flag": "command" })).await;
+    calls.next("the handler").await;
+    let (left, end) = tokio::join!(server.hub.shutdown(Duration::from_millis(50)), end(alice));
+    assert_eq!((left, end.0), (1, 1001));
+}
