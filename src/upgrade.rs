@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::{HeaderValue, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -133,10 +134,10 @@ impl Connection {
     ///
     /// Dropping the future ends the connection without a close frame. The session leaves the store, but the
     /// handler's `closed` is not called.
-    pub async fn run_tcp(self, stream: TcpStream, early: Bytes) {
+    pub fn run_tcp(self, stream: TcpStream, early: Bytes) -> impl Future<Output = ()> + Send + 'static {
         // It fails only on a socket that is dead already.
         let _ = stream.set_nodelay(true);
-        self.run_on(early, |outbox| Socket::tcp(stream, outbox)).await;
+        self.run_on(early, |outbox| Socket::tcp(stream, outbox))
     }
 
     /// Runs the connection to its end over any byte stream: TLS, a Unix socket, a pipe in a test.
@@ -144,20 +145,30 @@ impl Connection {
     /// # Cancel safety
     ///
     /// As [`Connection::run_tcp`].
-    pub async fn run<IO>(self, io: IO, early: Bytes)
+    pub fn run<IO>(self, io: IO, early: Bytes) -> impl Future<Output = ()> + Send + 'static
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.run_on(early, |_| Socket::Any(Box::new(io))).await;
+        self.run_on(early, |_| Socket::Any(Box::new(io)))
     }
 
-    async fn run_on(self, early: Bytes, socket: impl FnOnce(&Outbox) -> Socket) {
-        let _tracked = self.tracked;
+    /// Not `async` itself, for then the session's future would hold everything twice.
+    fn run_on<S>(self, early: Bytes, socket: S) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: FnOnce(&Outbox) -> Socket,
+    {
         match self.fate {
-            Fate::Live(session) => connection::run(socket(session.outbox()), early, session).await,
+            Fate::Live(session) => {
+                let socket = socket(session.outbox());
+                Either::Left(connection::run(socket, early.into(), session, self.tracked))
+            }
             Fate::Refused(hub, rejection) => {
                 let outbox = Outbox::default();
-                connection::turn_away(socket(&outbox), &outbox, hub.config(), rejection).await;
+                let socket = socket(&outbox);
+                Either::Right(Box::pin(async move {
+                    connection::turn_away(socket, &outbox, hub.config(), rejection).await;
+                    drop(self.tracked);
+                }))
             }
         }
     }

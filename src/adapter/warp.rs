@@ -105,7 +105,8 @@ async fn run(connection: Connection, on_upgrade: OnUpgrade) {
         }
     };
     match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => connection.run_tcp(parts.io.into_inner(), parts.read_buf).await,
+        // In a task of its own: this one's has room for the upgrade.
+        Ok(parts) => drop(tokio::spawn(connection.run_tcp(parts.io.into_inner(), parts.read_buf))),
         // TLS, a Unix socket, a test.
         Err(upgraded) => connection.run(TokioIo::new(upgraded), Bytes::new()).await,
     }

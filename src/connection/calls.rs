@@ -25,20 +25,19 @@ pub(super) enum Incoming {
 
 /// At most one call at work.
 pub(super) struct Calls<'a> {
-    handler: &'a dyn MessageHandler,
     session: &'a Session,
     at_work: Option<BoxFuture<'a, ()>>,
 }
 
 impl<'a> Calls<'a> {
-    pub(super) fn new(handler: &'a dyn MessageHandler, session: &'a Session) -> Self {
-        Self { handler, session, at_work: None }
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self { session, at_work: None }
     }
 
     /// Begins a call. The one before must be done.
     pub(super) fn begin(&mut self, incoming: Incoming) {
         debug_assert!(self.at_work.is_none(), "one call at a time");
-        self.at_work = Some(Box::pin(call(self.handler, self.session, incoming)));
+        self.at_work = Some(Box::pin(call(self.session, incoming)));
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -59,12 +58,13 @@ impl<'a> Calls<'a> {
         if let Some(call) = self.at_work.take() {
             call.await;
         }
-        quietly(self.handler.closed(self.session, closed)).await;
+        quietly(self.session.hub().handler().closed(self.session, closed)).await;
     }
 }
 
 /// One call, from what came in to the reply in the outbox. Nothing that the handler does gets out of here.
-async fn call(handler: &dyn MessageHandler, session: &Session, incoming: Incoming) {
+async fn call(session: &Session, incoming: Incoming) {
+    let handler = session.hub().handler();
     let opening = matches!(incoming, Incoming::Opened);
     let mut id = None;
     let answer = AssertUnwindSafe(answer(handler, session, incoming, &mut id)).catch_unwind();

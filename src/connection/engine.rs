@@ -1,5 +1,6 @@
 //! The socket's own work: bytes in, bytes out, and the time.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use super::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::Config;
 use crate::outbox::{Outbox, Turn};
+use crate::session::Session;
 use crate::text::Text;
 use crate::websocket::{CloseCode, Decoder, Event};
 
@@ -27,13 +29,11 @@ pub(super) struct Engine<'a> {
     /// Bytes that were read but not looked at, because the handler or the peer was not ready for more.
     unread: Vec<u8>,
     /// A message that came while the handler was at work on the one before. No more is read then.
-    next: Option<Incoming>,
+    next: Option<Box<Incoming>>,
     pulse: Pulse,
     timer: Pin<Box<Sleep>>,
     /// When the credential ends.
     expires_at: Option<SystemTime>,
-    /// Set when the end begins.
-    deadline: Option<Instant>,
     goodbye: Goodbye,
 }
 
@@ -60,9 +60,15 @@ enum Progress {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(
+    pub(super) fn new(socket: Socket, early: Vec<u8>, session: &'a Session) -> Self {
+        let (config, expires_at) = (session.hub().config(), session.identity().expires_at());
+        Self::with(socket, early, session.outbox(), config, expires_at)
+    }
+
+    /// The engine of a connection that need not have a session.
+    pub(super) fn with(
         socket: Socket,
-        early: Bytes,
+        early: Vec<u8>,
         outbox: &'a Outbox,
         config: &'a Config,
         expires_at: Option<SystemTime>,
@@ -74,12 +80,11 @@ impl<'a> Engine<'a> {
             outbox,
             config,
             decoder: Decoder::default(),
-            unread: early.into(),
+            unread: early,
             next: None,
             pulse: Pulse::new(now),
             timer: Box::pin(tokio::time::sleep_until(first)),
             expires_at,
-            deadline: None,
             goodbye: Goodbye::Awaited,
         }
     }
@@ -113,7 +118,7 @@ impl<'a> Engine<'a> {
                 && !self.is_congested(cx)?
                 && let Some(next) = self.next.take()
             {
-                calls.begin(next);
+                calls.begin(*next);
             }
             if self.next.is_some() || self.is_congested(cx)? || self.read(cx, calls)?.is_pending() {
                 return Ok(());
@@ -199,7 +204,7 @@ impl<'a> Engine<'a> {
             // Most calls are done at once, and the next message follows in the same read.
             let _ = calls.poll(cx);
         } else {
-            self.next = Some(incoming);
+            self.next = Some(Box::new(incoming));
         }
         Ok(Progress::More)
     }
@@ -234,20 +239,16 @@ impl<'a> Engine<'a> {
     }
 
     /// Brings the close frame to the peer and waits for its answer, but not for long.
-    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.deadline.is_none() {
-            let deadline = after(Instant::now(), self.config.close_timeout);
-            self.deadline = Some(deadline);
-            self.timer.as_mut().reset(deadline);
-        }
-        if self.timer.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        match self.poll_goodbye(cx) {
-            Poll::Pending => Poll::Pending,
-            // Whether it ended well or badly, it has ended.
-            Poll::Ready(_) => Poll::Ready(()),
-        }
+    pub(super) async fn finish(&mut self) {
+        self.timer.as_mut().reset(after(Instant::now(), self.config.close_timeout));
+        poll_fn(|cx| {
+            if self.timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Whether it ends well or badly, it ends.
+            self.poll_goodbye(cx).map(drop)
+        })
+        .await;
     }
 
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -11,9 +11,9 @@ mod socket;
 
 use std::future::poll_fn;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::calls::{Calls, Incoming};
 use self::engine::Engine;
@@ -27,30 +27,37 @@ use crate::store::StoreError;
 use crate::websocket::CloseCode;
 
 /// Runs a session to its end.
-pub(crate) async fn run(socket: Socket, early: Bytes, session: Session) {
-    let hub = session.hub();
-    let mut engine =
-        Engine::new(socket, early, session.outbox(), hub.config(), session.identity().expires_at());
+///
+/// Its future is most of what an idle session costs, so what happens only once, at the beginning and at the
+/// end, is boxed. `early` is what the HTTP side has read already.
+pub(crate) async fn run(socket: Socket, early: Vec<u8>, session: Session, tracked: TaskTrackerToken) {
     let mut registered = Registered { session: &session, inside: false };
-    if let Err(refusal) = registered.enter().await {
+    let refusal = Box::pin(registered.enter()).await.err();
+    let mut engine = Engine::new(socket, early, &session);
+    if let Some(refusal) = refusal {
         session.outbox().close_now(refusal);
-        poll_fn(|cx| engine.poll_finish(cx)).await;
-        return;
+        return Box::pin(engine.finish()).await;
     }
 
-    tracing::debug!(session = %session.id(), peer = ?session.peer(), "opened");
-    let mut calls = Calls::new(hub.handler(), &session);
+    let mut calls = Calls::new(&session);
     calls.begin(Incoming::Opened);
     let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-    registered.leave().await;
-    tracing::debug!(session = %session.id(), code = %closed.code, by = ?closed.by, "closed");
+    Box::pin(end(engine, calls, registered, closed)).await;
+    drop(tracked);
+}
 
+async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registered<'_>, closed: Closed) {
+    registered.leave().await;
+    let session = registered.session;
+    tracing::debug!(session = %session.id(), code = %closed.code, by = ?closed.by, "closed");
     // The application learns of the end at once, however long the peer takes to answer the close frame.
     let farewell = async {
         if closed.by != ClosedBy::Network {
-            poll_fn(|cx| engine.poll_finish(cx)).await;
+            engine.finish().await;
         }
+        // The socket is closed even if a handler is still at work.
         drop(engine);
+        session.outbox().end();
     };
     join(farewell, calls.finish(&closed)).await;
 }
@@ -58,8 +65,7 @@ pub(crate) async fn run(socket: Socket, early: Bytes, session: Session) {
 /// Says over an open connection why there will be no session.
 pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
-    let mut engine = Engine::new(socket, Bytes::new(), outbox, config, None);
-    poll_fn(|cx| engine.poll_finish(cx)).await;
+    Engine::with(socket, Vec::new(), outbox, config, None).finish().await;
 }
 
 /// Sees to it that the session is out of the store at the end, whatever the end is.
@@ -92,6 +98,7 @@ impl Registered<'_> {
         if hub.is_draining() {
             self.session.close(CloseCode::DRAIN, "0");
         }
+        tracing::debug!(session = %self.session.id(), peer = ?self.session.peer(), "opened");
         Ok(())
     }
 
