@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::extract::KeyExtractor;
@@ -143,9 +144,9 @@ impl Hub {
         self.0.draining.load(Ordering::SeqCst)
     }
 
-    /// Runs a connection's task, which [`Hub::shutdown`] waits for.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.connections.spawn(task);
+    /// As long as it is held, [`Hub::shutdown`] waits.
+    pub(crate) fn connection_token(&self) -> TaskTrackerToken {
+        self.0.connections.token()
     }
 }
 

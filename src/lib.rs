@@ -116,3 +116,8 @@ pub use websocket::CloseCode;
 
 #[cfg(feature = "warp")]
 pub use adapter::warp;
+
+/// Compiles and runs the code of the README as an outside crate would.
+#[cfg(all(doctest, feature = "jwt", feature = "warp"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

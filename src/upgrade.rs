@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::connection;
 use crate::handshake::Handshake;
@@ -47,13 +48,13 @@ impl Hub {
         match self.admit(&handshake).await {
             Ok(identity) => {
                 let session = Session::new(self.clone(), identity, handshake.peer(), speaks_v1);
-                Upgrade::accept(&opening, speaks_v1, Connection(Fate::Live(session)))
+                Upgrade::accept(&opening, speaks_v1, Connection::new(self, Fate::Live(session)))
             }
             Err(rejection) => {
                 tracing::debug!(peer = ?handshake.peer(), %rejection, "refused");
                 // A browser cannot read the status of a refusal, but it can read a close code.
                 if speaks_v1 {
-                    let connection = Connection(Fate::Refused(self.clone(), rejection));
+                    let connection = Connection::new(self, Fate::Refused(self.clone(), rejection));
                     return Upgrade::accept(&opening, speaks_v1, connection);
                 }
                 Upgrade::refuse(rejection)
@@ -102,7 +103,11 @@ fn refusal(status: StatusCode, error: &str) -> Response<String> {
 /// What happens on a connection once 101 has been sent.
 #[derive(Debug)]
 #[must_use = "a connection does nothing until it is run"]
-pub struct Connection(Fate);
+pub struct Connection {
+    fate: Fate,
+    /// Shutting down waits from the moment at which the client was promised a connection.
+    tracked: TaskTrackerToken,
+}
 
 #[derive(Debug)]
 enum Fate {
@@ -112,6 +117,10 @@ enum Fate {
 }
 
 impl Connection {
+    fn new(hub: &Hub, fate: Fate) -> Self {
+        Self { fate, tracked: hub.connection_token() }
+    }
+
     /// Runs the connection to its end over any byte stream. `early` is what the client sent behind its
     /// request and the HTTP side has read already.
     ///
@@ -123,9 +132,10 @@ impl Connection {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        match self.0 {
+        match self.fate {
             Fate::Live(session) => connection::run(io, early, session).await,
             Fate::Refused(hub, rejection) => connection::turn_away(io, hub.config(), rejection).await,
         }
+        drop(self.tracked);
     }
 }

@@ -86,7 +86,9 @@ async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) 
     let upgrade = hub.upgrade(handshake).await;
     if let Some(connection) = upgrade.connection {
         match on_upgrade {
-            Some(on_upgrade) => hub.spawn(run(connection, on_upgrade)),
+            Some(on_upgrade) => {
+                tokio::spawn(run(connection, on_upgrade));
+            }
             // The head was right and the server cannot do it: HTTP/2, or a filter run without a server.
             None => return Response::builder().status(501).body(String::new()).unwrap_or_default(),
         }

@@ -1,0 +1,113 @@
+//! A page and a backend that talk in real time.
+//!
+//! Run with `cargo run --example demo`, open <http://127.0.0.1:8090/> in two tabs, and push to them:
+//! `curl --json '{"msg":"hello"}' http://127.0.0.1:8090/broadcast`.
+//!
+//! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them.
+
+mod login;
+mod mine;
+mod relay;
+mod routes;
+mod watch;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use keywire::{Hub, JwtKey, Origins, RawKey, Session, Switch};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A page and a backend that talk in real time through keywire.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+
+    /// Let in only who has a token signed with this secret (HS256).
+    #[arg(long, value_name = "SECRET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    jwt_secret: Option<String>,
+
+    /// Let in pages of this origin, in place of the demo's own and of this machine's. May be repeated.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+
+    let listener = match TcpListener::bind(options.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen on {}: {error}; --listen takes another address", options.listen);
+            return ExitCode::FAILURE;
+        }
+    };
+    let address = listener.local_addr().unwrap_or(options.listen);
+
+    let hub = hub(&options);
+    let routes = routes::all(hub.clone(), options.jwt_secret);
+    println!("keywire demo: http://{address}/");
+    tokio::select! {
+        () = warp::serve(routes).incoming(listener).run() => {}
+        () = stop_signal() => {}
+    }
+    // Leaves a second of the five in which a service manager wants us gone.
+    let left = hub.shutdown(Duration::from_secs(4)).await;
+    if left > 0 {
+        eprintln!("{left} connections were cut");
+    }
+    ExitCode::SUCCESS
+}
+
+fn hub(options: &Options) -> Hub {
+    let miners = Arc::new(mine::Miners::default());
+    let watchers = Arc::new(watch::Watchers::default());
+    let switch = Switch::new()
+        .inform(relay::inform)
+        .command({
+            let miners = miners.clone();
+            move |session, envelope| miners.clone().command(session, envelope)
+        })
+        .on("watch", {
+            let watchers = watchers.clone();
+            move |session, envelope| watchers.clone().watch(session, envelope)
+        })
+        .opened({
+            let watchers = watchers.clone();
+            move |session: Session| {
+                watchers.changed(session.hub());
+                async { Ok(()) }
+            }
+        })
+        .closed(move |session, _| {
+            watchers.changed(session.hub());
+            miners.clone().left(session)
+        });
+
+    let origins = match &*options.allow_origin {
+        [] => Origins::same().and_loopback(),
+        listed => listed.iter().fold(Origins::listed(), |origins, origin| origins.and(&**origin)),
+    };
+    let hub = Hub::builder().handler(switch).origins(origins);
+    match &options.jwt_secret {
+        Some(secret) => hub.keys(JwtKey::hs256(secret.as_bytes())).build(),
+        None => hub.keys(RawKey::from_path()).build(),
+    }
+}
+
+async fn stop_signal() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return tokio::signal::ctrl_c().await.unwrap_or_default();
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,350 @@
+// The demo page. All talking is done by keywire.js; what is here is the page: forms to messages, messages to elements.
+
+import { Keywire } from '/keywire.js';
+
+/** @typedef {import('/keywire.js').Push} Push */
+
+/** @param {string} id @returns {any} */
+const $ = (id) => document.getElementById(id);
+
+/**
+ * An element with text in it. What the server sends only ever becomes text, never markup.
+ * @param {string} tag @param {string} className @param {(string | Node)[]} children
+ */
+function element(tag, className, ...children) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...children);
+  return made;
+}
+
+const whole = new Intl.NumberFormat('en');
+const short = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
+
+// ── Who I am ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const REMEMBERED = 'keywire-demo-key';
+const CALM = ['amber', 'brave', 'calm', 'clever', 'gentle', 'merry', 'quiet', 'silver', 'sunny', 'swift'];
+const ANIMALS = ['badger', 'dolphin', 'falcon', 'finch', 'fox', 'heron', 'lynx', 'marten', 'otter', 'robin'];
+
+/** @param {string[]} list */
+const pick = (list) => list[Math.floor(Math.random() * list.length)];
+
+const fromAddress = new URLSearchParams(location.search).get('key');
+const remembered = sessionStorage.getItem(REMEMBERED);
+let key = fromAddress || remembered || `${pick(CALM)}-${pick(ANIMALS)}`;
+
+const { auth } = await fetch('/config').then((answer) => answer.json());
+const tokens = auth === 'token';
+
+/** With tokens, one is fetched at every attempt, so that none is ever stale. */
+async function credential() {
+  if (!tokens) return key;
+  const answer = await fetch('/login', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ key }),
+  });
+  if (!answer.ok) throw new Error(`login answered ${answer.status}`);
+  return (await answer.json()).token;
+}
+
+const wire = new Keywire('/websocket', { key: credential });
+
+/** @param {string} name */
+function become(name) {
+  key = name;
+  sessionStorage.setItem(REMEMBERED, key);
+  if (fromAddress !== null && fromAddress !== key) history.replaceState(null, '', location.pathname);
+  showKey();
+  wire.connect();
+}
+
+function showKey() {
+  const path = encodeURIComponent(key);
+  // encodeURIComponent leaves the apostrophe, which would end the shell's quotes.
+  const push = `${location.origin}/push/${path}`.replaceAll("'", '%27');
+  $('key').value = key;
+  $('twin').href = `/?key=${path}`;
+  $('curl-push').textContent = `curl --json '{"code":"00","msg":"Your order is ready"}' '${push}'`;
+  $('curl-broadcast').textContent = `curl --json '{"code":"00","msg":"Coffee for everyone"}' '${location.origin}/broadcast'`;
+}
+
+$('identity').addEventListener('submit', (/** @type {Event} */ event) => {
+  event.preventDefault();
+  if (wire.status === 'idle' || wire.status === 'closed') become($('key').value.trim());
+  else {
+    wire.close();
+    sessionStorage.removeItem(REMEMBERED);
+  }
+});
+
+$('now').addEventListener('click', () => wire.connect());
+
+// ── The connection ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const STATUS = { idle: 'not connected', connecting: 'connecting', open: 'connected', waiting: 'connection lost', closed: 'not connected' };
+
+/** @type {Record<number, string>} */
+const ENDINGS = {
+  1000: 'You disconnected.',
+  1009: 'The message was too large.',
+  4501: 'The server does not accept this credential.',
+  4503: 'The server does not let you in here.',
+  4504: 'A newer session of this key took over.',
+  4505: 'The server disconnected you.',
+  4506: 'This key has too many sessions already.',
+  4507: 'The new token belongs to somebody else.',
+};
+
+/** When the next attempt is due, in the clock of `performance.now`. */
+let due = 0;
+
+function showNext() {
+  if (wire.status !== 'waiting') return;
+  const seconds = Math.ceil((due - performance.now()) / 1000);
+  $('next').textContent = seconds > 0 ? `Next attempt in ${seconds} s.` : 'Next attempt now.';
+}
+
+setInterval(showNext, 250);
+
+/** @param {number} [delay] */
+function showStatus(delay = 0) {
+  const { status } = wire;
+  const away = status === 'idle' || status === 'closed';
+  $('status').dataset.status = status;
+  $('status').textContent = STATUS[status];
+  $('key-label').textContent = tokens && away ? 'Log in as' : 'Your key';
+  $('key').readOnly = !away;
+  $('connect').textContent = away ? (tokens ? 'Log in' : 'Connect') : tokens ? 'Log out' : 'Disconnect';
+  $('connect').classList.toggle('primary', away);
+  $('now').hidden = status !== 'waiting';
+  for (const id of ['start', 'send']) $(id).disabled = status !== 'open';
+  due = performance.now() + delay;
+  $('next').textContent =
+    status === 'open' ? 'All your tabs get what is sent to you.'
+    : status === 'connecting' ? 'Knocking at the server …'
+    : status === 'idle' ? (tokens ? 'This server lets only tokens in: log in to get one.' : '')
+    : '';
+  showNext();
+  if (status !== 'open') {
+    for (const id of ['sessions', 'keys']) $(id).textContent = '–';
+    if (mine.state === 'mining') showMining('interrupted');
+  }
+  showStop();
+}
+
+wire.addEventListener('status', ({ detail }) => showStatus(detail.delay));
+
+wire.addEventListener('close', ({ detail: { code, reason, final } }) => {
+  if (final) $('next').textContent = ENDINGS[code] ?? `The server closed the connection for good (${code} ${reason}).`;
+});
+
+wire.addEventListener('error', ({ detail }) => console.warn('keywire:', detail));
+
+// Counts come only to those who ask, and the asking is forgotten with the session: so, at every opening.
+wire.addEventListener('open', () => wire.send({ flag: 'watch' }));
+
+wire.on('stats', ({ data }) => {
+  $('sessions').textContent = whole.format(data.sessions);
+  $('keys').textContent = whole.format(data.keys);
+});
+
+// ── Mining ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const POINTS = 120;
+/** @type {{ state: string, attempts: number, at: number, rate: number, rates: number[] }} */
+const mine = { state: 'idle', attempts: 0, at: 0, rate: 0, rates: [] };
+
+const difficulty = () => Number($('difficulty').value);
+
+function showDifficulty() {
+  $('difficulty-value').textContent = `${difficulty()} zero bits`;
+  $('difficulty-help').textContent = `About ${whole.format(2 ** difficulty())} attempts on average.`;
+}
+
+$('difficulty').addEventListener('input', showDifficulty);
+
+$('mine-form').addEventListener('submit', (/** @type {Event} */ event) => {
+  event.preventDefault();
+  wire.command({ do: 'mine', difficulty: difficulty() });
+});
+
+$('stop').addEventListener('click', () => wire.command({ do: 'stop' }));
+
+function showStop() {
+  $('stop').disabled = wire.status !== 'open' || mine.state !== 'mining';
+}
+
+/** @param {string} state */
+function showMining(state) {
+  mine.state = state;
+  document.querySelector('.mine')?.setAttribute('data-state', state);
+  $('mine-state').textContent = state;
+  showStop();
+}
+
+/** Progress comes to all tabs of the key, also to those that did not start it. @param {number} attempts */
+function progress(attempts) {
+  const now = performance.now();
+  if (mine.state !== 'mining' || attempts < mine.attempts) {
+    Object.assign(mine, { attempts: 0, at: 0, rate: 0, rates: [] });
+    $('block').hidden = true;
+    $('rate').textContent = '–';
+    drawSpark();
+    showMining('mining');
+  }
+  if (mine.at > 0 && now - mine.at > 1) {
+    const latest = ((attempts - mine.attempts) / (now - mine.at)) * 1000;
+    mine.rate = mine.rate > 0 ? 0.7 * mine.rate + 0.3 * latest : latest;
+    mine.rates = [...mine.rates, mine.rate].slice(-POINTS);
+    $('rate').textContent = `${short.format(mine.rate)}/s`;
+  }
+  Object.assign(mine, { attempts, at: now });
+  showAttempts(attempts);
+  drawSpark();
+}
+
+/** @param {number} attempts */
+function showAttempts(attempts) {
+  $('attempts').textContent = whole.format(attempts);
+  $('odds').textContent = `${Math.round(100 * (1 - Math.exp(-attempts / 2 ** difficulty())))} %`;
+}
+
+function drawSpark() {
+  const top = Math.max(...mine.rates, 1) * 1.15;
+  const step = 600 / Math.max(mine.rates.length - 1, 1);
+  const line = mine.rates.map((rate, i) => `${(i * step).toFixed(1)},${(90 - (rate / top) * 90).toFixed(1)}`).join('L');
+  const enough = mine.rates.length > 1;
+  $('spark-help').hidden = enough;
+  $('spark').querySelector('.line').setAttribute('d', enough ? `M${line}` : '');
+  $('spark').querySelector('.area').setAttribute('d', enough ? `M0,90L${line}L600,90Z` : '');
+}
+
+/** @param {{ nonce: number, hash: string, attempts: number }} block */
+function mined({ nonce, hash, attempts }) {
+  const zeros = /^0*/.exec(hash)?.[0] ?? '';
+  const rest = hash.slice(zeros.length);
+  $('hash').replaceChildren(element('span', 'zeros', zeros), rest);
+  $('nonce').textContent = String(nonce);
+  showAttempts(attempts);
+  $('block-attempts').textContent = whole.format(attempts);
+  $('zero-bits').textContent = String(zeros.length * 4 + (rest ? Math.clz32(parseInt(rest[0], 16)) - 28 : 0));
+  $('block').hidden = false;
+  showMining('mined');
+}
+
+// These pushes carry no flag, so that a page without this client reads the very same.
+wire.on('*', ({ code, msg, data, flag }) => {
+  if (flag !== undefined) return;
+  if (code === '01' && typeof data === 'number') progress(data);
+  else if (code === '00' && typeof data?.hash === 'string') mined(data);
+  else if (code === '00' && msg === 'stopped') showMining('stopped');
+});
+
+// ── Sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+$('send-form').addEventListener('submit', async (/** @type {Event} */ event) => {
+  event.preventDefault();
+  const reception = $('to').value.trim();
+  const body = $('message').value;
+  $('message').value = '';
+  $('sent').textContent = '';
+  try {
+    const { code, data } = await wire.request(body, { flag: 'inform', reception });
+    const n = data?.delivered;
+    if (code === '00') $('sent').textContent = n === undefined ? 'Delivered.' : `Delivered to ${n} ${n === 1 ? 'session' : 'sessions'}.`;
+    else $('sent').textContent = 'Not delivered.';
+  } catch (error) {
+    $('sent').textContent = `Not certain that it arrived: ${/** @type {Error} */ (error).message}.`;
+  }
+});
+
+// ── Notices ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const KEPT = 50;
+const TOASTS = 3;
+const TOAST_MS = 6000;
+
+/** @param {Push} push */
+function describe({ code, msg, data, sender }) {
+  return {
+    from: sender === undefined ? 'server' : sender === key ? 'you' : sender,
+    text: msg || JSON.stringify(data) || '',
+    tone: code === '00' || code === '01' ? 'good' : 'bad',
+    bare: !msg,
+  };
+}
+
+/** @param {Push} push */
+function toFeed(push) {
+  const { from, text, tone, bare } = describe(push);
+  const now = new Date();
+  const time = element('time', '', now.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }));
+  /** @type {HTMLTimeElement} */ (time).dateTime = now.toISOString();
+  const head = element('p', 'meta', element('b', '', from), time, element('span', 'code', push.code));
+  const item = element('li', '', head, element('p', bare ? 'text data' : 'text', text));
+  item.dataset.tone = tone;
+  $('feed').prepend(item);
+  while ($('feed').children.length > KEPT) $('feed').lastElementChild.remove();
+  $('empty').hidden = true;
+  $('clear').hidden = false;
+}
+
+/** @param {Push} push */
+function toast(push) {
+  const { from, text, tone } = describe(push);
+  const dismiss = element('button', '', '×');
+  dismiss.setAttribute('aria-label', 'Dismiss');
+  const box = element('div', 'toast', element('p', 'meta', element('b', '', from)), element('p', 'text', text), dismiss);
+  box.dataset.tone = tone;
+  const leave = () => {
+    // Nothing vanishes under the pointer or the keyboard's focus.
+    if (box.matches(':hover, :focus-within')) setTimeout(leave, 1500);
+    else box.remove();
+  };
+  dismiss.addEventListener('click', () => box.remove());
+  setTimeout(leave, TOAST_MS);
+  $('toasts').append(box);
+  while ($('toasts').children.length > TOASTS) $('toasts').firstElementChild.remove();
+}
+
+/** A good reply to a request is shown next to the form that asked. @param {Push} push */
+const isAnswer = (push) => push.id !== undefined && push.code === '00';
+
+wire.on('*', (push) => {
+  if (push.flag === 'stats' || (push.code === '01' && push.msg === '')) return;
+  if (!isAnswer(push)) toFeed(push);
+});
+
+wire.addEventListener('notice', ({ detail }) => {
+  if (!isAnswer(detail)) toast(detail);
+});
+
+$('clear').addEventListener('click', () => {
+  $('feed').replaceChildren();
+  $('empty').hidden = false;
+  $('clear').hidden = true;
+});
+
+for (const button of document.querySelectorAll('[data-copy]')) {
+  button.addEventListener('click', async () => {
+    const source = $(/** @type {HTMLElement} */ (button).dataset.copy ?? '');
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = 'Copied';
+      setTimeout(() => (button.textContent = 'Copy'), 1500);
+    } catch {
+      // No clipboard without https, except on localhost: then it is selected at least.
+      getSelection()?.selectAllChildren(source);
+    }
+  });
+}
+
+// ── Off we go ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+showKey();
+showDifficulty();
+showStatus();
+// Who had logged in before a reload comes back by themselves; nobody is logged in unasked.
+if (!tokens || (remembered !== null && remembered === key)) become(key);

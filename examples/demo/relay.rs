@@ -1,0 +1,32 @@
+//! `inform`: passes a body on.
+
+use keywire::{Code, Envelope, Flag, HandlerResult, Push, Recipients, Reply, Session};
+use serde_json::json;
+
+/// To `reception`, or to everyone if there is none.
+pub(crate) async fn inform(session: Session, envelope: Envelope) -> HandlerResult {
+    let push = match envelope.body.to_text() {
+        Some(text) => Push::message(text),
+        None if envelope.body.is_null() => Push::message(""),
+        None => Push::message("").with_json(envelope.body.clone()),
+    };
+    let push = push.with_flag(Flag::INFORM).with_sender(&envelope.sender);
+    let to = match &envelope.reception {
+        Some(key) => Recipients::key(key.clone()),
+        None => Recipients::everyone(),
+    };
+    let delivery = session.hub().send(&to, push).await;
+    Ok(match &envelope.reception {
+        Some(key) if delivery.is_absent() => Reply::error(Code::ABSENT, format!("{key} is not connected")),
+        _ => {
+            let data = json!({ "delivered": delivery.delivered });
+            done(&envelope, Push::message("delivered").with_data(data))
+        }
+    })
+}
+
+/// Says that something was done to those who gave an id, and so want to know. Others see nothing that they
+/// did not ask for.
+pub(crate) fn done(envelope: &Envelope, push: Push) -> Reply {
+    if envelope.id.is_some() { push.into() } else { Reply::none() }
+}

@@ -1,0 +1,49 @@
+//! `watch`: tells how many are online, to those who asked, whenever it changes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keywire::{Counts, Envelope, Frame, HandlerResult, Hub, Outcome, Push, Session};
+
+/// A rush of openings makes one push, not a thousand.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The sessions that asked.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    sessions: Mutex<Vec<Session>>,
+    /// Whether a push is on its way already.
+    stirred: AtomicBool,
+}
+
+impl Watchers {
+    /// A session asks: now and from now on.
+    pub(crate) async fn watch(self: Arc<Self>, session: Session, _: Envelope) -> HandlerResult {
+        let counts = session.hub().counts().await;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sessions.contains(&session) {
+            sessions.push(session);
+        }
+        Ok(stats(counts).into())
+    }
+
+    /// Somebody came or went.
+    pub(crate) fn changed(self: &Arc<Self>, hub: &Hub) {
+        if self.stirred.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (watchers, hub) = (self.clone(), hub.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(PAUSE).await;
+            watchers.stirred.store(false, Ordering::SeqCst);
+            let frame = Frame::push(&stats(hub.counts().await));
+            let mut sessions = watchers.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.retain(|session| session.send_frame(&frame) == Outcome::Accepted);
+        });
+    }
+}
+
+fn stats(counts: Counts) -> Push {
+    Push::data(counts).with_flag("stats")
+}

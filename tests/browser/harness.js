@@ -1,0 +1,209 @@
+// Starts the demo, opens pages and bare sockets, and waits for what is to come. No test sleeps: each wait has a condition.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import WebSocket from 'ws';
+
+/** @typedef {import('playwright-core').Page} Page */
+
+const PATIENCE = 20_000;
+
+/**
+ * @template T
+ * @param {Promise<T>} promise @param {string} what
+ * @returns {Promise<T>}
+ */
+export async function within(promise, what, ms = PATIENCE) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, /** @type {Promise<never>} */ (late)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A running demo server. */
+export class Demo {
+  /** @param {import('node:child_process').ChildProcess} child @param {URL} url */
+  constructor(child, url) {
+    this.child = child;
+    this.url = url;
+    this.exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+  }
+
+  /** @param {{ port?: number | string, args?: string[] }} [options] */
+  static async start({ port = 0, args = [] } = {}) {
+    const program = process.env.KEYWIRE_DEMO ?? fileURLToPath(new URL('../../target/debug/examples/demo', import.meta.url));
+    const child = spawn(program, ['--listen', `127.0.0.1:${port}`, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    const url = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${output}`)));
+      // Goes on reading after the line was found, so that the pipe never fills.
+      child.stdout.on('data', (chunk) => {
+        output += chunk;
+        const found = /^keywire demo: (http:\S+)$/m.exec(output);
+        if (found) resolve(new URL(found[1]));
+      });
+    });
+    try {
+      return new Demo(child, await within(url, 'the demo listens'));
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  /** @param {string} path */
+  http(path) {
+    return new URL(path, this.url).href;
+  }
+
+  /** @param {string} credential */
+  socket(credential) {
+    return `ws://${this.url.host}/websocket/${encodeURIComponent(credential)}`;
+  }
+
+  /** @param {string} path @param {unknown} body */
+  post(path, body) {
+    return fetch(this.http(path), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+
+  async stats() {
+    return (await fetch(this.http('/stats'))).json();
+  }
+
+  /** @param {NodeJS.Signals} [signal] */
+  async stop(signal = 'SIGKILL') {
+    this.child.kill(signal);
+    return within(this.exited, `the demo ends by ${signal}`);
+  }
+}
+
+export async function launchChromium() {
+  const candidates = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+  const executablePath = process.env.CHROMIUM ?? candidates.find((path) => existsSync(path));
+  if (!executablePath) throw new Error('no Chromium found: apt install chromium, or name one in CHROMIUM');
+  const quiet = ['quic', 'background-networking', 'component-update', 'sync', 'gpu'].map((name) => `--disable-${name}`);
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+}
+
+/**
+ * The demo page as `key`, connected. Uncaught errors, CSP refusals and failed loads on it are collected in `faults`.
+ * @param {import('playwright-core').BrowserContext} context @param {Demo} demo @param {string} key
+ */
+export async function open(context, demo, key) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  /** @type {string[]} */
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  await page.goto(demo.http(`/?key=${encodeURIComponent(key)}`));
+  await status(page, 'open');
+  return Object.assign(page, { faults });
+}
+
+/** @param {Page} page @param {string} expected */
+export const status = (page, expected) => page.locator(`#status[data-status="${expected}"]`).waitFor({ timeout: PATIENCE });
+
+/** @param {Page} page @param {string} text */
+export const toast = (page, text) => page.locator('.toast', { hasText: text }).first().waitFor();
+
+/** @param {Page} page @param {string} text @param {string} [from] */
+export const feedItem = (page, text, from = '') =>
+  page.locator('#feed li', { hasText: text }).filter({ has: page.locator('.meta b', { hasText: from }) }).first().waitFor();
+
+/** @param {Page} page @param {string} to @param {string} message */
+export async function say(page, to, message) {
+  await page.fill('#to', to);
+  await page.fill('#message', message);
+  await page.click('#send');
+}
+
+/** A socket that keeps all it got, so that nothing is missed between two waits. Parsing fails the test that waits next. */
+export class Raw {
+  /** @type {any[]} */
+  messages = [];
+  #read = 0;
+  #arrived = new EventTarget();
+
+  /** @param {WebSocket} socket */
+  constructor(socket) {
+    this.socket = socket;
+    socket.on('message', (data, binary) => {
+      this.messages.push(binary ? { binary: true } : JSON.parse(String(data)));
+      this.#arrived.dispatchEvent(new Event('message'));
+    });
+    this.closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
+  }
+
+  /** @param {unknown} message anything but a string or a buffer becomes JSON */
+  send(message) {
+    this.socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message));
+  }
+
+  /**
+   * The next message that fits; those before it are passed over.
+   * @param {(push: any) => boolean} [fits]
+   */
+  async next(fits = () => true) {
+    const find = async () => {
+      for (;;) {
+        while (this.#read < this.messages.length) {
+          const push = this.messages[this.#read++];
+          if (fits(push)) return push;
+        }
+        await once(/** @type {any} */ (this.#arrived), 'message');
+      }
+    };
+    return within(find(), `a push that fits ${fits}, after ${JSON.stringify(this.messages.slice(-5))}`);
+  }
+
+  close() {
+    this.socket.close(1000);
+    return within(this.closed, 'the socket closes');
+  }
+}
+
+/**
+ * A client that is not ours. Rejects with `{ status }` if the server refuses the upgrade.
+ * @param {string} url @param {string[]} [protocols]
+ * @returns {Promise<Raw>}
+ */
+export function connectRaw(url, protocols = []) {
+  const socket = new WebSocket(url, protocols);
+  // Listens before the opening, since the first message may come along with it.
+  const raw = new Raw(socket);
+  const opened = new Promise((resolve, reject) => {
+    socket.once('open', () => resolve(raw));
+    socket.once('error', reject);
+    socket.once('unexpected-response', (request, response) => {
+      reject(Object.assign(new Error(`refused with ${response.statusCode}`), { status: response.statusCode }));
+      request.destroy();
+    });
+  });
+  return within(opened, `${url} opens`);
+}
+
+/**
+ * @param {() => Promise<boolean> | boolean} condition @param {string} what
+ */
+export async function until(condition, what) {
+  const end = Date.now() + PATIENCE;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${PATIENCE} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
