@@ -118,6 +118,22 @@ async fn by_a_panic_of_the_hook_that_opens_it() {
     assert_eq!(told(&server, &mut ends).await.0, 1011);
 }
 
+/// A session whose beginning failed is not the one that the application meant it to be.
+#[tokio::test]
+async fn by_an_error_of_the_hook_that_opens_it() {
+    let (switch, mut ends) = telling_ends();
+    let switch = switch.failed(|_, _| async {}).opened(|session: Session| async move {
+        match session.key().as_str() {
+            "alice" => Err(keywire::HandlerError::msg("no profile")),
+            _ => Ok(()),
+        }
+    });
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let _bystander = server.client("bob").await;
+    assert_eq!(server.open("/websocket/alice").await.end().await.code, 1011);
+    assert_eq!(told(&server, &mut ends).await.0, 1011);
+}
+
 #[tokio::test]
 async fn by_a_hook_that_turns_it_away() {
     let (switch, mut ends) = telling_ends();
