@@ -7,9 +7,9 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 
 use super::Flushed;
 use crate::session::Session;
@@ -24,12 +24,12 @@ struct Noted {
     turns: usize,
     /// Those that will be written to at the end of the turn.
     sessions: Vec<Session>,
-    /// Those that a task will write to which has been spawned already, outside of any turn.
-    batch: Option<Batch>,
+    /// Those that a task will write to, spawned outside of any turn, and the runtime it was spawned on.
+    batch: Option<(runtime::Id, Weak<Batch>)>,
 }
 
-/// Emptied by the task that writes to them, which may run on another thread.
-type Batch = Arc<Mutex<Option<Vec<Session>>>>;
+/// What a task that has been spawned will take when it runs. Only the task owns it.
+type Batch = Mutex<Option<Due>>;
 
 /// How many writes a turn ends with, and how many a task does before others have theirs: under 2 ms.
 const WRITES_PER_POLL: usize = 128;
@@ -37,39 +37,43 @@ const WRITES_PER_POLL: usize = 128;
 /// How many sessions one task writes to.
 const SHARE: usize = 1024;
 
-/// Notes a session whose attention is now a flusher's.
-pub(super) fn list(session: &Session) {
-    if !NOTED.with_borrow_mut(|noted| noted.note(session)) {
-        // A thread of the application's own: there are no tasks here that could come after it.
-        session.outbox().hand_over();
+/// Notes a session whose attention is now a flusher's, and whose connection lives on this runtime.
+pub(super) fn list(session: &Session, home: runtime::Id) {
+    if NOTED.with_borrow_mut(|noted| noted.join(session)) {
+        return;
+    }
+    match Handle::try_current() {
+        Ok(runtime) if runtime.id() == home => {
+            let batch = Arc::new(Mutex::new(Some(Due(vec![session.clone()]))));
+            NOTED.with_borrow_mut(|noted| noted.batch = Some((home, Arc::downgrade(&batch))));
+            runtime.spawn(async move {
+                let due = lock(&batch).take();
+                if let Some(due) = due {
+                    write_all(due).await;
+                }
+            });
+        }
+        // A thread of the application's own, or a runtime that may never turn again.
+        _ => session.outbox().hand_over(),
     }
 }
 
 impl Noted {
-    /// Whether somebody will come and write.
-    fn note(&mut self, session: &Session) -> bool {
+    /// Notes the session where somebody will come and write anyway.
+    fn join(&mut self, session: &Session) -> bool {
         if self.turns > 0 {
             self.sessions.push(session.clone());
             return true;
         }
-        if let Some(batch) = &self.batch
-            && let Some(sessions) = &mut *lock(batch)
+        if let Some((home, batch)) = &self.batch
+            && Handle::try_current().is_ok_and(|runtime| runtime.id() == *home)
+            && let Some(batch) = batch.upgrade()
+            && let Some(Due(sessions)) = &mut *lock(&batch)
         {
             sessions.push(session.clone());
             return true;
         }
-        let Ok(runtime) = Handle::try_current() else { return false };
-        let batch = Arc::new(Mutex::new(Some(vec![session.clone()])));
-        self.batch = Some(batch.clone());
-        runtime.spawn(async move {
-            let sessions = lock(&batch).take().unwrap_or_default();
-            if sessions.len() <= SHARE {
-                write_all(sessions).await
-            } else {
-                spawn(&Handle::current(), sessions)
-            }
-        });
-        true
+        false
     }
 }
 
@@ -94,9 +98,9 @@ impl Drop for Turn {
         }
         let later = sessions.split_off(sessions.len().min(WRITES_PER_POLL));
         if !later.is_empty() {
-            match Handle::try_current() {
-                Ok(runtime) => spawn(&runtime, later),
-                Err(_) => later.iter().for_each(|session| session.outbox().hand_over()),
+            let later = Due(later);
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(write_all(later));
             }
         }
         sessions.drain(..).for_each(|session| write(&session));
@@ -109,17 +113,29 @@ impl Drop for Turn {
     }
 }
 
-/// Shares the work out: workers without any take a share over.
-fn spawn(runtime: &Handle, mut sessions: Vec<Session>) {
-    while !sessions.is_empty() {
-        let share = sessions.split_off(sessions.len().saturating_sub(SHARE));
-        runtime.spawn(write_all(share));
+/// Sessions to be written to. If it does not come to that, because a runtime is going away, the connections'
+/// own tasks are called.
+struct Due(Vec<Session>);
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|session| session.outbox().hand_over());
     }
 }
 
-async fn write_all(sessions: Vec<Session>) {
-    for some in sessions.chunks(WRITES_PER_POLL) {
-        some.iter().for_each(write);
+async fn write_all(mut due: Due) {
+    // Shared out, so that workers without work take a share over.
+    while due.0.len() > SHARE {
+        let share = Due(due.0.split_off(due.0.len() - SHARE));
+        tokio::spawn(write_share(share));
+    }
+    write_share(due).await;
+}
+
+async fn write_share(mut due: Due) {
+    while !due.0.is_empty() {
+        let rest = due.0.len().saturating_sub(WRITES_PER_POLL);
+        due.0.drain(rest..).for_each(|session| write(&session));
         tokio::task::yield_now().await;
     }
 }
@@ -130,6 +146,6 @@ fn write(session: &Session) {
     }
 }
 
-fn lock(batch: &Batch) -> std::sync::MutexGuard<'_, Option<Vec<Session>>> {
+fn lock(batch: &Batch) -> MutexGuard<'_, Option<Due>> {
     batch.lock().unwrap_or_else(PoisonError::into_inner)
 }

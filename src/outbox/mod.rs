@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::runtime::{self, Handle};
 
 pub(crate) use self::flusher::Turn;
 use self::queue::Queue;
@@ -41,6 +42,8 @@ struct State {
     attention: Attention,
     /// The socket's writing half, where it is bare TCP. Else only the task can write.
     socket: Option<OwnedWriteHalf>,
+    /// The runtime that turns the connection's task, and so will turn a flusher's.
+    home: Option<runtime::Id>,
     /// The task that owns the connection.
     task: Option<Waker>,
 }
@@ -78,7 +81,9 @@ enum Flushed {
 impl Outbox {
     /// From now on flushers may write to this socket.
     pub(crate) fn attach(&self, socket: OwnedWriteHalf) {
-        self.lock().socket = Some(socket);
+        let mut state = self.lock();
+        state.socket = Some(socket);
+        state.home = Handle::try_current().ok().map(|runtime| runtime.id());
     }
 
     /// Appends a frame, unless the queue is full: then the session is closed as too slow. `session` is
@@ -96,10 +101,10 @@ impl Outbox {
         }
         state.queue.push(frame.bytes().clone(), frame.messages());
         if state.attention == Attention::Nobody {
-            if state.socket.is_some() {
+            if let Some(home) = state.home {
                 state.attention = Attention::Flusher;
                 drop(state);
-                flusher::list(session);
+                flusher::list(session, home);
             } else {
                 wake(state.call_task());
             }
@@ -219,9 +224,12 @@ impl Outbox {
         }
     }
 
-    /// Leaves to the connection's task what there is no flusher for.
+    /// Leaves to the connection's task what no flusher will do.
     fn hand_over(&self) {
-        wake(self.lock().call_task());
+        let mut state = self.lock();
+        if state.attention == Attention::Flusher {
+            wake(state.call_task());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
