@@ -1,0 +1,9 @@
+//! What the benchmark programs share.
+//!
+//! - [`wire`]: what a bench server is told and what it sends, the same for all servers;
+//! - [`server`]: the options and the runtime of a bench server;
+//! - [`load`]: the load generator;
+
+pub mod load;
+pub mod server;
+pub mod wire;
