@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint
+.PHONY: help setup demo test lint bench
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -31,8 +31,15 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
+	@$(STEP) "lints of the benchmarks" cargo clippy --package keywire-bench --all-targets -- -D warnings
 	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "docs" cargo doc --no-deps --all-features
 	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
+
+# Takes the better part of an hour with the default of five rounds, in which the machine should do nothing else.
+bench: ## compare keywire with other servers and write docs/benchmarks.md: make bench ROUNDS=1 QUICK=1
+	@scripts/setup build
+	cargo run --locked --profile bench-lto --package keywire-bench --bin run -- \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(ARGS)

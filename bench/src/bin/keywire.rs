@@ -1,0 +1,81 @@
+//! The keywire bench server: the warp adapter, raw keys, the real hub, store and handler types.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::ControlFlow;
+
+use clap::Parser as _;
+use keywire::{
+    Config, Envelope, Frame, HandlerError, HandlerResult, Hub, MessageHandler, Push, RawKey, Reply, Session,
+    Text, async_trait,
+};
+use keywire_bench::server::Options;
+use keywire_bench::wire::{self, Command, PAUSE_EVERY, Random};
+
+fn main() {
+    let options = Options::parse();
+    let listen = options.listen;
+    let runtime = options.runtime();
+    let hub = Hub::builder().keys(RawKey::from_path()).handler(Bench).config(config()).build();
+    // On a worker, as everything else, and not on the thread that waits here.
+    let server = runtime.spawn(async move {
+        warp::serve(keywire::warp::websocket("websocket", hub)).run(listen).await;
+    });
+    if let Err(error) = runtime.block_on(server) {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+/// The queues are larger than by default (256 messages, 1 MiB), because the load generator shares the machine
+/// and may lag behind: what is measured is the cost of a message, not who is too slow.
+fn config() -> Config {
+    Config { queue_messages: 65_536, queue_bytes: 64 * 1024 * 1024, ..Config::default() }
+}
+
+struct Bench;
+
+#[async_trait]
+impl MessageHandler for Bench {
+    async fn text(&self, session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
+        if text.starts_with('{') {
+            return Ok(ControlFlow::Continue(text));
+        }
+        match Command::parse(&text) {
+            Some(command) => {
+                obey(session.hub(), command).await;
+                Ok(ControlFlow::Break(Reply::none()))
+            }
+            None => Ok(ControlFlow::Break(Frame::text(&text).into())),
+        }
+    }
+
+    async fn command(&self, _session: &Session, envelope: Envelope) -> HandlerResult {
+        Ok(Push::new("01", "").with_json(envelope.body).into())
+    }
+}
+
+async fn obey(hub: &Hub, command: Command) {
+    match command {
+        Command::Broadcast { count, size } => {
+            for number in 0..count {
+                hub.broadcast(Push::message(wire::broadcast_message(number, size))).await;
+                pause(number).await;
+            }
+        }
+        Command::Push { count, size, keys } => {
+            let mut random = Random::new(RandomState::new().hash_one(count));
+            for number in 0..count {
+                let key = format!("user{}", random.below(keys));
+                let push = Push::message(wire::push_message(number, &key, size));
+                hub.send_to(&key, push).await;
+                pause(number).await;
+            }
+        }
+    }
+}
+
+async fn pause(number: u64) {
+    if (number + 1).is_multiple_of(PAUSE_EVERY) {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,11 @@
+//! What the benchmark programs share.
+//!
+//! - [`wire`]: what a bench server is told and what it sends, the same for all servers;
+//! - [`server`]: the options and the runtime of a bench server;
+//! - [`load`]: the load generator;
+//! - [`suite`]: runs all servers in turn, takes medians, writes the tables and plots.
+
+pub mod load;
+pub mod server;
+pub mod suite;
+pub mod wire;

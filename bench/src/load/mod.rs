@@ -1,0 +1,14 @@
+//! The load generator: one thread, raw sockets, epoll. It has to be much cheaper than the servers.
+
+mod cpu;
+mod dialect;
+mod fleet;
+mod frame;
+mod latency;
+mod open;
+mod report;
+pub mod workload;
+
+pub use cpu::{Cpu, memory_kb};
+pub use dialect::Dialect;
+pub use report::{Latency, Memory, Messages, Report};

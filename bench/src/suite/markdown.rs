@@ -1,0 +1,228 @@
+//! The document.
+
+use std::fmt::Write as _;
+use std::fs::read_to_string;
+use std::process::Command;
+
+use super::Plan;
+use super::plot;
+use super::process::cores;
+use super::results::Results;
+use super::servers::{KEYWIRE, LIMIT};
+use super::thresholds::Verdict;
+use crate::load::workload::Workload;
+use crate::wire::PAUSE_EVERY;
+
+/// What a workload is called in a table's head.
+pub fn title(workload: Workload, fewer: usize) -> String {
+    let sessions = grouped(workload.sessions() / fewer);
+    match workload {
+        Workload::Fanout => format!("broadcast to {sessions}"),
+        Workload::Spread => format!("broadcast to {sessions}, unread"),
+        Workload::Burst => format!("burst of 16 to {sessions}"),
+        Workload::Push => format!("push to random keys of {sessions}"),
+        Workload::Echo => "echo".to_owned(),
+        Workload::Echo16 => "echo, 16 in flight".to_owned(),
+        Workload::Json => "JSON command and reply".to_owned(),
+        Workload::Idle => "idle session".to_owned(),
+        Workload::Connect => "connect + upgrade + close".to_owned(),
+    }
+}
+
+/// The whole document.
+pub fn page(results: &Results, verdicts: &[Verdict], plan: &Plan) -> String {
+    let mut page = String::from("# Benchmarks\n\nWritten by `make bench`.\n\n");
+    let parts = [
+        machine(plan),
+        costs(results),
+        ratios(results),
+        latencies(results),
+        threads(results),
+        reached(verdicts),
+        accounts(results),
+        method(results),
+        plots(results, plan),
+    ];
+    page.push_str(&parts.join("\n"));
+    page
+}
+
+fn machine(plan: &Plan) -> String {
+    let cpu = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|it| it.1);
+    let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let (rounds, seconds) = (plan.rounds, plan.seconds);
+    let tools = [version("rustc"), version("node")].join(", node ");
+    let short =
+        if plan.fewer > 1 || rounds < 3 { " **A short run: it only shows that all works.**" } else { "" };
+    let (model, kernel, cores) = (model.unwrap_or("unknown processor"), kernel.trim(), cores());
+    let rounds = format!("{rounds} round{}", if rounds == 1 { "" } else { "s" });
+    format!(
+        "{model}, {cores} cores, Linux {kernel}, {tools}. Medians of {rounds} of {seconds} s each.{short}\n"
+    )
+}
+
+fn version(program: &str) -> String {
+    let output = Command::new(program).arg("--version").output();
+    output.map_or_else(|_| "-".into(), |it| String::from_utf8_lossy(&it.stdout).trim().to_owned())
+}
+
+fn costs(results: &Results) -> String {
+    let text = "## Cost\n\nThe server's processor time for one message in µs, in brackets the part in user space; for \
+                an idle session its resident memory. Less is better.\n";
+    let rows = table(results, "", |server, workload| match workload {
+        Workload::Idle => results.memory(server).map(|kib| format!("{} KiB", number(kib))),
+        _ => {
+            let (total, user) = (results.total(server, workload)?, results.user(server, workload)?);
+            Some(format!("{} [{}]", number(total), number(user)))
+        }
+    });
+    format!("{text}\n{rows}")
+}
+
+fn ratios(results: &Results) -> String {
+    let rows = table(results, "keywire to", |server, workload| {
+        if server == KEYWIRE || (workload == Workload::Idle && server == LIMIT) {
+            return None;
+        }
+        Some(number(results.cost(KEYWIRE, workload)? / results.cost(server, workload)?))
+    });
+    format!("## keywire's cost by that of the others\n\nBelow 1 keywire costs less.\n\n{rows}")
+}
+
+fn latencies(results: &Results) -> String {
+    let text = "## Latency\n\nIn ms: half, 99 % and 99.9 % were faster. For a broadcast, a burst and the pushes this \
+                is the time from the command to a message's arrival, with all the others before it; for the echoes, \
+                of a server that is always busy, to the last answer of a batch.\n";
+    let rows = table(results, "", |server, workload| {
+        let latency = results.latency(server, workload)?;
+        let [p50, p99, p999] = [latency.p50, latency.p99, latency.p999].map(|micros| number(micros / 1000.0));
+        Some(format!("{p50} / {p99} / {p999}"))
+    });
+    format!("{text}\n{rows}")
+}
+
+fn threads(results: &Results) -> String {
+    let rate = |threads| results.rate(KEYWIRE, Workload::Spread, threads);
+    let (Some(one), Some(two)) = (rate(1), rate(2)) else { return String::new() };
+    let (one_rate, two_rate) = (grouped(one as usize), grouped(two as usize));
+    format!(
+        "## Two threads\n\nA broadcast to all with two cores for the server, until the last message has arrived; \
+         nothing is read before that. One thread: {one_rate} messages a second. Two: {two_rate}, {} times as many.\n",
+        number(two / one)
+    )
+}
+
+fn reached(verdicts: &[Verdict]) -> String {
+    let mut text = String::from("## Meant to be reached\n\n| workload | measure | bound | measured | |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    for verdict in verdicts {
+        let Verdict { workload, what, value, bound } = verdict;
+        let value = value.map_or_else(|| "-".to_owned(), number);
+        let (name, words) = (workload.name(), verdict.in_words());
+        // A `String` takes everything.
+        let _ = writeln!(text, "| {name} | {what} | {} | {value} | {words} |", bound.in_words());
+    }
+    text
+}
+
+fn accounts(results: &Results) -> String {
+    let mut text = String::from(
+        "## Every message accounted for\n\nAll rounds and workloads together; next to it the load generator's own \
+         processor time by the server's.\n\n\
+         | server | expected | lost | out of order | wrong | load in fan-out | load in echo |\n",
+    );
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for (server, label) in &results.servers {
+        let messages = results.messages(server);
+        let share = |workload| results.load_share(server, workload).map_or_else(|| "-".to_owned(), number);
+        let (expected, lost) = (grouped(messages.expected as usize), messages.lost);
+        let (out_of_order, wrong) = (messages.out_of_order, messages.wrong);
+        let (fanout, echo) = (share(Workload::Fanout), share(Workload::Echo));
+        let _ = writeln!(
+            text,
+            "| {label} | {expected} | {lost} | {out_of_order} | {wrong} | {fanout} | {echo} |"
+        );
+    }
+    let failures: Vec<_> = results.failures().collect();
+    if !failures.is_empty() {
+        let _ = writeln!(text, "\nCame to no end: {}.", failures.join(", "));
+    }
+    text
+}
+
+fn method(results: &Results) -> String {
+    let sessions = Workload::Echo.sessions() / results.fewer;
+    format!(
+        "## How\n\n\
+         - Each measurement has a fresh server on one core and the load generator, one thread, on another; the servers \
+           take turns within a workload. All talk over the loopback, so the kernel's part of a message includes its \
+           delivery.\n\
+         - All servers send the same bytes: 128 a message, 64 for the echoes. {sessions} sessions ask in the echoes.\n\
+         - The runtime of the Rust servers is tokio's with one worker. The limit has none: one thread, epoll, one \
+           `write` for each delivery (one for each session and burst).\n\
+         - A server told to send many messages yields after every {PAUSE_EVERY}, as a backend does at its awaits; \
+           nothing else in such a loop does. keywire's and tokio-tungstenite's queues hold 65,536 messages a session \
+           (keywire's: 64 MiB), so that nobody is too slow.\n\
+         - Processor time is `utime` and `stime` out of `/proc/PID/stat`, memory is `VmRSS`, with the system's \
+           allocator.\n\
+         - Connections are opened, upgraded and closed 16 at a time.\n"
+    )
+}
+
+fn plots(results: &Results, plan: &Plan) -> String {
+    let directory = plan.document.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut text = String::from("## Plots\n\n");
+    for workload in results.workloads() {
+        let (title, file) = (title(workload, results.fewer), plot::file_name(workload));
+        let _ = writeln!(text, "![{title}]({directory}/{file})\n");
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+/// A row for each server, a column for each workload of which there is something to say.
+fn table(results: &Results, corner: &str, cell: impl Fn(&str, Workload) -> Option<String>) -> String {
+    let any =
+        |workload: &Workload| results.servers.iter().any(|(server, _)| cell(server, *workload).is_some());
+    let columns: Vec<_> = results.workloads().filter(any).collect();
+    let titles: Vec<_> = columns.iter().map(|workload| title(*workload, results.fewer)).collect();
+    let mut text = format!("| {corner} | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(columns.len()));
+    for (server, label) in &results.servers {
+        let cells: Vec<_> = columns.iter().map(|workload| cell(server, *workload)).collect();
+        if cells.iter().any(Option::is_some) {
+            let cells: Vec<_> = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "-".into())).collect();
+            let _ = writeln!(text, "| {label} | {} |", cells.join(" | "));
+        }
+    }
+    text
+}
+
+/// With as many digits as say something.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        0.0..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+fn grouped(value: usize) -> String {
+    let digits = value.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(number(0.456), "0.46");
+        assert_eq!(number(45.67), "45.7");
+        assert_eq!(number(456.7), "457");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(50), "50");
+    }
+}

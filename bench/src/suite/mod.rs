@@ -1,0 +1,133 @@
+//! All servers in turn, several rounds of it, and what comes out.
+
+mod build;
+mod markdown;
+mod plot;
+mod process;
+mod results;
+mod servers;
+mod thresholds;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::load::workload::Workload;
+use process::Cores;
+use results::Results;
+use servers::Server;
+
+/// How to run the suite.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The root of the repository.
+    pub root: PathBuf,
+    pub rounds: usize,
+    /// How long each measurement takes.
+    pub seconds: f64,
+    /// By how much the number of sessions is cut.
+    pub fewer: usize,
+    /// Only these servers, if any are named.
+    pub only: Vec<String>,
+    /// Only these workloads, if any are named.
+    pub workloads: Vec<Workload>,
+    /// Where the document goes, and the plots into a directory of its name next to it.
+    pub document: PathBuf,
+}
+
+/// What is done to every server.
+const WORKLOADS: [Workload; 8] = [
+    Workload::Fanout,
+    Workload::Burst,
+    Workload::Push,
+    Workload::Echo,
+    Workload::Echo16,
+    Workload::Json,
+    Workload::Idle,
+    Workload::Connect,
+];
+
+/// keywire with one thread and with two, each with two cores to run on.
+const THREADS: [usize; 2] = [1, 2];
+
+impl Plan {
+    /// Builds, measures, prints and writes.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be built or written. A server that fails is a hole in the table.
+    pub fn run(&self) -> io::Result<()> {
+        let servers: Vec<_> = build::all(&self.root)?.into_iter().filter(|it| self.wants(it)).collect();
+        let mut results = Results::new(&servers, self.fewer);
+        for round in 1..=self.rounds {
+            eprintln!("== round {round} of {}", self.rounds);
+            self.round(&servers, &mut results);
+        }
+        let verdicts = thresholds::all(&results);
+        let page = markdown::page(&results, &verdicts, self);
+        println!("{page}");
+        self.write(&page, &results)
+    }
+
+    fn wants(&self, server: &Server) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == server.name)
+    }
+
+    fn wants_workload(&self, workload: Workload) -> bool {
+        self.workloads.is_empty() || self.workloads.contains(&workload)
+    }
+
+    /// The servers take turns within a workload, so that a slow hour of the machine hits all of them.
+    fn round(&self, servers: &[Server], results: &mut Results) {
+        for workload in WORKLOADS.into_iter().filter(|it| self.wants_workload(*it)) {
+            for server in servers {
+                self.measure(server, workload, 1, Cores::Apart, results);
+            }
+        }
+        if self.wants_workload(Workload::Spread) {
+            for server in servers.iter().filter(|server| server.is_keywire()) {
+                for threads in THREADS {
+                    self.measure(server, Workload::Spread, threads, Cores::Shared, results);
+                }
+            }
+        }
+    }
+
+    fn measure(
+        &self,
+        server: &Server,
+        workload: Workload,
+        threads: usize,
+        cores: Cores,
+        results: &mut Results,
+    ) {
+        let sessions = (workload.sessions() / self.fewer).max(10);
+        match process::measure(&self.root, server, workload, threads, cores, sessions, self.seconds) {
+            Ok(report) => {
+                eprintln!("{}", results::progress(server, threads, &report));
+                results.add(server.name, workload, threads, report);
+            }
+            Err(error) => {
+                eprintln!("{:12} {:8} FAILED: {error}", server.name, workload.name());
+                results.fail(server.name, workload);
+            }
+        }
+    }
+
+    fn write(&self, page: &str, results: &Results) -> io::Result<()> {
+        let plots = self.document.with_extension("");
+        std::fs::create_dir_all(&plots)?;
+        std::fs::write(&self.document, page)?;
+        for workload in results.workloads() {
+            let file = plots.join(plot::file_name(workload));
+            std::fs::write(file, plot::bars(results, workload))?;
+        }
+        let raw = self.root.join("target/bench-results.json");
+        std::fs::write(&raw, serde_json::to_vec_pretty(&results.raw())?)?;
+        eprintln!("wrote {}, {}/*.svg and {}", shown(&self.document), shown(&plots), shown(&raw));
+        Ok(())
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
