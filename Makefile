@@ -6,6 +6,7 @@
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
+export KEYWIRE_DEMO ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug/examples/demo)
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
