@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use keywire::{Closed, ClosedBy, Config, Counts, Envelope, HandlerResult, Hub, Push, RawKey, Session};
 use serde_json::json;
 use support::{Events, Server, masked, telling_ends};
@@ -151,7 +153,7 @@ async fn by_a_hook_that_turns_it_away() {
     assert_eq!(told(&server, &mut ends).await.0, 4503);
 }
 
-/// A panic in `closed`, the last of all calls, must not keep anything back.
+/// A panic in `closed`, the last of all calls, must not cut the end of the connection short.
 #[tokio::test]
 async fn even_if_the_hook_that_is_told_panics() {
     let (tell, mut ends) = support::events();
@@ -159,16 +161,32 @@ async fn even_if_the_hook_that_is_told_panics() {
         let _ = tell.send(closed);
         async { panic!("a hook's bug") }
     });
-    let config = Config { close_timeout: std::time::Duration::MAX, ..Config::default() };
+    let config = Config { close_timeout: Duration::MAX, ..Config::default() };
     let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
-    let mut alice = server.client("alice").await;
+    let mut alice = server.raw_session("alice").await;
     server.hub.disconnect("alice").await;
+    // More than the sockets hold: somebody has to read it, or it would be answered with a reset.
+    alice.write(&masked(2, &[0; 60_000]).repeat(100)).await;
+    alice.write(&masked(8, &4505u16.to_be_bytes())).await;
+    assert_eq!(alice.frame().await.unwrap().close_code(), 4505);
+    assert!(alice.frame().await.is_none());
     ends.next("the end").await;
-    assert_eq!(alice.end().await.code, 4505);
     assert_eq!(server.hub.counts().await, Counts::default());
     // Nobody would wait for it any more.
     drop(alice);
-    let left = support::within("the last connection", server.hub.shutdown(std::time::Duration::MAX)).await;
-    assert_eq!(left, 0);
+    assert_eq!(support::within("the last connection", server.hub.shutdown(Duration::MAX)).await, 0);
+}
+
+/// So it is with `failed`, which comes before the close frame.
+#[tokio::test]
+async fn even_if_the_hook_for_failures_panics() {
+    let (switch, mut ends) = telling_ends();
+    let switch = switch.command(panics).failed(|_, _| async { panic!("a hook's bug") });
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let _bystander = server.client("bob").await;
+    let mut alice = server.client("alice").await;
+    alice.send(json!({ "flag": "command" })).await;
+    assert_eq!(alice.end().await.code, 1011);
+    assert_eq!(told(&server, &mut ends).await.0, 1011);
 }
