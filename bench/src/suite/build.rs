@@ -9,29 +9,36 @@ use super::servers::{self, Server};
 /// The profile of keywire's own bench programs, and the directory that it builds into.
 pub const PROFILE: &str = "bench-lto";
 
-/// Builds. Returns the servers that there are.
-pub fn all(root: &Path) -> io::Result<Vec<Server>> {
+/// Builds what is wanted, and keywire's own in any case. Returns the servers that there are.
+pub fn all(root: &Path, wants: impl Fn(&Server) -> bool) -> io::Result<Vec<Server>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     eprintln!("== building keywire's bench server, the limit and the load generator");
     let own = ["build", "--locked", "--profile", PROFILE, "--package", "keywire-bench", "--bins"];
     run(Command::new(&cargo).args(own).current_dir(root))?;
     let mut servers = servers::own(&root.join("target").join(PROFILE));
 
-    eprintln!("== building the peers");
-    let peers = ["build", "--locked", "--release", "--target-dir", "target/peers", "--manifest-path"];
-    run(Command::new(&cargo).args(peers).arg("bench/peers/Cargo.toml").current_dir(root))?;
-    servers.extend(servers::peers(&root.join("target/peers/release")));
-
-    let node = root.join("bench/peers/node");
-    let installed = node.join("node_modules/ws").exists() || {
-        let install = ["ci", "--no-audit", "--no-fund", "--prefix"];
-        run(Command::new("npm").args(install).arg(&node)).is_ok()
-    };
-    if installed {
-        servers.push(servers::node(node.join("server.js")));
-    } else {
-        eprintln!("== npm cannot install ws: without Node.js then");
+    let peers = servers::peers(&root.join("target/peers/release"));
+    if peers.iter().any(&wants) {
+        eprintln!("== building the peers");
+        let args = ["build", "--locked", "--release", "--target-dir", "target/peers", "--manifest-path"];
+        run(Command::new(&cargo).args(args).arg("bench/peers/Cargo.toml").current_dir(root))?;
+        servers.extend(peers);
     }
+
+    let directory = root.join("bench/peers/node");
+    let node = servers::node(directory.join("server.js"));
+    if wants(&node) {
+        let installed = directory.join("node_modules/ws").exists() || {
+            let install = ["ci", "--no-audit", "--no-fund", "--prefix"];
+            run(Command::new("npm").args(install).arg(&directory)).is_ok()
+        };
+        if installed {
+            servers.push(node);
+        } else {
+            eprintln!("== npm cannot install ws: without Node.js then");
+        }
+    }
+    servers.retain(wants);
     Ok(servers)
 }
 

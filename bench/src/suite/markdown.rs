@@ -128,7 +128,7 @@ fn reached(verdicts: &[Verdict]) -> String {
 
 fn accounts(results: &Results) -> String {
     let mut text = String::from(
-        "## Every message accounted for\n\nAll rounds and workloads together; next to it the load generator's own \
+        "## Every message accounted for\n\nAll rounds and workloads together, keywire's with two threads too; next to it the load generator's own \
          processor time by the server's.\n\n\
          | server | expected | lost | out of order | wrong | load in fan-out | load in echo |\n",
     );

@@ -46,8 +46,8 @@ const WORKLOADS: [Workload; 8] = [
     Workload::Connect,
 ];
 
-/// keywire with one thread and with two, each with two cores to run on.
-const THREADS: [usize; 2] = [1, 2];
+/// What is done to keywire with two cores to run on, and with how many threads. The burst is there for its order.
+const SHARED: [(Workload, usize); 3] = [(Workload::Spread, 1), (Workload::Spread, 2), (Workload::Burst, 2)];
 
 impl Plan {
     /// Builds, measures, prints and writes.
@@ -56,7 +56,7 @@ impl Plan {
     ///
     /// When something cannot be built or written. A server that fails is a hole in the table.
     pub fn run(&self) -> io::Result<()> {
-        let servers: Vec<_> = build::all(&self.root)?.into_iter().filter(|it| self.wants(it)).collect();
+        let servers = build::all(&self.root, |server| self.wants(server))?;
         let mut results = Results::new(&servers, self.fewer);
         for round in 1..=self.rounds {
             eprintln!("== round {round} of {}", self.rounds);
@@ -83,11 +83,9 @@ impl Plan {
                 self.measure(server, workload, 1, Cores::Apart, results);
             }
         }
-        if self.wants_workload(Workload::Spread) {
-            for server in servers.iter().filter(|server| server.is_keywire()) {
-                for threads in THREADS {
-                    self.measure(server, Workload::Spread, threads, Cores::Shared, results);
-                }
+        for server in servers.iter().filter(|server| server.is_keywire()) {
+            for (workload, threads) in SHARED.into_iter().filter(|(it, _)| self.wants_workload(*it)) {
+                self.measure(server, workload, threads, Cores::Shared, results);
             }
         }
     }

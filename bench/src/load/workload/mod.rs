@@ -134,6 +134,8 @@ impl Measure {
     fn report(self, workload: String, sessions: usize) -> Report {
         let Self { mut messages, wall, server, load, latencies, memory, .. } = self;
         messages.lost = messages.expected.saturating_sub(messages.received);
+        // Came twice.
+        messages.out_of_order += messages.received.saturating_sub(messages.expected);
         Report {
             workload,
             sessions,
