@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
@@ -28,7 +28,7 @@ impl Frame {
         push.write(&mut bytes);
         let (header, len) = websocket::header(OpCode::Text, bytes.len() - ROOM);
         bytes[ROOM - len..ROOM].copy_from_slice(&header[..len]);
-        Self::one(Bytes::from(bytes).slice(ROOM - len..))
+        Self::raw(Bytes::from(bytes).slice(ROOM - len..), 1)
     }
 
     /// Several pushes, each a text frame of its own, that are queued and written as one.
@@ -51,13 +51,13 @@ impl Frame {
     /// A text frame with `text` as it is.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self::one(websocket::frame(OpCode::Text, text.as_bytes()))
+        Self::raw(websocket::frame(OpCode::Text, text.as_bytes()), 1)
     }
 
     /// A binary frame with `bytes` as they are.
     #[must_use]
     pub fn binary(bytes: &[u8]) -> Self {
-        Self::one(websocket::frame(OpCode::Binary, bytes))
+        Self::raw(websocket::frame(OpCode::Binary, bytes), 1)
     }
 
     /// What it carries, without the header; of several, what the first one carries.
@@ -84,8 +84,19 @@ impl Frame {
         &self.bytes
     }
 
-    fn one(bytes: Bytes) -> Self {
-        Self { bytes, messages: 1 }
+    /// A ping, pong or close frame, which is no message and costs no place in a queue.
+    pub(crate) fn control(bytes: Bytes) -> Self {
+        Self::raw(bytes, 0)
+    }
+
+    /// Whole frames, header included.
+    pub(crate) fn raw(bytes: Bytes, messages: usize) -> Self {
+        Self { bytes, messages }
+    }
+
+    /// So many bytes of it have been written.
+    pub(crate) fn advance(&mut self, written: usize) {
+        self.bytes.advance(written);
     }
 }
 

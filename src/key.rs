@@ -3,15 +3,16 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// The name of a user: what [`Hub::send_to`](crate::Hub::send_to) addresses.
 ///
 /// A key is not empty, at most [`Key::MAX_BYTES`] long and free of control characters, so it can stand in
-/// a log line, a header or a topic name as it is. Cloning it copies a pointer.
+/// a log line, a header or a topic name as it is. It is never longer than a few words in memory: up to 23
+/// bytes stand in the key itself, a longer text is shared by its clones.
 ///
 /// ```
 /// use keywire::Key;
@@ -23,7 +24,7 @@ use serde::{Serialize, Serializer};
 /// # Ok::<(), keywire::InvalidKey>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(Arc<str>);
+pub struct Key(SmolStr);
 
 impl Key {
     /// The longest a key may be, in bytes.

@@ -81,11 +81,16 @@ impl Session {
     /// Sends to this session alone. Does not wait: the message is queued, or the session was too slow and is
     /// being closed, or it is gone.
     pub fn send(&self, push: Push) -> Outcome {
-        self.send_frame(&Frame::push(&push))
+        self.send_owned(Frame::push(&push))
     }
 
     /// [`Session::send`] for what is encoded already, or is no push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
+        self.send_owned(frame.clone())
+    }
+
+    /// A frame that nobody else gets needs no count of its owners.
+    pub(crate) fn send_owned(&self, frame: Frame) -> Outcome {
         self.0.outbox.push(frame, self.0.hub.config(), self)
     }
 

@@ -6,9 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keywire::{Envelope, HandlerError, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::{CloseCode, Envelope, HandlerError, Hub, Push, RawKey, Reply, Session, Switch};
 use serde_json::json;
-use support::{Server, events, masked};
+use support::{Server, TEXT, events, masked};
 use tokio::sync::Notify;
 
 async fn server(switch: Switch) -> Server {
@@ -265,4 +265,21 @@ async fn the_end_of_a_session_lets_its_handler_finish() {
     assert_eq!(calls.next("the end of the first call").await, "done 1");
     assert_eq!(calls.next("the session's end").await, "closed 4505");
     assert!(calls.rest().is_empty());
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_message_that_closed_the_session_is_not_handled() {
+    let (tell, mut told) = events();
+    let switch = Switch::new().on("last", move |session: Session, _: Envelope| {
+        let _ = tell.send(());
+        session.close(CloseCode::POLICY, "enough");
+        async { Ok(()) }
+    });
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let mut raw = server.raw_session("alice").await;
+    // In one packet.
+    raw.write(&[masked(TEXT, br#"{"flag":"last"}"#), masked(TEXT, br#"{"flag":"last"}"#)].concat()).await;
+    assert_eq!(raw.frame().await.expect("a close frame").close_code(), 1008);
+    told.next("the message").await;
+    assert_eq!(told.rest(), []);
 }

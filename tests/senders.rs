@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Config, Envelope, Frame, Hub, HubBuilder, Push, RawKey, Reply, Session, Switch};
+use keywire::{Config, Envelope, Frame, Hub, HubBuilder, Outcome, Push, RawKey, Reply, Session, Switch};
 use serde_json::json;
 use support::{Client, Server};
 
@@ -108,6 +108,20 @@ async fn a_handler_whose_turn_is_longer_than_one_poll_writes() {
         }
     }
     assert_eq!(clients[0].next().await["msg"], "done");
+}
+
+#[tokio::test]
+async fn a_burst_longer_than_the_queue_does_not_make_a_good_reader_slow() {
+    let server = server().await;
+    let mut alice = server.client("alice").await;
+    let session = server.hub.sessions("alice").await.remove(0);
+    // Nothing is awaited in between: who sends must write.
+    for number in 0..1_000 {
+        assert_eq!(session.send(Push::data(number)), Outcome::Accepted, "{number}");
+    }
+    for number in 0..1_000 {
+        assert_eq!(alice.next().await["data"], number);
+    }
 }
 
 #[tokio::test]

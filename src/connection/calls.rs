@@ -71,7 +71,7 @@ async fn call(session: &Session, incoming: Incoming) {
     let failure = match answer.await {
         Ok(Ok(reply)) => {
             if let Some(frame) = reply.into_frame(id) {
-                session.send_frame(&frame);
+                session.send_owned(frame);
             }
             return;
         }

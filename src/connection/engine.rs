@@ -128,11 +128,12 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Whether so much waits for the peer that its own messages must wait too.
+    /// Whether so much waits for the peer that its own messages must wait too, or the session is ending.
     fn is_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
-        Ok(self.outbox.is_filling(self.config)
-            && self.flush(cx)?.is_pending()
-            && self.outbox.is_filling(self.config))
+        if self.outbox.is_paused() {
+            let _ = self.flush(cx)?;
+        }
+        Ok(self.outbox.is_paused())
     }
 
     /// Reads once and lets the handler work on what came.
@@ -240,6 +241,7 @@ impl<'a> Engine<'a> {
 
     /// Brings the close frame to the peer and waits for its answer, but not for long.
     pub(super) async fn finish(&mut self) {
+        self.outbox.say_goodbye();
         self.timer.as_mut().reset(after(Instant::now(), self.config.close_timeout));
         poll_fn(|cx| {
             if self.timer.as_mut().poll(cx).is_ready() {

@@ -6,10 +6,10 @@ mod queue;
 use std::io;
 use std::mem;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::runtime::{self, Handle};
@@ -33,7 +33,12 @@ use crate::websocket::{self, CloseCode};
 /// Invariants: frames leave in the order in which they came; nothing follows a close frame; whatever is in
 /// the queue, somebody will look at it (`Attention`); an idle outbox owns no buffer.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(Mutex<State>);
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// Whether the peer's messages have to wait: because what waits for it has reached half of a bound, or
+    /// because the session is ending. Outside of the lock, since the engine asks before every message.
+    paused: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -52,7 +57,7 @@ struct State {
 enum Life {
     #[default]
     Open,
-    /// A close frame is the last of the queue, or has been written.
+    /// Nothing more is taken. The close frame follows when the session has left the store.
     Closing(Box<Closed>),
     Ended,
 }
@@ -88,18 +93,21 @@ impl Outbox {
 
     /// Appends a frame, unless the queue is full: then the session is closed as too slow. `session` is
     /// whose outbox this is.
-    pub(crate) fn push(&self, frame: &Frame, config: &Config, session: &Session) -> Outcome {
+    pub(crate) fn push(&self, frame: Frame, config: &Config, session: &Session) -> Outcome {
         let mut state = self.lock();
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
-        if state.is_full_for(frame, config) {
+        // A long burst is not the reader's fault: perhaps nobody has tried to write any of it yet.
+        if state.is_full_for(&frame, config)
+            && (state.try_flush().is_err() || state.is_full_for(&frame, config))
+        {
             state.queue.discard();
-            state.close(Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
-            wake(state.call_task());
+            self.begin_end(&mut state, Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
             return Outcome::Slow;
         }
-        state.queue.push(frame.bytes().clone(), frame.messages());
+        state.queue.push(frame);
+        self.paused.store(state.is_filling(config), Ordering::Relaxed);
         if state.attention == Attention::Nobody {
             if let Some(home) = state.home {
                 state.attention = Attention::Flusher;
@@ -112,42 +120,49 @@ impl Outbox {
         Outcome::Accepted
     }
 
-    /// Appends a close frame behind what waits. The first reason to close stays the reason.
+    /// Takes nothing more, and ends the session behind what waits. The first reason to end stays the reason.
     pub(crate) fn close(&self, closed: Closed) -> Outcome {
         let mut state = self.lock();
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
-        state.close(closed);
-        wake(state.call_task());
+        self.begin_end(&mut state, closed);
         Outcome::Accepted
     }
 
-    /// Puts a close frame in the place of all that waits: the peer would not read it, or must not. For the
-    /// connection's own task.
+    /// The same, and drops what waits: the peer would not read it, or must not.
     pub(crate) fn close_now(&self, closed: Closed) {
         let mut state = self.lock();
         if matches!(state.life, Life::Open) {
             state.queue.discard();
-            state.close(closed);
+            self.begin_end(&mut state, closed);
+        }
+    }
+
+    /// Appends the close frame. Whoever reads it may come back at once, so the session must have left the
+    /// store.
+    pub(crate) fn say_goodbye(&self) {
+        let mut state = self.lock();
+        if let Life::Closing(closed) = &state.life {
+            let frame = websocket::close(closed.code, &closed.reason);
+            state.queue.push(Frame::control(frame));
         }
     }
 
     /// Sends a ping as soon as a frame's end allows it. For the connection's own task.
     pub(crate) fn ping(&self) {
-        self.lock().interject(websocket::ping(b""));
+        self.lock().interject(Frame::control(websocket::ping(b"")));
     }
 
     /// Answers a ping. An answer that still waits is replaced, as RFC 6455, section 5.5.3, allows: a flood of
     /// pings cannot fill the queue. For the connection's own task.
     pub(crate) fn pong(&self, payload: &[u8]) {
-        self.lock().interject(websocket::pong(payload));
+        self.lock().interject(Frame::control(websocket::pong(payload)));
     }
 
-    /// Whether what waits has reached half of a bound: time to write before taking more work on.
-    pub(crate) fn is_filling(&self, config: &Config) -> bool {
-        let queue = &self.lock().queue;
-        queue.messages() > config.queue_messages / 2 || queue.bytes() > config.queue_bytes / 2
+    /// Whether no more work is to be taken on before something has been written, or at all.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
     }
 
     /// The end that was decided on, if one was.
@@ -178,7 +193,10 @@ impl Outbox {
     /// Writes until nothing waits or the socket takes no more. For the connection's task; `stream` is its
     /// socket where it is not bare TCP.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, stream: Stream<'_>) -> Poll<io::Result<()>> {
-        self.lock().poll_flush(cx, stream)
+        let mut state = self.lock();
+        let flushed = state.poll_flush(cx, stream);
+        self.wrote(&state);
+        flushed
     }
 
     /// The same, and then the task sleeps: whoever sends must see to the sending from now on. Returns the end
@@ -189,14 +207,15 @@ impl Outbox {
         stream: Stream<'_>,
     ) -> Poll<io::Result<Option<Closed>>> {
         let mut state = self.lock();
+        if let Life::Closing(closed) = &state.life {
+            return Poll::Ready(Ok(Some((**closed).clone())));
+        }
         if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             state.task = Some(cx.waker().clone());
         }
         let flushed = state.poll_flush(cx, stream);
         state.attention = if flushed.is_pending() { Attention::Socket } else { Attention::Nobody };
-        if let Life::Closing(closed) = &state.life {
-            return Poll::Ready(Ok(Some((**closed).clone())));
-        }
+        self.wrote(&state);
         flushed.map_ok(|()| None)
     }
 
@@ -214,7 +233,9 @@ impl Outbox {
         if state.attention != Attention::Flusher {
             return Flushed::Done;
         }
-        match state.try_flush() {
+        let flushed = state.try_flush();
+        self.wrote(&state);
+        match flushed {
             Ok(()) => {
                 state.attention = Attention::Nobody;
                 Flushed::Done
@@ -232,9 +253,22 @@ impl Outbox {
         }
     }
 
+    fn begin_end(&self, state: &mut State, closed: Closed) {
+        state.life = Life::Closing(Box::new(closed));
+        self.paused.store(true, Ordering::Relaxed);
+        wake(state.call_task());
+    }
+
+    /// Something may have left the queue.
+    fn wrote(&self, state: &State) {
+        if state.queue.is_empty() && matches!(state.life, Life::Open) {
+            self.paused.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,15 +283,14 @@ impl State {
                 || self.queue.bytes() + frame.bytes().len() > config.queue_bytes)
     }
 
-    fn interject(&mut self, frame: Bytes) {
+    fn is_filling(&self, config: &Config) -> bool {
+        self.queue.messages() > config.queue_messages / 2 || self.queue.bytes() > config.queue_bytes / 2
+    }
+
+    fn interject(&mut self, frame: Frame) {
         if matches!(self.life, Life::Open) {
             self.queue.interject(frame);
         }
-    }
-
-    fn close(&mut self, closed: Closed) {
-        self.queue.push(websocket::close(closed.code, &closed.reason), 0);
-        self.life = Life::Closing(Box::new(closed));
     }
 
     /// The task's waker, unless the task looks by itself.
@@ -276,7 +309,7 @@ impl State {
                     [slice, ..] if !vectored => stream.as_mut().poll_write(cx, slice),
                     slices => stream.as_mut().poll_write_vectored(cx, slices),
                 });
-                self.wrote(ready!(written)?)?;
+                self.queue_wrote(ready!(written)?)?;
             }
             return stream.poll_flush(cx);
         }
@@ -298,12 +331,12 @@ impl State {
                 [slice] => socket.try_write(slice),
                 slices => socket.try_write_vectored(slices),
             });
-            self.wrote(written?)?;
+            self.queue_wrote(written?)?;
         }
         Ok(())
     }
 
-    fn wrote(&mut self, written: usize) -> io::Result<()> {
+    fn queue_wrote(&mut self, written: usize) -> io::Result<()> {
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }

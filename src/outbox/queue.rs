@@ -3,26 +3,19 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use crate::frame::Frame;
 
 /// A queue of frames that owns no heap memory while it holds at most one, as it nearly always does.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// What is to be written next: what is left of it, if it has been begun.
-    first: Option<Entry>,
-    rest: VecDeque<Entry>,
+    first: Option<Frame>,
+    rest: VecDeque<Frame>,
     /// What all of it weighs.
     bytes: usize,
     messages: usize,
     /// Whether the peer has seen the beginning of the first frame, so that nothing may come before its end.
     begun: bool,
-}
-
-/// One or several whole frames.
-#[derive(Debug)]
-struct Entry {
-    bytes: Bytes,
-    messages: usize,
 }
 
 /// How many entries one system call writes at most.
@@ -41,37 +34,33 @@ impl Queue {
         self.messages
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes, messages: usize) {
-        self.bytes += bytes.len();
-        self.messages += messages;
-        let entry = Entry { bytes, messages };
+    pub(super) fn push(&mut self, frame: Frame) {
+        self.bytes += frame.bytes().len();
+        self.messages += frame.messages();
         match self.first {
-            None => self.first = Some(entry),
-            Some(_) => self.rest.push_back(entry),
+            None => self.first = Some(frame),
+            Some(_) => self.rest.push_back(frame),
         }
     }
 
     /// Puts a control frame at the first place where a frame may begin, or in the place of one of its kind
     /// that stands there already.
-    pub(super) fn interject(&mut self, frame: Bytes) {
+    pub(super) fn interject(&mut self, frame: Frame) {
         let at_first = !self.begun;
         let place = if at_first { self.first.as_mut() } else { self.rest.front_mut() };
+        self.bytes += frame.bytes().len();
         if let Some(waiting) = place
-            && waiting.messages == 0
-            && waiting.bytes.first() == frame.first()
+            && waiting.messages() == 0
+            && waiting.bytes().first() == frame.bytes().first()
         {
-            self.bytes = self.bytes - waiting.bytes.len() + frame.len();
-            waiting.bytes = frame;
-            return;
-        }
-        self.bytes += frame.len();
-        let entry = Entry { bytes: frame, messages: 0 };
-        if at_first {
-            if let Some(first) = self.first.replace(entry) {
+            self.bytes -= waiting.bytes().len();
+            *waiting = frame;
+        } else if at_first {
+            if let Some(first) = self.first.replace(frame) {
                 self.rest.push_front(first);
             }
         } else {
-            self.rest.push_front(entry);
+            self.rest.push_front(frame);
         }
     }
 
@@ -79,20 +68,20 @@ impl Queue {
     pub(super) fn discard(&mut self) {
         self.rest = VecDeque::new();
         self.first.take_if(|_| !self.begun);
-        self.bytes = self.first.as_ref().map_or(0, |first| first.bytes.len());
-        self.messages = self.first.as_ref().map_or(0, |first| first.messages);
+        self.bytes = self.first.as_ref().map_or(0, |first| first.bytes().len());
+        self.messages = self.first.as_ref().map_or(0, Frame::messages);
     }
 
     /// Hands what waits to `write`, as much as one system call takes. Returns what `write` does.
     pub(super) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let Some(first) = &self.first else { return write(&[]) };
         if self.rest.is_empty() {
-            return write(&[IoSlice::new(&first.bytes)]);
+            return write(&[IoSlice::new(first.bytes())]);
         }
         let mut slices = [IoSlice::new(&[]); BATCH];
         let mut count = 0;
         for (slice, entry) in slices.iter_mut().zip([first].into_iter().chain(&self.rest)) {
-            *slice = IoSlice::new(&entry.bytes);
+            *slice = IoSlice::new(entry.bytes());
             count += 1;
         }
         write(&slices[..count])
@@ -102,13 +91,13 @@ impl Queue {
     pub(super) fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(first) = &mut self.first {
-            if written < first.bytes.len() {
-                first.bytes.advance(written);
+            if written < first.bytes().len() {
+                first.advance(written);
                 self.begun |= written > 0;
                 return;
             }
-            written -= first.bytes.len();
-            self.messages -= first.messages;
+            written -= first.bytes().len();
+            self.messages -= first.messages();
             self.begun = false;
             self.first = self.rest.pop_front();
         }
@@ -121,7 +110,13 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    fn control(text: &'static str) -> Frame {
+        Frame::control(Bytes::from_static(text.as_bytes()))
+    }
 
     fn waiting(queue: &Queue) -> Vec<u8> {
         queue.with_slices(|slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
@@ -129,7 +124,7 @@ mod tests {
 
     fn queue(frames: &[&'static [u8]]) -> Queue {
         let mut queue = Queue::default();
-        frames.iter().for_each(|frame| queue.push(Bytes::from_static(frame), 1));
+        frames.iter().for_each(|frame| queue.push(Frame::raw(Bytes::from_static(frame), 1)));
         queue
     }
 
@@ -154,10 +149,10 @@ mod tests {
     #[test]
     fn a_control_frame_waits_for_the_end_of_the_frame_that_was_begun() {
         let mut queue = queue(&[b"abc", b"d"]);
-        queue.interject(Bytes::from_static(b"P1"));
+        queue.interject(control("P1"));
         assert_eq!(waiting(&queue), b"P1abcd");
         queue.advance(3);
-        queue.interject(Bytes::from_static(b"P2"));
+        queue.interject(control("P2"));
         assert_eq!(waiting(&queue), b"bcP2d");
         assert_eq!((queue.bytes(), queue.messages()), (5, 2));
     }
@@ -165,9 +160,9 @@ mod tests {
     #[test]
     fn a_control_frame_takes_the_place_of_one_of_its_kind() {
         let mut queue = queue(&[b"abc"]);
-        queue.interject(Bytes::from_static(b"P1"));
-        queue.interject(Bytes::from_static(b"P22"));
-        queue.interject(Bytes::from_static(b"Q1"));
+        queue.interject(control("P1"));
+        queue.interject(control("P22"));
+        queue.interject(control("Q1"));
         assert_eq!(waiting(&queue), b"Q1P22abc");
         assert_eq!(queue.bytes(), 8);
     }
@@ -180,7 +175,7 @@ mod tests {
         assert_eq!(waiting(&queue), b"bc");
         assert_eq!((queue.bytes(), queue.messages()), (2, 1));
         queue.advance(2);
-        queue.push(Bytes::from_static(b"x"), 1);
+        queue.push(Frame::raw(Bytes::from_static(b"x"), 1));
         queue.discard();
         assert!(queue.is_empty());
         assert_eq!((queue.bytes(), queue.messages()), (0, 0));
@@ -189,7 +184,7 @@ mod tests {
     #[test]
     fn more_than_one_call_can_write_is_written_by_the_next() {
         let mut queue = Queue::default();
-        (0..100).for_each(|n: u8| queue.push(Bytes::copy_from_slice(&[n]), 1));
+        (0..100).for_each(|n: u8| queue.push(Frame::raw(Bytes::copy_from_slice(&[n]), 1)));
         assert_eq!(waiting(&queue).len(), BATCH);
         queue.advance(BATCH);
         assert_eq!(waiting(&queue), (64..100).collect::<Vec<u8>>());
