@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::connection::{self, Socket};
+use crate::connection::{self, Socket, Start};
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::Identity;
@@ -160,7 +160,9 @@ impl Connection {
         match self.fate {
             Fate::Live(session) => {
                 let socket = socket(session.outbox());
-                Either::Left(connection::run(socket, early.into(), session, self.tracked))
+                // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
+                let start = Box::new(Start { socket, early: early.to_vec() });
+                Either::Left(connection::run(start, session, self.tracked))
             }
             Fate::Refused(hub, rejection) => {
                 let outbox = Outbox::default();

@@ -34,6 +34,11 @@ impl<'a> Calls<'a> {
         Self { session, at_work: None }
     }
 
+    /// Whose calls these are.
+    pub(super) fn session(&self) -> &'a Session {
+        self.session
+    }
+
     /// Begins a call. The one before must be done.
     pub(super) fn begin(&mut self, incoming: Incoming) {
         debug_assert!(self.at_work.is_none(), "one call at a time");

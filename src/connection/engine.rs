@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
+use super::Start;
 use super::calls::{Calls, Incoming};
 use super::pulse::{Beat, Pulse, after};
 use super::scratch;
@@ -32,8 +33,6 @@ pub(super) struct Engine<'a> {
     next: Option<Box<Incoming>>,
     pulse: Pulse,
     timer: Pin<Box<Sleep>>,
-    /// When the credential ends.
-    expires_at: Option<SystemTime>,
     goodbye: Goodbye,
 }
 
@@ -60,21 +59,18 @@ enum Progress {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(socket: Socket, early: Vec<u8>, session: &'a Session) -> Self {
-        let (config, expires_at) = (session.hub().config(), session.identity().expires_at());
-        Self::with(socket, early, session.outbox(), config, expires_at)
+    pub(super) fn new(start: Start, session: &'a Session) -> Self {
+        let mut engine = Self::with(start, session.outbox(), session.hub().config());
+        if let Some(time) = left(session) {
+            let due = engine.timer.deadline().min(after(Instant::now(), time));
+            engine.timer.as_mut().reset(due);
+        }
+        engine
     }
 
     /// The engine of a connection that need not have a session.
-    pub(super) fn with(
-        socket: Socket,
-        early: Vec<u8>,
-        outbox: &'a Outbox,
-        config: &'a Config,
-        expires_at: Option<SystemTime>,
-    ) -> Self {
+    pub(super) fn with(Start { socket, early }: Start, outbox: &'a Outbox, config: &'a Config) -> Self {
         let now = Instant::now();
-        let first = after(now, config.ping_interval.min(left(expires_at).unwrap_or(Duration::MAX)));
         Self {
             socket,
             outbox,
@@ -83,8 +79,7 @@ impl<'a> Engine<'a> {
             unread: early,
             next: None,
             pulse: Pulse::new(now),
-            timer: Box::pin(tokio::time::sleep_until(first)),
-            expires_at,
+            timer: Box::pin(tokio::time::sleep_until(after(now, config.ping_interval))),
             goodbye: Goodbye::Awaited,
         }
     }
@@ -227,7 +222,7 @@ impl<'a> Engine<'a> {
                 Beat::Dead => return Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
                 Beat::Wait(due) => due,
             };
-            let due = match left(self.expires_at) {
+            let due = match left(calls.session()) {
                 Some(Duration::ZERO) => {
                     return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
                 }
@@ -301,7 +296,8 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// How long a credential still lasts, if it ends at all.
-fn left(expires_at: Option<SystemTime>) -> Option<Duration> {
-    Some(expires_at?.duration_since(SystemTime::now()).unwrap_or_default())
+/// How long the session's credential still lasts, if it ends at all.
+fn left(session: &Session) -> Option<Duration> {
+    let expires_at = session.identity().expires_at()?;
+    Some(expires_at.duration_since(SystemTime::now()).unwrap_or_default())
 }

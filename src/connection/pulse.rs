@@ -11,8 +11,10 @@ use crate::config::Config;
 /// Anything that arrives is a sign of life, so a busy connection is never pinged.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    heard: Instant,
-    pinged: Option<Instant>,
+    /// When something was last heard, or asked for since.
+    since: Instant,
+    /// Whether something was asked for since.
+    pinged: bool,
 }
 
 /// What is to be done now.
@@ -28,27 +30,23 @@ pub(super) enum Beat {
 
 impl Pulse {
     pub(super) fn new(now: Instant) -> Self {
-        Self { heard: now, pinged: None }
+        Self { since: now, pinged: false }
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
-        self.heard = now;
-        self.pinged = None;
+        *self = Self::new(now);
     }
 
     pub(super) fn check(&mut self, now: Instant, config: &Config) -> Beat {
-        let (since, patience) = match self.pinged {
-            Some(pinged) => (pinged, config.pong_timeout),
-            None => (self.heard, config.ping_interval),
-        };
-        let due = after(since, patience);
+        let patience = if self.pinged { config.pong_timeout } else { config.ping_interval };
+        let due = after(self.since, patience);
         if now < due {
             return Beat::Wait(due);
         }
-        if self.pinged.is_some() {
+        if self.pinged {
             return Beat::Dead;
         }
-        self.pinged = Some(now);
+        *self = Self { since: now, pinged: true };
         Beat::Ping
     }
 }

@@ -12,9 +12,8 @@ use crate::session::Session;
 
 /// The sessions of this process.
 ///
-/// Keys are spread over shards with a lock each. The sessions of a key stand in a shared slice that is
-/// replaced when one comes or goes, so whoever sends copies a pointer under the lock and does the sending
-/// outside of it.
+/// Keys are spread over shards with a lock each. The sessions of a key are replaced as a whole when one comes
+/// or goes, so whoever sends copies a pointer under the lock and does the sending outside of it.
 #[derive(Debug)]
 pub struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
@@ -24,9 +23,16 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// No slice is empty, and each stands in the order in which its sessions came.
-    keys: HashMap<Key, Arc<[Session]>>,
+    keys: HashMap<Key, Sessions>,
     sessions: usize,
+}
+
+/// The sessions of a key, in the order in which they came. Most keys have one, and a slice for it would be
+/// one more place in memory to go to.
+#[derive(Debug, Clone)]
+enum Sessions {
+    One(Session),
+    Many(Arc<[Session]>),
 }
 
 const SHARDS: usize = 32;
@@ -44,7 +50,7 @@ impl MemoryStore {
     }
 
     /// The sessions of a key, none if it has none.
-    fn of(&self, key: &Key) -> Option<Arc<[Session]>> {
+    fn of(&self, key: &Key) -> Option<Sessions> {
         self.shard(key).keys.get(key).cloned()
     }
 }
@@ -60,24 +66,25 @@ impl SessionStore for MemoryStore {
     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
         let mut shard = self.shard(session.key());
         let present = shard.keys.get(session.key()).cloned();
-        let present = present.as_deref().unwrap_or_default();
+        let present = present.as_ref().map(Sessions::as_slice).unwrap_or_default();
         let replaced = policy.admit(present.to_vec())?;
         let kept = present.iter().filter(|other| !replaced.contains(other)).cloned();
         let key = session.key().clone();
         shard.sessions = shard.sessions + 1 - replaced.len();
-        shard.keys.insert(key, kept.chain([session]).collect());
+        let sessions = Sessions::new(kept.chain([session]).collect());
+        shard.keys.extend(sessions.map(|sessions| (key, sessions)));
         Ok(replaced)
     }
 
     async fn remove(&self, session: &Session) {
         let mut shard = self.shard(session.key());
         let Entry::Occupied(mut entry) = shard.keys.entry(session.key().clone()) else { return };
-        let kept: Arc<[_]> = entry.get().iter().filter(|other| *other != session).cloned().collect();
-        let gone = entry.get().len() - kept.len();
-        if kept.is_empty() {
-            entry.remove();
-        } else {
-            entry.insert(kept);
+        let present = entry.get().as_slice();
+        let kept: Vec<_> = present.iter().filter(|other| *other != session).cloned().collect();
+        let gone = present.len() - kept.len();
+        match Sessions::new(kept) {
+            Some(kept) => drop(entry.insert(kept)),
+            None => drop(entry.remove()),
         }
         shard.sessions -= gone;
         shard.shrink();
@@ -93,13 +100,13 @@ impl SessionStore for MemoryStore {
         match &to.to {
             To::Key(key) | To::Session(key, _) => {
                 if let Some(sessions) = self.of(key) {
-                    deliver(&sessions, &mut delivery);
+                    deliver(sessions.as_slice(), &mut delivery);
                 }
             }
             To::Everyone => {
                 for shard in &self.shards {
                     let everyone: Vec<_> = lock(shard).keys.values().cloned().collect();
-                    everyone.iter().for_each(|sessions| deliver(sessions, &mut delivery));
+                    everyone.iter().for_each(|sessions| deliver(sessions.as_slice(), &mut delivery));
                 }
             }
         }
@@ -107,7 +114,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.of(key).as_deref().unwrap_or_default().to_vec()
+        self.of(key).map(|sessions| sessions.as_slice().to_vec()).unwrap_or_default()
     }
 
     async fn counts(&self) -> Counts {
@@ -118,6 +125,23 @@ impl SessionStore for MemoryStore {
             counts.keys += shard.keys.len();
         }
         counts
+    }
+}
+
+impl Sessions {
+    /// `None` of none.
+    fn new(mut sessions: Vec<Session>) -> Option<Self> {
+        if sessions.len() > 1 {
+            return Some(Self::Many(sessions.into()));
+        }
+        sessions.pop().map(Self::One)
+    }
+
+    fn as_slice(&self) -> &[Session] {
+        match self {
+            Self::One(session) => std::slice::from_ref(session),
+            Self::Many(sessions) => sessions,
+        }
     }
 }
 
