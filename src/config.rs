@@ -17,7 +17,8 @@ pub struct Config {
     pub policy: SessionPolicy,
     /// The largest message that a client may send: 64 KiB. A larger one ends the session with 1009.
     pub message_bytes: usize,
-    /// How many messages may wait for a client that does not read: 256. One more ends the session with 4003.
+    /// How many messages may wait for a client that does not read: 256. One more ends the session with 4003. Over
+    /// bare TCP what the socket takes at once does not wait; over TLS it does until the sender has awaited something.
     pub queue_messages: usize,
     /// How many bytes may wait for a client that does not read: 1 MiB. More end the session with 4003. One
     /// message alone is always taken.
