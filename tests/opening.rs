@@ -113,8 +113,7 @@ async fn http_1_0_is_never_answered_with_an_upgrade() {
     let server = server().await;
     let mut raw = server.raw().await;
     raw.write(with("HTTP/1.1", "HTTP/1.0").as_bytes()).await;
-    // warp does not tell the version, only that there is nothing to upgrade.
-    assert_eq!(raw.head().await.status, 501);
+    assert_eq!(raw.head().await.status, 505);
     assert_eq!(server.hub.counts().await.sessions, 0);
 }
 

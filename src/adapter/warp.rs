@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::UPGRADE;
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
@@ -14,7 +15,7 @@ use warp::{Filter, Reply};
 
 use crate::handshake::Handshake;
 use crate::hub::Hub;
-use crate::upgrade::Connection;
+use crate::upgrade::{Connection, Upgrade};
 
 /// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials that stand elsewhere.
 ///
@@ -48,10 +49,11 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
         .and(warp::header::headers_cloned())
         .and(warp::addr::remote())
         .and(warp::ext::optional::<OnUpgrade>())
-        .then(move |key, method, path, query, headers, peer, on_upgrade| {
+        .then(move |key, method, path, query, headers, peer, on_upgrade: Option<OnUpgrade>| {
             let hub = hub.clone();
             async move {
-                let handshake = handshake(key, method, &path, query, headers, peer);
+                let version = version(&headers, on_upgrade.as_ref());
+                let handshake = handshake(key, method, version, &path, query, headers, peer);
                 answer(&hub, handshake, on_upgrade).await
             }
         })
@@ -61,6 +63,7 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
 fn handshake(
     key: Option<String>,
     method: Method,
+    version: Version,
     path: &FullPath,
     query: Option<String>,
     headers: HeaderMap,
@@ -69,6 +72,7 @@ fn handshake(
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let mut request = Request::new(());
     *request.method_mut() = method;
+    *request.version_mut() = version;
     // Both parts came out of a URI.
     *request.uri_mut() = format!("{}{query}", path.as_str()).parse::<Uri>().unwrap_or_default();
     *request.headers_mut() = headers;
@@ -83,17 +87,18 @@ fn handshake(
 }
 
 async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) -> Response<String> {
-    let upgrade = hub.upgrade(handshake).await;
-    if let Some(connection) = upgrade.connection {
-        match on_upgrade {
-            Some(on_upgrade) => {
-                tokio::spawn(run(connection, on_upgrade));
-            }
-            // The head was right and the server cannot do it: HTTP/2, or a filter run without a server.
-            None => return Response::builder().status(501).body(String::new()).unwrap_or_default(),
-        }
+    let Upgrade { response, connection } = hub.upgrade(handshake).await;
+    // Without the one there is not the other, see `version`.
+    if let (Some(connection), Some(on_upgrade)) = (connection, on_upgrade) {
+        tokio::spawn(run(connection, on_upgrade));
     }
-    upgrade.response
+    response
+}
+
+/// warp does not tell the version of a request. But hyper has an upgrade for every HTTP/1.1 request that asks
+/// for one, so who asks and has none speaks another version.
+fn version(headers: &HeaderMap, on_upgrade: Option<&OnUpgrade>) -> Version {
+    if headers.contains_key(UPGRADE) && on_upgrade.is_none() { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
 async fn run(connection: Connection, on_upgrade: OnUpgrade) {
