@@ -21,8 +21,12 @@ const EVERYBODY: &str = "*";
 pub enum Command {
     /// `B <count> <size>`: so many messages to everyone.
     Broadcast { count: u64, size: usize },
+    /// `BM <count> <size>`: the same, known beforehand and given to the server as one.
+    BroadcastMany { count: u64, size: usize },
     /// `P <count> <size> <keys>`: so many messages, each to one of `user0` to `user<keys - 1>`.
     Push { count: u64, size: usize, keys: u64 },
+    /// `PM <count> <size> <keys>`: the same, all to one of them, known beforehand and given as one.
+    PushMany { count: u64, size: usize, keys: u64 },
 }
 
 impl Command {
@@ -30,7 +34,7 @@ impl Command {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, numbers) = text.split_once(' ')?;
-        if !matches!(name, "B" | "P") {
+        if !matches!(name, "B" | "BM" | "P" | "PM") {
             return None;
         }
         let mut numbers = numbers.split(' ').map(|number| number.parse().ok());
@@ -38,6 +42,8 @@ impl Command {
         let (count, size) = (next()?, usize::try_from(next()?).ok()?);
         match name {
             "B" => Some(Self::Broadcast { count, size }),
+            "BM" => Some(Self::BroadcastMany { count, size }),
+            "PM" => Some(Self::PushMany { count, size, keys: next()?.max(1) }),
             _ => Some(Self::Push { count, size, keys: next()?.max(1) }),
         }
     }

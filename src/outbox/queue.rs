@@ -1,5 +1,6 @@
 //! The frames that wait for one socket, and how far the first has been written.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -18,8 +19,15 @@ pub(super) struct Queue {
     begun: bool,
 }
 
-/// How many entries one system call writes at most.
+/// How many frames one system call writes at most.
 const BATCH: usize = 64;
+
+/// Up to so many bytes it costs less to copy frames together than to hand them to the kernel one by one.
+const GATHERED: usize = 4 * 1024;
+
+thread_local! {
+    static GATHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
@@ -78,10 +86,18 @@ impl Queue {
         if self.rest.is_empty() {
             return write(&[IoSlice::new(first.bytes())]);
         }
+        let frames = [first].into_iter().chain(&self.rest);
+        if self.bytes <= GATHERED {
+            return GATHER.with_borrow_mut(|gathered| {
+                gathered.clear();
+                frames.for_each(|frame| gathered.extend_from_slice(frame.bytes()));
+                write(&[IoSlice::new(gathered)])
+            });
+        }
         let mut slices = [IoSlice::new(&[]); BATCH];
         let mut count = 0;
-        for (slice, entry) in slices.iter_mut().zip([first].into_iter().chain(&self.rest)) {
-            *slice = IoSlice::new(entry.bytes());
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(frame.bytes());
             count += 1;
         }
         write(&slices[..count])
@@ -184,9 +200,10 @@ mod tests {
     #[test]
     fn more_than_one_call_can_write_is_written_by_the_next() {
         let mut queue = Queue::default();
-        (0..100).for_each(|n: u8| queue.push(Frame::raw(Bytes::copy_from_slice(&[n]), 1)));
-        assert_eq!(waiting(&queue).len(), BATCH);
-        queue.advance(BATCH);
-        assert_eq!(waiting(&queue), (64..100).collect::<Vec<u8>>());
+        let frames: Vec<_> = (0..100).map(|n: u8| vec![n; 100]).collect();
+        frames.iter().for_each(|frame| queue.push(Frame::raw(Bytes::copy_from_slice(frame), 1)));
+        assert_eq!(waiting(&queue), frames[..BATCH].concat());
+        queue.advance(BATCH * 100);
+        assert_eq!(waiting(&queue), frames[BATCH..].concat());
     }
 }

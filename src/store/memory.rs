@@ -37,6 +37,9 @@ enum Sessions {
 
 const SHARDS: usize = 32;
 
+/// After so many sessions a broadcast gives other tasks a turn: well under 2 ms.
+const SESSIONS_PER_TURN: usize = 4096;
+
 impl MemoryStore {
     /// A store without sessions.
     #[must_use]
@@ -104,9 +107,15 @@ impl SessionStore for MemoryStore {
                 }
             }
             To::Everyone => {
+                let mut since_pause = 0;
                 for shard in &self.shards {
+                    if since_pause > SESSIONS_PER_TURN {
+                        tokio::task::yield_now().await;
+                        since_pause = 0;
+                    }
                     let everyone: Vec<_> = lock(shard).keys.values().cloned().collect();
                     everyone.iter().for_each(|sessions| deliver(sessions.as_slice(), &mut delivery));
+                    since_pause += everyone.len();
                 }
             }
         }

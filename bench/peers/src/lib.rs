@@ -53,7 +53,7 @@ where
     S: Queue<M>,
 {
     match command {
-        Command::Broadcast { count, size } => {
+        Command::Broadcast { count, size } | Command::BroadcastMany { count, size } => {
             for number in 0..count {
                 let broadcast = message(wire::broadcast(number, size));
                 for user in users.read().await.values() {
@@ -62,7 +62,7 @@ where
                 pause(number).await;
             }
         }
-        Command::Push { count, size, keys } => {
+        Command::Push { count, size, keys } | Command::PushMany { count, size, keys } => {
             let mut random = Random::new(RandomState::new().hash_one(count));
             for number in 0..count {
                 let key = format!("user{}", random.below(keys));

@@ -71,13 +71,13 @@ async fn connected(socket: SocketRef) {
 
 async fn spread(io: &SocketIo, command: Command) {
     match command {
-        Command::Broadcast { count, size } => {
+        Command::Broadcast { count, size } | Command::BroadcastMany { count, size } => {
             for number in 0..count {
                 let _ = io.emit("m", &wire::framed_message(number, "*", size, AROUND)).await;
                 pause(number).await;
             }
         }
-        Command::Push { count, size, keys } => {
+        Command::Push { count, size, keys } | Command::PushMany { count, size, keys } => {
             let mut random = Random::new(RandomState::new().hash_one(count));
             for number in 0..count {
                 let key = format!("user{}", random.below(keys));

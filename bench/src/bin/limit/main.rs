@@ -105,7 +105,7 @@ impl Server {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Broadcast { count, size } => {
+            Command::Broadcast { count, size } | Command::BroadcastMany { count, size } => {
                 for first in (0..count).step_by(PAUSE_EVERY as usize) {
                     let mut burst = Vec::new();
                     for number in first..count.min(first + PAUSE_EVERY) {
@@ -115,7 +115,7 @@ impl Server {
                     open.for_each(|client| client.send(&burst));
                 }
             }
-            Command::Push { count, size, keys } => {
+            Command::Push { count, size, keys } | Command::PushMany { count, size, keys } => {
                 let mut out = Vec::new();
                 for number in 0..count {
                     let key = format!("user{}", self.random.below(keys));
