@@ -3,21 +3,14 @@
 use std::fmt;
 use std::ops::Deref;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 
 /// The content of a text frame. Derefs to `str`; a clone copies a pointer.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Text(
-    /// Valid UTF-8.
-    Bytes,
-);
+pub struct Text(ByteString);
 
 impl Text {
-    pub(crate) fn copied(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    pub(crate) fn as_bytes(&self) -> &Bytes {
+    pub(crate) fn shared(&self) -> &ByteString {
         &self.0
     }
 }
@@ -26,14 +19,13 @@ impl Deref for Text {
     type Target = str;
 
     fn deref(&self) -> &str {
-        // Checked when the frame was read; checking again is the price of having no `unsafe`.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self::copied(text)
+        Self(text.into())
     }
 }
 

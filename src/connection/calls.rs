@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
-use crate::handler::{Failure, HandlerError, HandlerResult, MessageHandler, Reply};
+use crate::handler::{Failure, HandlerResult, MessageHandler, Reply};
 use crate::message::{Code, Envelope, Flag, MessageId, Push};
 use crate::session::Session;
 use crate::text::Text;
@@ -107,28 +107,42 @@ async fn answer(
             ControlFlow::Continue(text) => text,
         },
     };
-    match Envelope::read(text.as_bytes(), session.key()) {
+    match read(handler, session, text, id) {
+        Ok(message) => message.await,
+        Err(reply) => Ok(reply),
+    }
+}
+
+/// The handler's work on an envelope, or the reply where there is nothing for it to do. Not async, so that no
+/// envelope is a part of every call.
+fn read<'a>(
+    handler: &'a dyn MessageHandler,
+    session: &'a Session,
+    text: Text,
+    id: &mut Option<MessageId>,
+) -> Result<BoxFuture<'a, HandlerResult>, Reply> {
+    match Envelope::read(&text, session.key()) {
         Ok(envelope) => {
             id.clone_from(&envelope.id);
             if envelope.flag.is_reserved() {
-                own(&envelope)
+                Err(own(&envelope))
             } else {
-                handler.message(session, envelope).await
+                Ok(handler.message(session, envelope))
             }
         }
         Err(malformed) => {
             *id = malformed.id;
-            Ok(Reply::error(Code::MALFORMED, malformed.reason))
+            Err(Reply::error(Code::MALFORMED, malformed.reason))
         }
     }
 }
 
 /// keywire's own flags.
-fn own(envelope: &Envelope) -> Result<Reply, HandlerError> {
+fn own(envelope: &Envelope) -> Reply {
     if envelope.flag == Flag::PING {
-        Ok(Push::message("").with_flag(Flag::PONG).into())
+        Push::message("").with_flag(Flag::PONG).into()
     } else {
-        Ok(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"))
+        Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own")
     }
 }
 

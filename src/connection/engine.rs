@@ -180,7 +180,7 @@ impl<'a> Engine<'a> {
         })?;
         let incoming = match event {
             None => return Ok(Progress::Paused),
-            Some(Event::Text(text)) => Incoming::Text(Text::copied(text)),
+            Some(Event::Text(text)) => Incoming::Text(Text::from(text)),
             Some(Event::Binary(bytes)) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
             Some(Event::Pong(_)) => return Ok(Progress::More),
             Some(Event::Ping(payload)) => {

@@ -1,12 +1,12 @@
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{Flag, Json, JsonError, MessageId, depth};
 use crate::key::Key;
+use crate::text::Text;
 
 /// A message from a client, as a [`MessageHandler`](crate::MessageHandler) gets it.
 ///
@@ -40,13 +40,13 @@ impl Envelope {
     }
 
     /// Reads a text frame. The body stays a slice of it.
-    pub(crate) fn read(text: &Bytes, sender: &Key) -> Result<Self, Malformed> {
+    pub(crate) fn read(text: &Text, sender: &Key) -> Result<Self, Malformed> {
         let malformed = |reason, id| Malformed { reason, id };
         const NO_ENVELOPE: &str = "not an envelope: an object with a flag";
-        let wire: Wire<'_> = serde_json::from_slice(text)
+        let wire: Wire<'_> = serde_json::from_str(text)
             .map_err(|error| malformed(if error.is_data() { NO_ENVELOPE } else { "not JSON" }, None))?;
         // serde reads a struct out of an array too, its fields by their places.
-        if text.trim_ascii_start().first() != Some(&b'{') {
+        if !text.trim_ascii_start().starts_with('{') {
             return Err(malformed(NO_ENVELOPE, None));
         }
 
@@ -58,7 +58,7 @@ impl Envelope {
         if bad_id {
             return Err(malformed("id: a text of at most 64 bytes or an integer of at most 2^53 - 1", None));
         }
-        if !depth::within(text, Self::MAX_DEPTH) {
+        if !depth::within(text.as_bytes(), Self::MAX_DEPTH) {
             return Err(malformed("nested deeper than 64", id));
         }
         let Some(raw) = wire.flag else {
@@ -67,10 +67,10 @@ impl Envelope {
         let Ok(flag) = serde_json::from_str::<Flag>(raw.get()) else {
             return Err(malformed("flag: not a text", id));
         };
-        let reception = match wire.reception.map(|raw| serde_json::from_str::<Text<'_>>(raw.get())) {
+        let reception = match wire.reception.map(|raw| serde_json::from_str::<Unescaped<'_>>(raw.get())) {
             None => None,
-            Some(Ok(Text(key))) if key.is_empty() => None,
-            Some(Ok(Text(key))) => match Key::new(key) {
+            Some(Ok(Unescaped(key))) if key.is_empty() => None,
+            Some(Ok(Unescaped(key))) => match Key::new(key) {
                 Ok(key) => Some(key),
                 Err(_) => return Err(malformed("reception: not a key", id)),
             },
@@ -78,7 +78,7 @@ impl Envelope {
         };
         let body = match wire.body {
             None => Json::NULL,
-            Some(raw) => Json::trusted(text.slice_ref(raw.get().as_bytes())),
+            Some(raw) => Json::trusted(text.shared().slice_ref(raw.get())),
         };
         Ok(Self { sender: sender.clone(), reception, flag, body, id })
     }
@@ -112,14 +112,14 @@ struct Wire<'a> {
 }
 
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Envelope, Malformed> {
-        Envelope::read(&Bytes::copy_from_slice(text.as_bytes()), &Key::new("alice").unwrap())
+        Envelope::read(&Text::from(text), &Key::new("alice").unwrap())
     }
 
     fn reason(text: &str) -> (&'static str, Option<MessageId>) {

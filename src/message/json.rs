@@ -1,6 +1,6 @@
 use std::fmt;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -20,13 +20,13 @@ use serde_json::value::RawValue;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(
-    /// Valid UTF-8 and valid JSON.
-    Bytes,
+    /// Valid JSON.
+    ByteString,
 );
 
 impl Json {
     /// JSON's `null`.
-    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+    pub const NULL: Self = Self(ByteString::from_static("null"));
 
     /// Writes `value` as JSON.
     ///
@@ -34,14 +34,14 @@ impl Json {
     ///
     /// When `value` cannot be JSON: its own `Serialize` fails, or it has a map whose keys are no texts.
     pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonError> {
-        match serde_json::to_vec(value) {
+        match serde_json::to_string(value) {
             Ok(text) => Ok(Self(text.into())),
             Err(error) => Err(JsonError(error)),
         }
     }
 
-    /// Takes over bytes that are known to be JSON, because the parser has just passed over them.
-    pub(crate) fn trusted(text: Bytes) -> Self {
+    /// Takes over a text that is known to be JSON, because the parser has just passed over it.
+    pub(crate) fn trusted(text: ByteString) -> Self {
         Self(text)
     }
 
@@ -51,13 +51,13 @@ impl Json {
     ///
     /// When the text has another shape than `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
-        serde_json::from_slice(&self.0).map_err(JsonError)
+        serde_json::from_str(&self.0).map_err(JsonError)
     }
 
     /// The text inside if this is a JSON string, else `None`.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
-        if self.0.first() != Some(&b'"') {
+        if !self.0.starts_with('"') {
             return None;
         }
         self.parse().ok()
@@ -66,18 +66,13 @@ impl Json {
     /// The JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Checked when the value was made; checking again is the price of having no `unsafe`.
-        std::str::from_utf8(&self.0).unwrap_or("null")
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Whether this is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        &*self.0 == b"null"
+        self.0 == "null"
     }
 }
 
@@ -94,7 +89,7 @@ impl fmt::Debug for Json {
 
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
 }
@@ -102,7 +97,7 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self(Bytes::from(Box::<str>::from(raw).into_boxed_bytes())))
+        Ok(Self(String::from(Box::<str>::from(raw)).into()))
     }
 }
 

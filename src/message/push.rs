@@ -133,7 +133,7 @@ impl Push {
         write_value(out, &self.msg);
         if let Some(data) = &self.data {
             out.extend_from_slice(br#","data":"#);
-            out.extend_from_slice(data.as_bytes());
+            out.extend_from_slice(data.as_str().as_bytes());
         }
         if let Some(flag) = &self.flag {
             out.extend_from_slice(br#","flag":"#);
@@ -154,7 +154,7 @@ impl Push {
     pub(crate) fn size_hint(&self) -> usize {
         let optional = |len: Option<usize>| len.map_or(0, |len| len + 16);
         64 + self.msg.len()
-            + optional(self.data.as_ref().map(|data| data.as_bytes().len()))
+            + optional(self.data.as_ref().map(|data| data.as_str().len()))
             + optional(self.flag.as_ref().map(|flag| flag.as_str().len()))
             + optional(self.sender.as_ref().map(|sender| sender.as_str().len()))
     }
