@@ -39,11 +39,13 @@ pub(super) struct Engine<'a> {
 /// How far the closing handshake is (RFC 6455, section 7.1.2).
 #[derive(PartialEq, Eq)]
 enum Goodbye {
-    /// Our close frame may be on its way, the peer's has not come.
+    /// The peer's close frame has not come.
     Awaited,
-    /// The peer will send nothing more that matters.
+    /// It has come, and nothing after it matters.
     Heard,
-    /// And we have said that we will not either.
+    /// The peer has broken the protocol, so nothing that it sends matters, but it may go on sending.
+    Refused,
+    /// We have said that we will send nothing more either.
     Shut,
 }
 
@@ -175,7 +177,7 @@ impl<'a> Engine<'a> {
         let event = self.decoder.next(input, self.config.message_bytes);
         let event = event.map_err(|violation| {
             // After a violation the decoder is deaf: an answer to the close frame would not be heard.
-            self.goodbye = Goodbye::Heard;
+            self.goodbye = Goodbye::Refused;
             Closed::by_server(violation.close_code(), violation.to_string())
         })?;
         let incoming = match event {
@@ -237,13 +239,17 @@ impl<'a> Engine<'a> {
     /// Brings the close frame to the peer and waits for its answer, but not for long.
     pub(super) async fn finish(&mut self) {
         self.outbox.say_goodbye();
-        self.timer.as_mut().reset(after(Instant::now(), self.config.close_timeout));
+        let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
         poll_fn(|cx| {
-            if self.timer.as_mut().poll(cx).is_ready() {
+            // Whether it ends well or badly, it ends.
+            if self.poll_goodbye(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // Whether it ends well or badly, it ends.
-            self.poll_goodbye(cx).map(drop)
+            // Most ends need no timer, and setting one wakes the runtime's driver.
+            if let Some(deadline) = deadline.take() {
+                self.timer.as_mut().reset(deadline);
+            }
+            self.timer.as_mut().poll(cx)
         })
         .await;
     }
@@ -255,17 +261,24 @@ impl<'a> Engine<'a> {
         // A connection that is closed with bytes unread is reset, and the reset overtakes the close frame. So
         // what still comes is read, and ignored.
         for _ in 0..READS_PER_POLL {
-            if flushed && self.goodbye == Goodbye::Heard {
+            if flushed && self.goodbye == Goodbye::Refused {
                 ready!(self.socket.poll_shutdown(cx, self.outbox))?;
                 self.goodbye = Goodbye::Shut;
             }
-            let len = scratch::with(|scratch| {
+            let read = scratch::with(|scratch| {
                 let len = ready!(self.socket.poll_read(cx, scratch))?;
                 self.skim(&mut scratch[..len]);
                 Poll::Ready(io::Result::Ok(len))
             });
-            if ready!(len)? == 0 {
-                return Poll::Ready(Ok(()));
+            match read {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                // Both have said it, and nothing is unread: the server closes first (section 7.1.1).
+                Poll::Pending if flushed && self.goodbye == Goodbye::Heard => {
+                    return self.socket.poll_close(cx);
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
         cx.waker().wake_by_ref();
@@ -277,7 +290,8 @@ impl<'a> Engine<'a> {
         while self.goodbye == Goodbye::Awaited {
             match self.decoder.next(&mut input, self.config.message_bytes) {
                 Ok(None) => return,
-                Ok(Some(Event::Close(_))) | Err(_) => self.goodbye = Goodbye::Heard,
+                Ok(Some(Event::Close(_))) => self.goodbye = Goodbye::Heard,
+                Err(_) => self.goodbye = Goodbye::Refused,
                 Ok(Some(_)) => {}
             }
         }

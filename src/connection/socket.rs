@@ -55,4 +55,12 @@ impl Socket {
             Self::Any(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
+
+    /// Ends the stream in order. Bare TCP needs nothing but to be dropped.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Any(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }

@@ -181,8 +181,11 @@ impl Outbox {
     /// The socket is gone. Whoever still has a handle keeps nothing else alive by it.
     pub(crate) fn end(&self) {
         let ended = State { life: Life::Ended, ..State::default() };
-        // The socket is closed after the lock is free.
-        drop(mem::replace(&mut *self.lock(), ended));
+        let state = mem::replace(&mut *self.lock(), ended);
+        if let Some(socket) = state.socket {
+            // Closing the socket ends its writing side as well, without a system call of its own.
+            socket.forget();
+        }
     }
 
     /// The connection's task is awake, and will flush before it sleeps.
