@@ -31,18 +31,27 @@ struct Inner {
     peer: Option<SocketAddr>,
     /// Whether the client asked for `keywire.v1`, and so understands its close codes.
     speaks_v1: bool,
+    /// Whether permessage-deflate was negotiated.
+    compresses: bool,
     hub: Hub,
     outbox: Outbox,
 }
 
 impl Session {
-    pub(crate) fn new(hub: Hub, identity: Identity, peer: Option<SocketAddr>, speaks_v1: bool) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        identity: Identity,
+        peer: Option<SocketAddr>,
+        speaks_v1: bool,
+        compresses: bool,
+    ) -> Self {
         Self(Arc::new(Inner {
             id: SessionId::next(),
             key: identity.key().clone(),
             identity: Arc::new(identity),
             peer,
             speaks_v1,
+            compresses,
             hub,
             outbox: Outbox::default(),
         }))
@@ -86,7 +95,9 @@ impl Session {
 
     /// [`Session::send`] for what is encoded already, or is no push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
-        self.0.outbox.push(frame, self.0.hub.config(), self)
+        let config = self.0.hub.config();
+        let bytes = if self.0.compresses { frame.compressed(config.compression) } else { frame.bytes() };
+        self.0.outbox.push(bytes, frame.messages(), config, self)
     }
 
     /// Ends the session, behind what has been sent to it. The client comes back or not as the code tells it.
@@ -111,6 +122,10 @@ impl Session {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.outbox.is_open()
+    }
+
+    pub(crate) fn compresses(&self) -> bool {
+        self.0.compresses
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

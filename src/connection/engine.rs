@@ -62,13 +62,15 @@ enum Progress {
 impl<'a> Engine<'a> {
     pub(super) fn new(socket: Socket, early: Vec<u8>, session: &'a Session) -> Self {
         let (config, expires_at) = (session.hub().config(), session.identity().expires_at());
-        Self::with(socket, early, session.outbox(), config, expires_at)
+        let decoder = Decoder::new(session.compresses());
+        Self::with(socket, early, decoder, session.outbox(), config, expires_at)
     }
 
     /// The engine of a connection that need not have a session.
     pub(super) fn with(
         socket: Socket,
         early: Vec<u8>,
+        decoder: Decoder,
         outbox: &'a Outbox,
         config: &'a Config,
         expires_at: Option<SystemTime>,
@@ -79,7 +81,7 @@ impl<'a> Engine<'a> {
             socket,
             outbox,
             config,
-            decoder: Decoder::default(),
+            decoder,
             unread: early,
             next: None,
             pulse: Pulse::new(now),

@@ -24,7 +24,7 @@ use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::store::StoreError;
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, Decoder};
 
 /// Runs a session to its end.
 ///
@@ -65,7 +65,7 @@ async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registere
 /// Says over an open connection why there will be no session.
 pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
-    Engine::with(socket, Vec::new(), outbox, config, None).finish().await;
+    Engine::with(socket, Vec::new(), Decoder::default(), outbox, config, None).finish().await;
 }
 
 /// Sees to it that the session is out of the store at the end, whatever the end is.

@@ -17,7 +17,6 @@ pub(crate) use self::flusher::Turn;
 use self::queue::Queue;
 use crate::close::Closed;
 use crate::config::Config;
-use crate::frame::Frame;
 use crate::session::Session;
 use crate::store::Outcome;
 use crate::websocket::{self, CloseCode};
@@ -81,20 +80,20 @@ impl Outbox {
         self.lock().socket = Some(socket);
     }
 
-    /// Appends a frame, unless the queue is full: then the session is closed as too slow. `session` is
-    /// whose outbox this is.
-    pub(crate) fn push(&self, frame: &Frame, config: &Config, session: &Session) -> Outcome {
+    /// Appends the bytes of a frame that is so many messages, unless the queue is full: then the session is
+    /// closed as too slow. `session` is whose outbox this is.
+    pub(crate) fn push(&self, bytes: &Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
         let mut state = self.lock();
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
-        if state.is_full_for(frame, config) {
+        if state.is_full_for(bytes, messages, config) {
             state.queue.discard();
             state.close(Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
             wake(state.call_task());
             return Outcome::Slow;
         }
-        state.queue.push(frame.bytes().clone(), frame.messages());
+        state.queue.push(bytes.clone(), messages);
         if state.attention == Attention::Nobody {
             if state.socket.is_some() {
                 state.attention = Attention::Flusher;
@@ -234,11 +233,11 @@ impl Outbox {
 pub(crate) type Stream<'a> = Option<Pin<&'a mut (dyn AsyncWrite + Unpin)>>;
 
 impl State {
-    fn is_full_for(&self, frame: &Frame, config: &Config) -> bool {
+    fn is_full_for(&self, bytes: &Bytes, messages: usize, config: &Config) -> bool {
         // A frame alone is always taken, however large it is.
         !self.queue.is_empty()
-            && (self.queue.messages() + frame.messages() > config.queue_messages
-                || self.queue.bytes() + frame.bytes().len() > config.queue_bytes)
+            && (self.queue.messages() + messages > config.queue_messages
+                || self.queue.bytes() + bytes.len() > config.queue_bytes)
     }
 
     fn interject(&mut self, frame: Bytes) {
