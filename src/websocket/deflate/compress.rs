@@ -14,7 +14,7 @@ const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 const RSV1: u8 = 0x40;
 
 /// As much of the output buffer as a thread keeps.
-const KEPT: usize = 64 * 1024;
+const KEPT: usize = 128 * 1024;
 
 thread_local! {
     static COMPRESSOR: Cell<Option<Box<Compressor>>> = const { Cell::new(None) };
@@ -38,7 +38,7 @@ struct Compressor {
 
 impl Compressor {
     fn new(level: u8) -> Self {
-        Self { state: Compress::new(Compression::new(level.into()), false), level, out: Vec::new() }
+        Self { state: fresh(level), level, out: Vec::new() }
     }
 
     fn frames(&mut self, mut frames: &[u8], threshold: usize) -> Option<Bytes> {
@@ -66,18 +66,25 @@ impl Compressor {
 
     /// One message, if it gets shorter.
     fn message(&mut self, payload: &[u8]) -> Option<&[u8]> {
-        if self.out.len() < payload.len() {
-            self.out.resize(payload.len(), 0);
+        // Enough for what gets longer, too: the work is to be done to its end.
+        let room = payload.len() + payload.len() / 8 + 64;
+        if self.out.len() < room {
+            self.out.resize(room, 0);
         }
-        // No more room than the message itself takes: what does not fit is not worth it.
-        let room = &mut self.out[..payload.len()];
         self.state.reset();
-        self.state.compress(payload, room, FlushCompress::Sync).ok()?;
+        let result = self.state.compress(payload, &mut self.out[..room], FlushCompress::Sync);
         let len = self.state.total_out() as usize;
         // Where there is room left the flush is complete.
-        if len == room.len() || self.state.total_in() != payload.len() as u64 {
+        if result.is_err() || len == room || self.state.total_in() != payload.len() as u64 {
+            // zlib-rs 0.6.8 does not come clean out of a reset in the middle of its work: it would panic, or
+            // compress to rubbish, after some more.
+            self.state = fresh(self.level);
             return None;
         }
-        room[..len].strip_suffix(&TAIL)
+        self.out[..len].strip_suffix(&TAIL).filter(|deflated| deflated.len() < payload.len())
     }
+}
+
+fn fresh(level: u8) -> Compress {
+    Compress::new(Compression::new(level.into()), false)
 }

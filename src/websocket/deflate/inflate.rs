@@ -32,7 +32,10 @@ pub(in crate::websocket) fn inflate(
 ) -> Result<(), Violation> {
     let mut inflater = INFLATER.take().unwrap_or_default();
     let result = inflater.message(message, take);
-    INFLATER.set(Some(inflater));
+    // One that was stopped in the middle is not used again, whatever a reset promises.
+    if result.is_ok() {
+        INFLATER.set(Some(inflater));
+    }
     result
 }
 
@@ -54,7 +57,7 @@ impl Inflater {
         mut take: impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         for _ in 0..STREAMS {
-            // Whatever the last message was and however it ended, nothing of it is left.
+            // Nothing of the last message is left.
             self.state.reset(false);
             // A sender ought to put an empty block behind a final one, and into a message that is empty; not all do.
             if message.is_empty() {

@@ -102,7 +102,10 @@ fn a_message_without_a_byte_is_empty() {
 #[test]
 fn what_is_cut_off_is_refused() {
     let text = "So much to say, so much to say, and so little time. ".repeat(5);
-    for whole in [deflated(text.as_bytes()), deflated(&noise(300)), deflated(b"Hello")] {
+    // With codes of its own in front, which may be cut off too.
+    let codes = deflated((0..300).map(|n| format!("{n} ")).collect::<String>().as_bytes());
+    assert_eq!(codes[0] >> 1 & 3, 2);
+    for whole in [deflated(text.as_bytes()), deflated(&noise(300)), deflated(b"Hello"), codes] {
         assert!(ours(&whole).is_ok());
         for len in 1..whole.len() {
             // What cannot be compressed begins as an empty message does.
@@ -179,6 +182,12 @@ fn what_gets_no_shorter_stays_as_it_is() {
         assert_eq!(compress(&frame(OpCode::Binary, payload), 0, 3), None, "{} bytes", payload.len());
     }
     assert_eq!(compress(b"", 0, 3), None);
+    // Not even if it has the look of a flush's end in it, and however often it is tried.
+    for at in 0..296 {
+        let mut payload = noise(300);
+        payload[at..at + 4].copy_from_slice(b"\0\0\xff\xff");
+        assert_eq!(compress(&frame(OpCode::Binary, &payload), 0, 3), None, "at {at}");
+    }
     // And harms nothing that comes after it.
     assert!(compress(&frame(OpCode::Text, &[b'a'; 100]), 0, 3).is_some());
 }
