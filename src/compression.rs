@@ -10,7 +10,7 @@
 /// - Time, in whoever sends: some 20 µs for 4 KiB and 200 µs for 64 KiB. A frame is compressed once, for the
 ///   first session that wants it, and then shared, so for a broadcast this is nothing; for a push to each of many
 ///   users it is more than all the rest.
-/// - Memory: about 0.3 MiB for each thread that sends, none for a session. No message remembers the one before,
+/// - Memory: about 0.3 MiB for each thread that compresses, none for a session. No message remembers the one before,
 ///   so short ones shrink little: hence the threshold.
 /// - A secret: who can see how long a message is, and can have a text of their own put into it, can find out by
 ///   trying whether it stands in the rest of it (the BREACH attack). Do not put into one message what is secret
