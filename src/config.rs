@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::compression::Compression;
+
 /// How much a client may cost, and how long one waits for it. The defaults are safe on the open internet.
 ///
 /// ```
@@ -15,13 +17,14 @@ use std::time::Duration;
 pub struct Config {
     /// How many sessions a key may have: up to 256.
     pub policy: SessionPolicy,
-    /// The largest message that a client may send: 64 KiB. A larger one ends the session with 1009.
+    /// The largest message that a client may send: 64 KiB, inflated if it is compressed. A larger one ends the
+    /// session with 1009.
     pub message_bytes: usize,
     /// How many messages may wait for a client that does not read: 256. One more ends the session with 4003. Over
     /// bare TCP what the socket takes at once does not wait; over TLS it does until the sender has awaited something.
     pub queue_messages: usize,
-    /// How many bytes may wait for a client that does not read: 1 MiB. More end the session with 4003. One
-    /// message alone is always taken.
+    /// How many bytes may wait for a client that does not read, compressed if they are: 1 MiB. More end the
+    /// session with 4003. One message alone is always taken.
     pub queue_bytes: usize,
     /// After how long a silence the server pings: 25 s.
     pub ping_interval: Duration,
@@ -29,6 +32,8 @@ pub struct Config {
     pub pong_timeout: Duration,
     /// How long the peer may take to answer a close frame before the connection is cut: 5 s.
     pub close_timeout: Duration,
+    /// Whether messages are compressed for clients that offer it: off.
+    pub compression: Compression,
 }
 
 impl Default for Config {
@@ -41,6 +46,7 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            compression: Compression::OFF,
         }
     }
 }

@@ -1,19 +1,24 @@
 //! A message encoded for the wire, once for all who get it.
 
+mod twin;
+
 use std::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
+use self::twin::Twin;
+use crate::compression::Compression;
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
 /// A message as it goes over the wire, header included, or several that go together. A clone copies a
-/// pointer, so a broadcast encodes its push once.
+/// pointer, so a broadcast encodes its push once, and compresses it at most once.
 #[derive(Clone)]
 pub struct Frame {
     /// Whole frames, one after the other.
     bytes: Bytes,
     messages: usize,
+    compressed: Twin,
 }
 
 impl Frame {
@@ -28,7 +33,7 @@ impl Frame {
         push.write(&mut bytes);
         let (header, len) = websocket::header(OpCode::Text, bytes.len() - ROOM);
         bytes[ROOM - len..ROOM].copy_from_slice(&header[..len]);
-        Self::raw(Bytes::from(bytes).slice(ROOM - len..), 1)
+        Self::one(Bytes::from(bytes).slice(ROOM - len..))
     }
 
     /// Several pushes, each a text frame of its own, that are queued and written as one.
@@ -45,33 +50,25 @@ impl Frame {
             bytes.extend_from_slice(&frame.bytes);
             messages += frame.messages;
         }
-        Self { bytes: bytes.into(), messages }
+        Self::several(bytes.into(), messages)
     }
 
     /// A text frame with `text` as it is.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self::raw(websocket::frame(OpCode::Text, text.as_bytes()), 1)
+        Self::one(websocket::frame(OpCode::Text, text.as_bytes()))
     }
 
     /// A binary frame with `bytes` as they are.
     #[must_use]
     pub fn binary(bytes: &[u8]) -> Self {
-        Self::raw(websocket::frame(OpCode::Binary, bytes), 1)
+        Self::one(websocket::frame(OpCode::Binary, bytes))
     }
 
     /// What it carries, without the header; of several, what the first one carries.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        let (start, len) = match *self.bytes {
-            [_, 126, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
-            [_, 127, a, b, c, d, e, f, g, h, ..] => {
-                (10, u64::from_be_bytes([a, b, c, d, e, f, g, h]) as usize)
-            }
-            [_, len, ..] => (2, usize::from(len)),
-            _ => return &[],
-        };
-        self.bytes.get(start..start + len).unwrap_or_default()
+        websocket::split_frame(&mut &*self.bytes).map_or(&[], |(_, payload)| payload)
     }
 
     /// How many messages it is.
@@ -80,23 +77,29 @@ impl Frame {
         self.messages
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
+    #[cfg(test)]
+    fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// A ping, pong or close frame, which is no message and costs no place in a queue.
-    pub(crate) fn control(bytes: Bytes) -> Self {
-        Self::raw(bytes, 0)
+    /// What a session gets that compresses. How it is done is decided by the first that asks.
+    pub(crate) fn compressed(&self, compression: Compression) -> &Bytes {
+        match compression.as_deflate() {
+            Some(deflate) => self.compressed.get(&self.bytes, deflate),
+            None => &self.bytes,
+        }
     }
 
-    /// Whole frames, header included.
-    pub(crate) fn raw(bytes: Bytes, messages: usize) -> Self {
-        Self { bytes, messages }
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
     }
 
-    /// So many bytes of it have been written.
-    pub(crate) fn advance(&mut self, written: usize) {
-        self.bytes.advance(written);
+    fn one(bytes: Bytes) -> Self {
+        Self::several(bytes, 1)
+    }
+
+    fn several(bytes: Bytes, messages: usize) -> Self {
+        Self { compressed: Twin::of(&bytes), bytes, messages }
     }
 }
 
@@ -129,5 +132,42 @@ mod tests {
         assert_eq!(frame.messages(), 2);
         assert_eq!(frame.payload(), a.to_json().as_bytes());
         assert_eq!(Frame::pushes([]).messages(), 0);
+    }
+
+    #[cfg(feature = "deflate")]
+    mod compressed {
+        use super::*;
+
+        const ALWAYS: Compression = Compression::deflate().threshold(0);
+
+        fn long(letter: &str) -> Push {
+            Push::message(letter.repeat(1000))
+        }
+
+        #[test]
+        fn it_is_done_once_for_all_clones() {
+            for frame in [Frame::push(&long("a")), Frame::pushes([&long("a"), &long("b")])] {
+                let clone = frame.clone();
+                let twin = frame.compressed(ALWAYS);
+                assert!(twin.len() < 100);
+                assert_eq!(clone.compressed(ALWAYS).as_ptr(), twin.as_ptr());
+                assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), twin.as_ptr());
+                // Whoever does not want it gets what there was before.
+                assert!(frame.bytes().len() > 1000);
+                assert!(frame.payload().starts_with(br#"{"code":"00","msg":"aaa"#));
+            }
+        }
+
+        #[test]
+        fn what_is_short_or_is_not_to_be_compressed_goes_out_as_it_is() {
+            let frame = Frame::push(&long("a"));
+            let len = frame.payload().len();
+            assert_eq!(frame.compressed(Compression::OFF), frame.bytes());
+            assert_eq!(frame.compressed(Compression::deflate().threshold(2 * len)), frame.bytes());
+            // That was no answer for all time.
+            assert_ne!(frame.compressed(Compression::deflate().threshold(len)), frame.bytes());
+            let short = Frame::push(&Push::message("a".repeat(20)));
+            assert_eq!(short.compressed(ALWAYS), short.bytes());
+        }
     }
 }

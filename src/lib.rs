@@ -54,6 +54,7 @@
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
+//! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
 
@@ -74,6 +75,7 @@ mod text;
 mod handler;
 
 // Where it goes.
+mod compression;
 mod config;
 mod hub;
 mod outbox;
@@ -91,6 +93,7 @@ mod excerpt;
 pub use async_trait::async_trait;
 
 pub use close::{Closed, ClosedBy};
+pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
 pub use extract::{AndThen, ExtractFn, KeyExtractor, Map, Or, RawKey, Source, extract_fn};
 #[cfg(feature = "jwt")]

@@ -31,18 +31,27 @@ struct Inner {
     peer: Option<SocketAddr>,
     /// Whether the client asked for `keywire.v1`, and so understands its close codes.
     speaks_v1: bool,
+    /// Whether permessage-deflate was negotiated.
+    compresses: bool,
     hub: Hub,
     outbox: Outbox,
 }
 
 impl Session {
-    pub(crate) fn new(hub: Hub, identity: Identity, peer: Option<SocketAddr>, speaks_v1: bool) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        identity: Identity,
+        peer: Option<SocketAddr>,
+        speaks_v1: bool,
+        compresses: bool,
+    ) -> Self {
         Self(Arc::new(Inner {
             id: SessionId::next(),
             key: identity.key().clone(),
             identity: Arc::new(identity),
             peer,
             speaks_v1,
+            compresses,
             hub,
             outbox: Outbox::default(),
         }))
@@ -86,12 +95,22 @@ impl Session {
 
     /// [`Session::send`] for what is encoded already, or is no push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
-        self.send_owned(frame.clone())
+        if self.0.compresses {
+            let config = self.0.hub.config();
+            let bytes = frame.compressed(config.compression).clone();
+            return self.0.outbox.push(bytes, frame.messages(), config, self);
+        }
+        self.send_plain(frame.clone())
     }
 
     /// A frame that nobody else gets needs no count of its owners.
     pub(crate) fn send_owned(&self, frame: Frame) -> Outcome {
-        self.0.outbox.push(frame, self.0.hub.config(), self)
+        if self.0.compresses { self.send_frame(&frame) } else { self.send_plain(frame) }
+    }
+
+    fn send_plain(&self, frame: Frame) -> Outcome {
+        let messages = frame.messages();
+        self.0.outbox.push(frame.into_bytes(), messages, self.0.hub.config(), self)
     }
 
     /// Ends the session, behind what has been sent to it. The client comes back or not as the code tells it.
@@ -116,6 +135,10 @@ impl Session {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.outbox.is_open()
+    }
+
+    pub(crate) fn compresses(&self) -> bool {
+        self.0.compresses
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

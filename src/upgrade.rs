@@ -50,8 +50,16 @@ impl Hub {
         let speaks_v1 = handshake.subprotocols().any(|protocol| protocol == KEYWIRE_V1);
         match self.admit(&handshake).await {
             Ok(identity) => {
-                let session = Session::new(self.clone(), identity, handshake.peer(), speaks_v1);
-                Upgrade::accept(&opening, speaks_v1, Connection::new(self, Fate::Live(session)))
+                let compression = self.config().compression.as_deflate();
+                let extension = compression.and_then(|_| websocket::negotiate(handshake.headers()));
+                let (peer, compresses) = (handshake.peer(), extension.is_some());
+                let session = Session::new(self.clone(), identity, peer, speaks_v1, compresses);
+                let connection = Connection::new(self, Fate::Live(session));
+                let mut upgrade = Upgrade::accept(&opening, speaks_v1, connection);
+                if let Some(extension) = extension.map(HeaderValue::from_static) {
+                    upgrade.response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
+                }
+                upgrade
             }
             Err(rejection) => {
                 tracing::debug!(peer = ?handshake.peer(), %rejection, "refused");

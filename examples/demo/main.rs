@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use keywire::{Hub, JwtKey, Origins, RawKey, Session, Switch};
+use keywire::{Config, Hub, JwtKey, Origins, RawKey, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,6 +35,11 @@ struct Options {
     /// Let in pages of this origin, in place of the demo's own and of this machine's. May be repeated.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+
+    /// Compress messages of 1 KiB and more for clients that offer it, as browsers do.
+    #[cfg(feature = "deflate")]
+    #[arg(long)]
+    deflate: bool,
 }
 
 #[tokio::main]
@@ -95,7 +100,13 @@ fn hub(options: &Options) -> Hub {
         [] => Origins::same().and_loopback(),
         listed => listed.iter().fold(Origins::listed(), |origins, origin| origins.and(&**origin)),
     };
-    let hub = Hub::builder().handler(switch).origins(origins);
+    #[cfg_attr(not(feature = "deflate"), expect(unused_mut))]
+    let mut config = Config::default();
+    #[cfg(feature = "deflate")]
+    if options.deflate {
+        config.compression = keywire::Compression::deflate();
+    }
+    let hub = Hub::builder().handler(switch).origins(origins).config(config);
     match &options.jwt_secret {
         Some(secret) => hub.keys(JwtKey::hs256(secret.as_bytes())).build(),
         None => hub.keys(RawKey::from_path()).build(),

@@ -62,7 +62,8 @@ enum Progress {
 
 impl<'a> Engine<'a> {
     pub(super) fn new(start: Start, session: &'a Session) -> Self {
-        let mut engine = Self::with(start, session.outbox(), session.hub().config());
+        let decoder = Decoder::new(session.compresses());
+        let mut engine = Self::with(start, decoder, session.outbox(), session.hub().config());
         if let Some(time) = left(session) {
             let due = engine.timer.deadline().min(after(Instant::now(), time));
             engine.timer.as_mut().reset(due);
@@ -71,13 +72,18 @@ impl<'a> Engine<'a> {
     }
 
     /// The engine of a connection that need not have a session.
-    pub(super) fn with(Start { socket, early }: Start, outbox: &'a Outbox, config: &'a Config) -> Self {
+    pub(super) fn with(
+        Start { socket, early }: Start,
+        decoder: Decoder,
+        outbox: &'a Outbox,
+        config: &'a Config,
+    ) -> Self {
         let now = Instant::now();
         Self {
             socket,
             outbox,
             config,
-            decoder: Decoder::default(),
+            decoder,
             unread: early,
             next: None,
             pulse: Pulse::new(now),

@@ -24,7 +24,7 @@ use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::store::StoreError;
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, Decoder};
 
 /// What a connection begins with: its socket, and the bytes that the HTTP side has read already.
 pub(crate) struct Start {
@@ -75,7 +75,8 @@ async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registere
 /// Says over an open connection why there will be no session.
 pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
-    Engine::with(Start { socket, early: Vec::new() }, outbox, config).finish().await;
+    let start = Start { socket, early: Vec::new() };
+    Engine::with(start, Decoder::default(), outbox, config).finish().await;
 }
 
 /// Sees to it that the session is out of the store at the end, whatever the end is.

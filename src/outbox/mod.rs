@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::runtime::{self, Handle};
@@ -18,7 +19,6 @@ pub(crate) use self::flusher::Turn;
 use self::queue::Queue;
 use crate::close::Closed;
 use crate::config::Config;
-use crate::frame::Frame;
 use crate::session::Session;
 use crate::store::Outcome;
 use crate::websocket::{self, CloseCode};
@@ -91,22 +91,21 @@ impl Outbox {
         state.home = Handle::try_current().ok().map(|runtime| runtime.id());
     }
 
-    /// Appends a frame, unless the queue is full: then the session is closed as too slow. `session` is
-    /// whose outbox this is.
-    pub(crate) fn push(&self, frame: Frame, config: &Config, session: &Session) -> Outcome {
+    /// Appends the bytes of a frame that is so many messages, unless the queue is full: then the session is
+    /// closed as too slow. `session` is whose outbox this is.
+    pub(crate) fn push(&self, bytes: Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
         let mut state = self.lock();
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
         // A long burst is not the reader's fault: perhaps nobody has tried to write any of it yet.
-        if state.is_full_for(&frame, config)
-            && (state.try_flush().is_err() || state.is_full_for(&frame, config))
-        {
+        let is_full = |state: &State| state.is_full_for(bytes.len(), messages, config);
+        if is_full(&state) && (state.try_flush().is_err() || is_full(&state)) {
             state.queue.discard();
             self.begin_end(&mut state, Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
             return Outcome::Slow;
         }
-        state.queue.push(frame);
+        state.queue.push(bytes, messages);
         self.paused.store(state.is_filling(config), Ordering::Relaxed);
         if state.attention == Attention::Nobody {
             if let Some(home) = state.home {
@@ -145,19 +144,19 @@ impl Outbox {
         let mut state = self.lock();
         if let Life::Closing(closed) = &state.life {
             let frame = websocket::close(closed.code, &closed.reason);
-            state.queue.push(Frame::control(frame));
+            state.queue.push(frame, 0);
         }
     }
 
     /// Sends a ping as soon as a frame's end allows it. For the connection's own task.
     pub(crate) fn ping(&self) {
-        self.lock().interject(Frame::control(websocket::ping(b"")));
+        self.lock().interject(websocket::ping(b""));
     }
 
     /// Answers a ping. An answer that still waits is replaced, as RFC 6455, section 5.5.3, allows: a flood of
     /// pings cannot fill the queue. For the connection's own task.
     pub(crate) fn pong(&self, payload: &[u8]) {
-        self.lock().interject(Frame::control(websocket::pong(payload)));
+        self.lock().interject(websocket::pong(payload));
     }
 
     /// Whether no more work is to be taken on before something has been written, or at all.
@@ -279,18 +278,18 @@ impl Outbox {
 pub(crate) type Stream<'a> = Option<Pin<&'a mut (dyn AsyncWrite + Unpin)>>;
 
 impl State {
-    fn is_full_for(&self, frame: &Frame, config: &Config) -> bool {
+    fn is_full_for(&self, bytes: usize, messages: usize, config: &Config) -> bool {
         // A frame alone is always taken, however large it is.
         !self.queue.is_empty()
-            && (self.queue.messages() + frame.messages() > config.queue_messages
-                || self.queue.bytes() + frame.bytes().len() > config.queue_bytes)
+            && (self.queue.messages() + messages > config.queue_messages
+                || self.queue.bytes() + bytes > config.queue_bytes)
     }
 
     fn is_filling(&self, config: &Config) -> bool {
         self.queue.messages() > config.queue_messages / 2 || self.queue.bytes() > config.queue_bytes / 2
     }
 
-    fn interject(&mut self, frame: Frame) {
+    fn interject(&mut self, frame: Bytes) {
         if matches!(self.life, Life::Open) {
             self.queue.interject(frame);
         }

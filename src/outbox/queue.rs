@@ -4,19 +4,26 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use crate::frame::Frame;
+use bytes::{Buf, Bytes};
 
 /// A queue of frames that owns no heap memory while it holds at most one, as it nearly always does.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// What is to be written next: what is left of it, if it has been begun.
-    first: Option<Frame>,
-    rest: VecDeque<Frame>,
+    first: Option<Entry>,
+    rest: VecDeque<Entry>,
     /// What all of it weighs.
     bytes: usize,
     messages: usize,
     /// Whether the peer has seen the beginning of the first frame, so that nothing may come before its end.
     begun: bool,
+}
+
+/// One or several whole frames.
+#[derive(Debug)]
+struct Entry {
+    bytes: Bytes,
+    messages: usize,
 }
 
 /// How many frames one system call writes at most.
@@ -42,33 +49,36 @@ impl Queue {
         self.messages
     }
 
-    pub(super) fn push(&mut self, frame: Frame) {
-        self.bytes += frame.bytes().len();
-        self.messages += frame.messages();
+    /// Appends frames that are so many messages; a control frame is none.
+    pub(super) fn push(&mut self, bytes: Bytes, messages: usize) {
+        self.bytes += bytes.len();
+        self.messages += messages;
+        let entry = Entry { bytes, messages };
         match self.first {
-            None => self.first = Some(frame),
-            Some(_) => self.rest.push_back(frame),
+            None => self.first = Some(entry),
+            Some(_) => self.rest.push_back(entry),
         }
     }
 
     /// Puts a control frame at the first place where a frame may begin, or in the place of one of its kind
     /// that stands there already.
-    pub(super) fn interject(&mut self, frame: Frame) {
+    pub(super) fn interject(&mut self, frame: Bytes) {
         let at_first = !self.begun;
         let place = if at_first { self.first.as_mut() } else { self.rest.front_mut() };
-        self.bytes += frame.bytes().len();
+        self.bytes += frame.len();
+        let entry = Entry { bytes: frame, messages: 0 };
         if let Some(waiting) = place
-            && waiting.messages() == 0
-            && waiting.bytes().first() == frame.bytes().first()
+            && waiting.messages == 0
+            && waiting.bytes.first() == entry.bytes.first()
         {
-            self.bytes -= waiting.bytes().len();
-            *waiting = frame;
+            self.bytes -= waiting.bytes.len();
+            *waiting = entry;
         } else if at_first {
-            if let Some(first) = self.first.replace(frame) {
+            if let Some(first) = self.first.replace(entry) {
                 self.rest.push_front(first);
             }
         } else {
-            self.rest.push_front(frame);
+            self.rest.push_front(entry);
         }
     }
 
@@ -76,28 +86,28 @@ impl Queue {
     pub(super) fn discard(&mut self) {
         self.rest = VecDeque::new();
         self.first.take_if(|_| !self.begun);
-        self.bytes = self.first.as_ref().map_or(0, |first| first.bytes().len());
-        self.messages = self.first.as_ref().map_or(0, Frame::messages);
+        self.bytes = self.first.as_ref().map_or(0, |first| first.bytes.len());
+        self.messages = self.first.as_ref().map_or(0, |first| first.messages);
     }
 
     /// Hands what waits to `write`, as much as one system call takes. Returns what `write` does.
     pub(super) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let Some(first) = &self.first else { return write(&[]) };
         if self.rest.is_empty() {
-            return write(&[IoSlice::new(first.bytes())]);
+            return write(&[IoSlice::new(&first.bytes)]);
         }
-        let frames = [first].into_iter().chain(&self.rest);
+        let entries = [first].into_iter().chain(&self.rest);
         if self.bytes <= GATHERED {
             return GATHER.with_borrow_mut(|gathered| {
                 gathered.clear();
-                frames.for_each(|frame| gathered.extend_from_slice(frame.bytes()));
+                entries.for_each(|entry| gathered.extend_from_slice(&entry.bytes));
                 write(&[IoSlice::new(gathered)])
             });
         }
         let mut slices = [IoSlice::new(&[]); BATCH];
         let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(frames) {
-            *slice = IoSlice::new(frame.bytes());
+        for (slice, entry) in slices.iter_mut().zip(entries) {
+            *slice = IoSlice::new(&entry.bytes);
             count += 1;
         }
         write(&slices[..count])
@@ -107,13 +117,13 @@ impl Queue {
     pub(super) fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(first) = &mut self.first {
-            if written < first.bytes().len() {
-                first.advance(written);
+            if written < first.bytes.len() {
+                first.bytes.advance(written);
                 self.begun |= written > 0;
                 return;
             }
-            written -= first.bytes().len();
-            self.messages -= first.messages();
+            written -= first.bytes.len();
+            self.messages -= first.messages;
             self.begun = false;
             self.first = self.rest.pop_front();
         }
@@ -126,12 +136,10 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
-    fn control(text: &'static str) -> Frame {
-        Frame::control(Bytes::from_static(text.as_bytes()))
+    fn control(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
     }
 
     fn waiting(queue: &Queue) -> Vec<u8> {
@@ -140,7 +148,7 @@ mod tests {
 
     fn queue(frames: &[&'static [u8]]) -> Queue {
         let mut queue = Queue::default();
-        frames.iter().for_each(|frame| queue.push(Frame::raw(Bytes::from_static(frame), 1)));
+        frames.iter().for_each(|frame| queue.push(Bytes::from_static(frame), 1));
         queue
     }
 
@@ -191,7 +199,7 @@ mod tests {
         assert_eq!(waiting(&queue), b"bc");
         assert_eq!((queue.bytes(), queue.messages()), (2, 1));
         queue.advance(2);
-        queue.push(Frame::raw(Bytes::from_static(b"x"), 1));
+        queue.push(Bytes::from_static(b"x"), 1);
         queue.discard();
         assert!(queue.is_empty());
         assert_eq!((queue.bytes(), queue.messages()), (0, 0));
@@ -201,7 +209,7 @@ mod tests {
     fn more_than_one_call_can_write_is_written_by_the_next() {
         let mut queue = Queue::default();
         let frames: Vec<_> = (0..100).map(|n: u8| vec![n; 100]).collect();
-        frames.iter().for_each(|frame| queue.push(Frame::raw(Bytes::copy_from_slice(frame), 1)));
+        frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame), 1));
         assert_eq!(waiting(&queue), frames[..BATCH].concat());
         queue.advance(BATCH * 100);
         assert_eq!(waiting(&queue), frames[BATCH..].concat());

@@ -1,7 +1,8 @@
 //! The bytes of a client become events.
 
 use super::{
-    CloseFrame, OpCode, Violation, header::Header, header::PartialHeader, mask::Mask, message::Message, utf8,
+    CloseFrame, OpCode, Violation, header::Header, header::PartialHeader, mask::Mask, message,
+    message::Message, utf8,
 };
 
 /// Takes the bytes of one connection, in reads of any size.
@@ -11,6 +12,8 @@ use super::{
 pub(crate) struct Decoder {
     header: PartialHeader,
     finished: bool,
+    /// Whether messages may be compressed.
+    deflate: bool,
     /// A message that did not lie whole in one read, or is fragmented.
     message: Option<Box<Message>>,
     /// A control frame that did not lie whole in one read. It may come between the fragments of `message`.
@@ -28,6 +31,11 @@ pub(crate) enum Event<'a> {
 }
 
 impl Decoder {
+    /// For a connection on which permessage-deflate was negotiated, or not.
+    pub(crate) fn new(deflate: bool) -> Self {
+        Self { deflate, ..Self::default() }
+    }
+
     /// The next event out of `input`, the bytes of one read, which are taken off its front.
     ///
     /// Call it until it returns `None`: then the input is used up, and the memory of the last event is free again. A
@@ -38,7 +46,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The first thing that RFC 6455 forbids, or a message of more than `max_message` bytes: as soon as the byte that
-    /// shows it has arrived.
+    /// shows it has arrived. A compressed message is inflated when it is all there, as far as the limit.
     pub(crate) fn next<'s, 'i: 's>(
         &'s mut self,
         input: &mut &'i mut [u8],
@@ -100,21 +108,21 @@ impl Decoder {
                 }
             }
 
-            let Some(header) = self.header.complete(input)? else { return Ok(None) };
-            if let Some(event) = self.begin(header, input, max_message)? {
-                return Ok(Some(Ready::InPlace(event)));
+            let Some(header) = self.header.complete(input, self.deflate)? else { return Ok(None) };
+            if let Some(ready) = self.begin(header, input, max_message)? {
+                return Ok(Some(ready));
             }
         }
     }
 
-    /// Lends the payload behind a header out of the input, or gets ready to collect it.
+    /// Lends the payload behind a header out of the input, inflates it, or gets ready to collect it.
     fn begin<'i>(
         &mut self,
         header: Header,
         input: &mut &'i mut [u8],
         max_message: usize,
-    ) -> Result<Option<Event<'i>>, Violation> {
-        let Header { fin, opcode, mut mask, len } = header;
+    ) -> Result<Option<Ready<'i>>, Violation> {
+        let Header { fin, compressed, opcode, mut mask, len } = header;
 
         if opcode.is_control() {
             let Some(payload) = input.split_off_mut(..len) else {
@@ -123,7 +131,7 @@ impl Decoder {
             };
             mask.apply(payload);
             self.finished = opcode == OpCode::Close;
-            return control_event(opcode, payload).map(Some);
+            return Ok(Some(Ready::InPlace(control_event(opcode, payload)?)));
         }
 
         match (opcode, &self.message) {
@@ -131,8 +139,11 @@ impl Decoder {
             (OpCode::Text | OpCode::Binary, Some(_)) => return Err(Violation::InterleavedMessage),
             _ => {}
         }
-        let before = self.message.as_ref().map_or(0, |message| message.len());
-        if len > max_message.saturating_sub(before) {
+        let (before, compressed) = match &self.message {
+            Some(message) => (message.len(), message.is_compressed()),
+            None => (0, compressed),
+        };
+        if len > message::limit(compressed, max_message).saturating_sub(before) {
             return Err(Violation::TooBig { limit: max_message });
         }
 
@@ -141,12 +152,16 @@ impl Decoder {
             && let Some(payload) = input.split_off_mut(..len)
         {
             mask.apply(payload);
-            return Ok(Some(match opcode {
+            if compressed {
+                self.message = Some(Box::new(Message::inflated(opcode, payload, max_message)?));
+                return Ok(Some(Ready::Message));
+            }
+            return Ok(Some(Ready::InPlace(match opcode {
                 OpCode::Text => Event::Text(utf8::whole(payload)?),
                 _ => Event::Binary(payload),
-            }));
+            })));
         }
-        self.message.get_or_insert_with(|| Box::new(Message::new(opcode))).begin(&header);
+        self.message.get_or_insert_with(|| Box::new(Message::new(opcode, compressed))).begin(&header);
         Ok(None)
     }
 }

@@ -47,6 +47,20 @@ pub(crate) fn header(opcode: OpCode, len: usize) -> ([u8; MAX_HEADER], usize) {
     (header, header_len)
 }
 
+/// Takes a frame of our own off the front of `frames`: all of it, and what it carries.
+pub(crate) fn split_frame<'a>(frames: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (header_len, len) = match **frames {
+        [_, 126, a, b, ..] => (4, u16::from_be_bytes([a, b]).into()),
+        [_, 127, a, b, c, d, e, f, g, h, ..] => {
+            (MAX_HEADER, u64::from_be_bytes([a, b, c, d, e, f, g, h]) as usize)
+        }
+        [_, len, ..] => (2, len.into()),
+        _ => return None,
+    };
+    let frame = frames.split_off(..header_len + len)?;
+    Some((frame, &frame[header_len..]))
+}
+
 /// A close frame. A reason that is too long is cut between two characters.
 ///
 /// The codes that are only for reports must never be sent (7.4.1): they make a close frame without a code.

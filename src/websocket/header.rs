@@ -5,6 +5,8 @@ use super::{OpCode, Violation, mask::Mask};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) fin: bool,
+    /// The first frame of a message that is compressed (RFC 7692 6).
+    pub(super) compressed: bool,
     pub(super) opcode: OpCode,
     pub(super) mask: Mask,
     pub(super) len: usize,
@@ -17,9 +19,11 @@ impl Header {
     /// Reads a header and says how many bytes it took; `None` if it is not all there.
     ///
     /// Each byte is judged as soon as it is there, and what is wrong does not depend on how much came with it.
-    fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
+    fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-        if first & 0x70 != 0 {
+        let compressed = first & 0x70 == 0x40;
+        // Only where it was agreed on, and never on a continuation or a control frame.
+        if first & 0x70 != 0 && !(compressed && deflate && matches!(first & 0x0F, 1 | 2)) {
             return Err(Violation::ReservedBits);
         }
         let bits = first & 0x0F;
@@ -42,7 +46,7 @@ impl Header {
         let Some((&key, rest)) = rest.split_first_chunk() else { return Ok(None) };
         // On a machine of 32 bits a longer one is beyond any limit just the same.
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        Ok(Some((Self { fin, opcode, mask: Mask::new(key), len }, bytes.len() - rest.len())))
+        Ok(Some((Self { fin, compressed, opcode, mask: Mask::new(key), len }, bytes.len() - rest.len())))
     }
 }
 
@@ -78,9 +82,13 @@ pub(super) struct PartialHeader {
 
 impl PartialHeader {
     /// Takes a header off the front of `input`; `None` when the input ended before it did.
-    pub(super) fn complete(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, Violation> {
+    pub(super) fn complete(
+        &mut self,
+        input: &mut &mut [u8],
+        deflate: bool,
+    ) -> Result<Option<Header>, Violation> {
         if self.len == 0
-            && let Some((header, taken)) = Header::parse(input)?
+            && let Some((header, taken)) = Header::parse(input, deflate)?
         {
             let _ = input.split_off_mut(..taken);
             return Ok(Some(header));
@@ -92,7 +100,7 @@ impl PartialHeader {
         bytes[..kept].copy_from_slice(&self.bytes[..kept]);
         bytes[kept..kept + fresh].copy_from_slice(&input[..fresh]);
         let bytes = &bytes[..kept + fresh];
-        match Header::parse(bytes)? {
+        match Header::parse(bytes, deflate)? {
             Some((header, taken)) => {
                 let _ = input.split_off_mut(..taken - kept);
                 self.len = 0;

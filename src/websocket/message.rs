@@ -1,9 +1,12 @@
-//! A data message that does not lie whole in one read: collected piece by piece, over one frame or many.
+//! A data message that does not lie whole in one read, collected piece by piece, over one frame or many; or one that was
+//! compressed.
 
-use super::{Event, OpCode, Violation, header::Header, mask::Mask, utf8::Tail};
+use super::{Event, OpCode, Violation, deflate, header::Header, mask::Mask, utf8::Tail};
 
 pub(super) struct Message {
     body: Body,
+    /// What has arrived of a compressed message. When it is all there it is inflated into the body.
+    compressed: Option<Vec<u8>>,
     /// The frame whose payload is arriving; `None` between two fragments and at the end.
     frame: Option<Frame>,
     complete: bool,
@@ -22,20 +25,28 @@ struct Frame {
 
 impl Message {
     /// Nothing is allocated for the payload: a header is only a claim.
-    pub(super) fn new(opcode: OpCode) -> Self {
-        let body = match opcode {
-            OpCode::Text => Body::Text { text: String::new(), tail: Tail::default() },
-            _ => Body::Binary(Vec::new()),
-        };
-        Self { body, frame: None, complete: false }
+    pub(super) fn new(opcode: OpCode, compressed: bool) -> Self {
+        let compressed = compressed.then(Vec::new);
+        Self { body: Body::new(opcode), compressed, frame: None, complete: false }
+    }
+
+    /// A compressed message that is all there.
+    pub(super) fn inflated(opcode: OpCode, compressed: &[u8], max_message: usize) -> Result<Self, Violation> {
+        let mut body = Body::new(opcode);
+        body.inflate(compressed, max_message)?;
+        Ok(Self { body, compressed: None, frame: None, complete: true })
     }
 
     /// What has arrived, in bytes.
     pub(super) fn len(&self) -> usize {
-        match &self.body {
-            Body::Text { text, tail } => text.len() + tail.len(),
-            Body::Binary(bytes) => bytes.len(),
+        match &self.compressed {
+            Some(compressed) => compressed.len(),
+            None => self.body.len(),
         }
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.compressed.is_some()
     }
 
     /// Starts the payload of the next frame. The caller has compared its length to the limit.
@@ -53,19 +64,28 @@ impl Message {
 
     /// Takes what `input` has of the frame's payload.
     pub(super) fn collect(&mut self, input: &mut &mut [u8], max_message: usize) -> Result<(), Violation> {
-        let len = self.len();
+        let left = limit(self.is_compressed(), max_message).saturating_sub(self.len());
         let Some(frame) = &mut self.frame else { return Ok(()) };
         let piece = input.split_off_mut(..frame.remaining.min(input.len())).unwrap_or_default();
         frame.mask.apply(piece);
         // All that may still come: after the last frame's header this is known.
-        let room = if frame.fin { frame.remaining } else { max_message.saturating_sub(len) };
-        self.body.append(piece, room)?;
+        let room = if frame.fin { frame.remaining } else { left };
+        match &mut self.compressed {
+            Some(compressed) => append(compressed, piece, room),
+            None => self.body.append(piece, room)?,
+        }
         frame.remaining -= piece.len();
         if frame.remaining == 0 {
             self.complete = frame.fin;
             self.frame = None;
         }
-        if self.complete { self.body.end() } else { Ok(()) }
+        if !self.complete {
+            return Ok(());
+        }
+        match self.compressed.take() {
+            Some(compressed) => self.body.inflate(&compressed, max_message),
+            None => self.body.end(),
+        }
     }
 
     pub(super) fn event(&self) -> Event<'_> {
@@ -77,14 +97,42 @@ impl Message {
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        match &self.body {
+        let body = match &self.body {
             Body::Text { text, .. } => text.capacity(),
             Body::Binary(bytes) => bytes.capacity(),
-        }
+        };
+        body + self.compressed.as_ref().map_or(0, Vec::capacity)
     }
 }
 
 impl Body {
+    fn new(opcode: OpCode) -> Self {
+        match opcode {
+            OpCode::Text => Self::Text { text: String::new(), tail: Tail::default() },
+            _ => Self::Binary(Vec::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text { text, tail } => text.len() + tail.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Takes the whole message out of its compressed form. The limit is kept at every step: what a few bytes can grow
+    /// to is never held.
+    fn inflate(&mut self, compressed: &[u8], max_message: usize) -> Result<(), Violation> {
+        deflate::inflate(compressed, |piece| {
+            let room = max_message - self.len();
+            if piece.len() > room {
+                return Err(Violation::TooBig { limit: max_message });
+            }
+            self.append(piece, room)
+        })?;
+        self.end()
+    }
+
     fn append(&mut self, piece: &[u8], room: usize) -> Result<(), Violation> {
         match self {
             Self::Text { text, tail } => {
@@ -93,8 +141,7 @@ impl Body {
                 tail.append(piece, text)
             }
             Self::Binary(bytes) => {
-                bytes.reserve_exact(growth(bytes.len(), bytes.capacity(), piece.len(), room));
-                bytes.extend_from_slice(piece);
+                append(bytes, piece, room);
                 Ok(())
             }
         }
@@ -109,10 +156,43 @@ impl Body {
     }
 }
 
+/// As many bytes as a message may bring with it. A compressed one may be larger than what it is inflated to: what cannot
+/// be compressed gets a little longer, and most so if the client is short of memory.
+pub(super) fn limit(compressed: bool, max_message: usize) -> usize {
+    if compressed { max_message.saturating_add(max_message / 8 + 64) } else { max_message }
+}
+
+fn append(bytes: &mut Vec<u8>, piece: &[u8], room: usize) {
+    bytes.reserve_exact(growth(bytes.len(), bytes.capacity(), piece.len(), room));
+    bytes.extend_from_slice(piece);
+}
+
 /// How much to reserve for `needed` more bytes.
 ///
 /// A buffer doubles, so that a message sent byte by byte costs no more than a linear number of copies; but it never
 /// grows beyond what the message may still bring, and never by more than what has arrived.
 fn growth(len: usize, capacity: usize, needed: usize, room: usize) -> usize {
     if capacity - len >= needed { 0 } else { needed.max(len.min(room)) }
+}
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use super::*;
+    use crate::websocket::deflate::tests::deflated;
+
+    #[test]
+    fn a_bomb_is_held_no_further_than_the_limit() {
+        let bomb = deflated(&vec![b'a'; 2 << 20]);
+        for limit in [1000, 70_000, 1 << 20] {
+            for opcode in [OpCode::Text, OpCode::Binary] {
+                let mut body = Body::new(opcode);
+                assert_eq!(body.inflate(&bomb, limit), Err(Violation::TooBig { limit }));
+                let capacity = match &body {
+                    Body::Text { text, .. } => text.capacity(),
+                    Body::Binary(bytes) => bytes.capacity(),
+                };
+                assert!(capacity <= limit, "{capacity} bytes for {limit}");
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Bytes go in, events come out, and the other way round. Nothing in here knows of a key, a hub, JSON or a runtime.
 //! The layer is strict: what the RFC forbids a client to send is a [`Violation`], and each violation names the close
-//! code to answer with. No extension is ever negotiated.
+//! code to answer with. The one extension is permessage-deflate (RFC 7692), a feature.
 //!
 //! | room | idea |
 //! |---|---|
@@ -12,10 +12,16 @@
 //! | `close` | close codes and the payload of a close frame (sections 5.5.1 and 7.4) |
 //! | `violation` | what a client can do wrong |
 //! | `header`, `mask`, `opcode` | the parts of a frame's head |
-//! | `message`, `utf8` | a data message that arrives in pieces |
+//! | `message`, `utf8` | a data message that arrives in pieces, or compressed |
+//! | `deflate` | compressing and inflating, and agreeing on it; `plain` without the feature |
 
 mod close;
 mod decoder;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "plain.rs"]
+mod deflate;
 mod encoder;
 mod header;
 mod mask;
@@ -28,7 +34,8 @@ mod violation;
 pub use close::CloseCode;
 pub(crate) use close::CloseFrame;
 pub(crate) use decoder::{Decoder, Event};
-pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong};
+pub(crate) use deflate::{compress, negotiate};
+pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame};
 pub(crate) use opcode::OpCode;
 pub(crate) use opening::{Opening, check};
 pub(crate) use violation::Violation;

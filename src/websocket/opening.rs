@@ -129,7 +129,7 @@ fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
 }
 
 /// RFC 9110 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -8,7 +8,7 @@ use super::CloseCode;
 pub(crate) enum Violation {
     #[error("a client's frame has to be masked")]
     Unmasked,
-    #[error("a reserved bit is set, but no extension was negotiated")]
+    #[error("a reserved bit is set that nothing negotiated gives a meaning to here")]
     ReservedBits,
     #[error("opcode {0:#x} is reserved")]
     ReservedOpCode(u8),
@@ -30,6 +30,8 @@ pub(crate) enum Violation {
     CloseCode(u16),
     #[error("text that is not UTF-8")]
     Utf8,
+    #[error("compressed data that cannot be inflated")]
+    Deflate,
     #[error("a message of more than {limit} bytes")]
     TooBig { limit: usize },
 }
@@ -38,7 +40,8 @@ impl Violation {
     /// What to close the connection with (RFC 6455 7.4.1).
     pub(crate) fn close_code(self) -> CloseCode {
         match self {
-            Self::Utf8 => CloseCode::INVALID_DATA,
+            // The frame is in order, its bit is allowed: it is the data that is not what the bit says.
+            Self::Utf8 | Self::Deflate => CloseCode::INVALID_DATA,
             Self::TooBig { .. } => CloseCode::TOO_BIG,
             Self::Unmasked
             | Self::ReservedBits

@@ -142,15 +142,21 @@ impl Raw {
 
     /// The next frame, or none at the end of the stream.
     pub(crate) async fn frame(&mut self) -> Option<Received> {
+        let (bits, frame) = self.any_frame().await?;
+        assert_eq!(bits, 0x80, "a server sends whole messages and no reserved bits");
+        Some(frame)
+    }
+
+    /// The next frame, whatever bits stand in front of its opcode.
+    pub(crate) async fn any_frame(&mut self) -> Option<(u8, Received)> {
         let start = self.take(2).await?;
-        assert_eq!(start[0] & 0xf0, 0x80, "a server sends whole messages and no reserved bits");
         let len = match start[1] {
             126 => self.take(2).await?.into_iter().fold(0, |len, byte| len << 8 | usize::from(byte)),
             127 => self.take(8).await?.into_iter().fold(0, |len, byte| len << 8 | usize::from(byte)),
             len => usize::from(len),
         };
         let payload = self.take(len).await.expect("the whole frame");
-        Some(Received { opcode: start[0] & 0x0f, payload })
+        Some((start[0] & 0xf0, Received { opcode: start[0] & 0x0f, payload }))
     }
 
     /// The next text frame as JSON.

@@ -59,7 +59,14 @@ pub(super) fn decode<'c>(
     reads: impl IntoIterator<Item = &'c [u8]>,
     max_message: usize,
 ) -> (Vec<Owned>, Option<Violation>) {
-    let mut decoder = Decoder::default();
+    decode_by(Decoder::default(), reads, max_message)
+}
+
+fn decode_by<'c>(
+    mut decoder: Decoder,
+    reads: impl IntoIterator<Item = &'c [u8]>,
+    max_message: usize,
+) -> (Vec<Owned>, Option<Violation>) {
     let mut events = Vec::new();
     for read in reads {
         let mut scratch = read.to_vec();
@@ -78,11 +85,19 @@ pub(super) fn decode<'c>(
 
 /// The same for all bytes at once, after seeing that any other cut gives the same.
 fn decode_any_way(bytes: &[u8], max_message: usize) -> (Vec<Owned>, Option<Violation>) {
-    let whole = decode([bytes], max_message);
-    assert_eq!(decode(bytes.chunks(1), max_message), whole, "byte by byte");
+    any_way_by(Decoder::default, bytes, max_message)
+}
+
+fn any_way_by(
+    decoder: impl Fn() -> Decoder,
+    bytes: &[u8],
+    max_message: usize,
+) -> (Vec<Owned>, Option<Violation>) {
+    let whole = decode_by(decoder(), [bytes], max_message);
+    assert_eq!(decode_by(decoder(), bytes.chunks(1), max_message), whole, "byte by byte");
     for cut in 0..bytes.len().min(300) {
         let (front, back) = bytes.split_at(cut);
-        assert_eq!(decode([front, back], max_message), whole, "cut at {cut}");
+        assert_eq!(decode_by(decoder(), [front, back], max_message), whole, "cut at {cut}");
     }
     whole
 }
@@ -282,5 +297,7 @@ fn violations_name_their_close_code() {
     assert_eq!(Violation::CloseCode(1005).close_code(), CloseCode::PROTOCOL_ERROR);
 }
 
+#[cfg(feature = "deflate")]
+mod deflate;
 mod memory;
 mod text;

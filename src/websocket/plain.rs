@@ -1,0 +1,18 @@
+//! What stands in the place of `deflate` without that feature: nothing is negotiated, and so the rest is never asked for.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::Violation;
+
+pub(crate) fn negotiate(_: &HeaderMap) -> Option<&'static str> {
+    None
+}
+
+pub(crate) fn compress(_: &[u8], _: usize, _: u8) -> Option<Bytes> {
+    None
+}
+
+pub(super) fn inflate(_: &[u8], _: impl FnMut(&[u8]) -> Result<(), Violation>) -> Result<(), Violation> {
+    Err(Violation::Deflate)
+}
