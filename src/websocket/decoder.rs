@@ -85,6 +85,8 @@ impl Decoder {
                     return Ok(None);
                 }
                 self.finished = control.opcode == OpCode::Close;
+                // Judged here, where a violation frees all; to lend it out, it is read once more.
+                control_event(control.opcode, &control.payload)?;
                 return Ok(Some(Ready::Control));
             }
 

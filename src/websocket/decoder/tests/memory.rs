@@ -69,6 +69,16 @@ fn a_violation_frees_what_was_collected_at_once() {
 }
 
 #[test]
+fn a_wrong_close_frame_in_pieces_frees_what_was_collected_at_once() {
+    let mut decoder = Decoder::default();
+    decoder.swallow(&frame(TEXT, &[b'a'; 1000]));
+    let close = frame(FIN | CLOSE, &1005_u16.to_be_bytes());
+    decoder.swallow(&close[..7]);
+    assert!(decoder.next(&mut &mut close[7..].to_vec()[..], MAX).is_err());
+    assert!(decoder.is_idle());
+}
+
+#[test]
 fn memory_follows_what_arrived_and_not_what_was_announced() {
     for first in [FIN | TEXT, FIN | BINARY, TEXT, BINARY] {
         let bytes = frame(first, &[b'a'; 65536]);
