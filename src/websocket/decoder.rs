@@ -184,6 +184,15 @@ fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, Violation>
     })
 }
 
+#[cfg(any(test, fuzzing))]
+impl Decoder {
+    /// The memory that it has for payloads.
+    pub(crate) fn capacity(&self) -> usize {
+        let control = self.control.as_ref().map_or(0, |control| control.payload.capacity());
+        self.message.as_ref().map_or(0, |message| message.capacity()) + control
+    }
+}
+
 #[cfg(test)]
 mod differential;
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Message {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn capacity(&self) -> usize {
         match &self.body {
             Body::Text { text, .. } => text.capacity(),

@@ -7,11 +7,6 @@ impl Decoder {
         self.message.is_none() && self.control.is_none()
     }
 
-    fn capacity(&self) -> usize {
-        let control = self.control.as_ref().map_or(0, |control| control.payload.capacity());
-        self.message.as_ref().map_or(0, |message| message.capacity()) + control
-    }
-
     /// Gives the decoder one read that completes nothing.
     fn swallow(&mut self, read: &[u8]) {
         assert_eq!(self.next(&mut &mut read.to_vec()[..], MAX), Ok(None));
