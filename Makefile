@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint fuzz bench
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -37,6 +37,17 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
+
+# What it finds new goes to fuzz/target, what fails to fuzz/artifacts; fuzz/corpus is only read. Sanitizers need a nightly
+# compiler, and there is no unsafe code here for them to look at.
+fuzz: SECONDS ?= 60
+fuzz: ## feed the parsers of what clients send with random input: make fuzz SECONDS=600
+	@$(STEP) "setup" scripts/setup fuzz
+	@for target in decoder envelope opening; do \
+		mkdir -p fuzz/target/corpus/$$target && \
+		$(STEP) "fuzzing: $$target" cargo fuzz run --sanitizer none $$target \
+			fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) || exit; \
+	done
 
 # Takes the better part of an hour with the default of five rounds, in which the machine should do nothing else.
 bench: ## compare keywire with other servers and write docs/benchmarks.md: make bench ROUNDS=1 QUICK=1

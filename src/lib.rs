@@ -90,6 +90,10 @@ mod websocket;
 
 mod excerpt;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use async_trait::async_trait;
 
 pub use close::{Closed, ClosedBy};

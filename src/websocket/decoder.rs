@@ -93,6 +93,8 @@ impl Decoder {
                     return Ok(None);
                 }
                 self.finished = control.opcode == OpCode::Close;
+                // Judged here, where a violation frees all; to lend it out, it is read once more.
+                control_event(control.opcode, &control.payload)?;
                 return Ok(Some(Ready::Control));
             }
 
@@ -195,6 +197,15 @@ fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, Violation>
         OpCode::Ping => Event::Ping(payload),
         _ => Event::Pong(payload),
     })
+}
+
+#[cfg(any(test, fuzzing))]
+impl Decoder {
+    /// The memory that it has for payloads.
+    pub(crate) fn capacity(&self) -> usize {
+        let control = self.control.as_ref().map_or(0, |control| control.payload.capacity());
+        self.message.as_ref().map_or(0, |message| message.capacity()) + control
+    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Message {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn capacity(&self) -> usize {
         let body = match &self.body {
             Body::Text { text, .. } => text.capacity(),

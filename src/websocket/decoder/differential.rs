@@ -1,118 +1,25 @@
 //! The same bytes, cut at random, for this decoder and for tungstenite in the role of the server.
 //!
-//! Both have to see the same events and to end alike. Where this decoder is stricter, or faster to refuse, is
-//! written down in [`assert_alike`]; laxer it is nowhere, but for close code 1014, which tungstenite does not know.
-
-use std::io::{self, Read, Write};
+//! What they have to agree on stands in [`fuzz::assert_alike`], which the fuzzer calls too.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Error, Message, WebSocket};
 
-use super::tests::{FIN, Owned, decode, frame};
+use super::tests::{FIN, frame};
 use super::*;
-
-/// Small, so that messages of all sides of it are tried.
-const MAX: usize = 300;
+use crate::fuzz::{self, End, MAX, Owned, decode, tungstenite::theirs};
 
 /// Both sides of each range that may stand in a close frame.
 const CLOSE_CODES: &[u16] =
     &[0, 999, 1000, 1001, 1004, 1005, 1006, 1007, 1013, 1014, 1015, 1016, 2999, 3000, 4999, 5000];
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
-    /// It waits for more.
-    Open,
-    Closed,
-    Refused,
-}
-
 fn ours(reads: &[&[u8]]) -> (Vec<Owned>, End, Option<Violation>) {
-    let (events, violation) = decode(reads.iter().copied(), MAX);
-    let end = match (violation, events.last()) {
-        (Some(_), _) => End::Refused,
-        (None, Some(Owned::Close(_))) => End::Closed,
-        (None, _) => End::Open,
-    };
-    (events, end, violation)
+    decode(reads, MAX)
 }
 
-fn theirs(reads: &[&[u8]]) -> (Vec<Owned>, End) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .max_message_size(Some(MAX))
-        // Here a control frame is never too big, but always too long.
-        .max_frame_size(Some(MAX));
-    let mut socket = WebSocket::from_raw_socket(Reads(reads.iter()), Role::Server, Some(config));
-    let mut events = Vec::new();
-    let end = loop {
-        match socket.read() {
-            Ok(Message::Text(text)) => events.push(Owned::Text(text.to_string())),
-            Ok(Message::Binary(bytes)) => events.push(Owned::Binary(bytes.into())),
-            Ok(Message::Ping(bytes)) => events.push(Owned::Ping(bytes.into())),
-            Ok(Message::Pong(bytes)) => events.push(Owned::Pong(bytes.into())),
-            Ok(Message::Frame(_)) => unreachable!("never read"),
-            // It reports a code that must not be sent as this close frame of the client's.
-            Ok(Message::Close(Some(close))) if close.reason.as_str() == "Protocol violation" => {
-                break End::Refused;
-            }
-            Ok(Message::Close(close)) => {
-                events.push(Owned::Close(close.map(|close| (close.code.into(), close.reason.to_string()))));
-                break End::Closed;
-            }
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break End::Open,
-            Err(Error::Protocol(_) | Error::Capacity(_) | Error::Utf8(_)) => break End::Refused,
-            Err(error) => panic!("{error:?}"),
-        }
-    };
-    (events, end)
-}
-
-/// A socket that gives some reads and then has nothing more for now.
-struct Reads<'c>(std::slice::Iter<'c, &'c [u8]>);
-
-impl Read for Reads<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // No read at all would be the end of the stream.
-        let Some(read) = self.0.find(|read| !read.is_empty()) else {
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        buffer[..read.len()].copy_from_slice(read);
-        Ok(read.len())
-    }
-}
-
-impl Write for Reads<'_> {
-    fn write(&mut self, answer: &[u8]) -> io::Result<usize> {
-        Ok(answer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn assert_alike(reads: &[&[u8]]) -> Result<End, TestCaseError> {
-    let (our_events, our_end, violation) = ours(reads);
-    let (their_events, their_end) = theirs(reads);
-
-    if let (Some(Owned::Close(Some((1014, _)))), End::Refused) = (our_events.last(), their_end) {
-        prop_assert_eq!(&our_events[..our_events.len() - 1], their_events);
-        return Ok(our_end);
-    }
-    // Stricter: tungstenite takes a length in more bytes than it needs, and so goes on.
-    if violation == Some(Violation::LengthNotMinimal) {
-        prop_assert!(their_events.starts_with(&our_events));
-        return Ok(our_end);
-    }
-    prop_assert_eq!(&our_events, &their_events, "we: {:?} {:?}, they: {:?}", our_end, violation, their_end);
-    // Faster: tungstenite judges a frame, but for its size and opcode, when it is all there.
-    if (our_end, their_end) != (End::Refused, End::Open) {
-        prop_assert_eq!(our_end, their_end, "{:?}", violation);
-    }
-    Ok(our_end)
+fn assert_alike(reads: &[&[u8]]) -> End {
+    fuzz::assert_alike(reads, theirs(reads))
 }
 
 /// A payload that text frames accept, or not; whole or cut inside a character.
@@ -190,7 +97,7 @@ proptest! {
     #[test]
     fn good_clients_are_understood_alike(frames in good_frames(), cuts in vec(any::<Index>(), 0..10)) {
         let bytes = frames.concat();
-        prop_assert_eq!(assert_alike(&cut(&bytes, &cuts))?, End::Open);
+        prop_assert_eq!(assert_alike(&cut(&bytes, &cuts)), End::Open);
         prop_assert_eq!(ours(&[&bytes]), ours(&cut(&bytes, &cuts)));
     }
 
@@ -205,7 +112,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        assert_alike(&cut(&bytes, &cuts))?;
+        assert_alike(&cut(&bytes, &cuts));
         prop_assert_eq!(ours(&[&bytes]), ours(&cut(&bytes, &cuts)));
     }
 
@@ -215,7 +122,7 @@ proptest! {
         cuts in vec(any::<Index>(), 0..10),
     ) {
         let bytes = frames.concat();
-        assert_alike(&cut(&bytes, &cuts))?;
+        assert_alike(&cut(&bytes, &cuts));
         prop_assert_eq!(ours(&[&bytes]), ours(&cut(&bytes, &cuts)));
     }
 

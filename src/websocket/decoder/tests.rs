@@ -1,4 +1,5 @@
 use super::*;
+use crate::fuzz::Owned;
 use crate::websocket::CloseCode;
 
 pub(super) const FIN: u8 = 0x80;
@@ -11,30 +12,6 @@ const PONG: u8 = 0xA;
 
 /// Large enough to stay out of the way.
 const MAX: usize = 1 << 20;
-
-/// An [`Event`] that outlives the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owned {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close(Option<(u16, String)>),
-}
-
-impl From<Event<'_>> for Owned {
-    fn from(event: Event<'_>) -> Self {
-        match event {
-            Event::Text(text) => Self::Text(text.to_owned()),
-            Event::Binary(bytes) => Self::Binary(bytes.to_owned()),
-            Event::Ping(bytes) => Self::Ping(bytes.to_owned()),
-            Event::Pong(bytes) => Self::Pong(bytes.to_owned()),
-            Event::Close(frame) => {
-                Self::Close(frame.map(|frame| (frame.code.into(), frame.reason.to_owned())))
-            }
-        }
-    }
-}
 
 fn text(text: &str) -> Owned {
     Owned::Text(text.to_owned())
@@ -55,7 +32,7 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What a decoder says to some reads one after the other, up to the first violation.
-pub(super) fn decode<'c>(
+fn decode<'c>(
     reads: impl IntoIterator<Item = &'c [u8]>,
     max_message: usize,
 ) -> (Vec<Owned>, Option<Violation>) {

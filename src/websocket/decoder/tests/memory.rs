@@ -7,11 +7,6 @@ impl Decoder {
         self.message.is_none() && self.control.is_none()
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        let control = self.control.as_ref().map_or(0, |control| control.payload.capacity());
-        self.message.as_ref().map_or(0, |message| message.capacity()) + control
-    }
-
     /// Gives the decoder one read that completes nothing.
     pub(super) fn swallow(&mut self, read: &[u8]) {
         assert_eq!(self.next(&mut &mut read.to_vec()[..], MAX), Ok(None));
@@ -65,6 +60,16 @@ fn a_violation_frees_what_was_collected_at_once() {
     let mut decoder = Decoder::default();
     decoder.swallow(&frame(TEXT, &[b'a'; 1000]));
     assert!(decoder.next(&mut &mut b"\xff"[..].to_vec()[..], MAX).is_err());
+    assert!(decoder.is_idle());
+}
+
+#[test]
+fn a_wrong_close_frame_in_pieces_frees_what_was_collected_at_once() {
+    let mut decoder = Decoder::default();
+    decoder.swallow(&frame(TEXT, &[b'a'; 1000]));
+    let close = frame(FIN | CLOSE, &1005_u16.to_be_bytes());
+    decoder.swallow(&close[..7]);
+    assert!(decoder.next(&mut &mut close[7..].to_vec()[..], MAX).is_err());
     assert!(decoder.is_idle());
 }
 

@@ -1,0 +1,31 @@
+//! The committed inputs of the fuzzer, as a plain test.
+
+use std::path::Path;
+use std::{fs, panic};
+
+fn each(target: &str, run: impl Fn(&[u8]) + panic::RefUnwindSafe) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let input = fs::read(&file).unwrap();
+        // The panic itself says what is wrong, but not with which file.
+        assert!(panic::catch_unwind(|| run(&input)).is_ok(), "{}", file.display());
+    }
+}
+
+#[test]
+fn decoder() {
+    each("decoder", |data| super::decoder(data, super::tungstenite::theirs));
+}
+
+#[test]
+fn envelope() {
+    each("envelope", super::envelope);
+}
+
+#[test]
+fn opening() {
+    each("opening", super::opening);
+}

@@ -1,0 +1,44 @@
+use std::collections::HashMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::key::Key;
+use crate::message::{Envelope, MessageId};
+use crate::text::Text;
+
+/// Whatever is read as an envelope is an object for serde_json too, and says what serde_json finds in it.
+///
+/// The bytes are those of a text frame, so that they are UTF-8 has been checked by then.
+pub fn envelope(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let sender = Key::new("alice").expect("it is a key");
+    let read = Envelope::read(&Text::from(text), &sender);
+    let value = serde_json::from_str::<Value>(text);
+
+    let envelope = match read {
+        Ok(envelope) => envelope,
+        Err(malformed) => {
+            if malformed.reason == "not JSON" {
+                assert!(!matches!(value, Ok(Value::Object(_))), "it is an object");
+            }
+            return;
+        }
+    };
+    assert_eq!(envelope.sender, sender, "nobody says who he is");
+    let body: &RawValue = serde_json::from_str(envelope.body.as_str()).expect("the body is JSON");
+    assert_eq!(body.get(), envelope.body.as_str());
+    serde_json::from_str::<HashMap<String, &RawValue>>(text).expect("it is an object");
+
+    // JSON allows what a `Value` cannot hold: halves of a surrogate pair, numbers without end.
+    let Ok(value) = value else { return };
+    assert_eq!(value["flag"], envelope.flag.as_str());
+    let reception = value["reception"].as_str().filter(|key| !key.is_empty());
+    assert_eq!(reception, envelope.reception.as_ref().map(Key::as_str));
+    assert_eq!(envelope.parse::<Value>().expect("so is the body"), value["body"]);
+    match envelope.id {
+        None => assert_eq!(value["id"], Value::Null),
+        Some(MessageId::Number(id)) => assert_eq!(value["id"], id),
+        Some(MessageId::Text(id)) => assert_eq!(value["id"], *id),
+    }
+}

@@ -1,0 +1,71 @@
+use std::collections::HashSet;
+
+use http::header::{HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+use crate::handshake::Handshake;
+use crate::origin::Origins;
+use crate::websocket::check;
+
+/// What is taken for an opening has what RFC 6455 4.2.1 demands, and whatever is asked of the head gets an answer.
+///
+/// The bytes are the head of a request. Lines that cannot be headers are left out: they never get this far.
+pub fn opening(head: &[u8]) {
+    let mut lines = head.split(|&byte| byte == b'\n');
+    let Some(mut request) = lines.next().and_then(request) else { return };
+    request.headers_mut().extend(lines.filter_map(header));
+    let (method, version, headers) = (request.method(), request.version(), request.headers());
+    let one = |name| headers.get_all(name).iter().count() == 1;
+
+    match check(method, version, headers) {
+        Ok(opening) => {
+            assert_eq!((method, version), (&Method::GET, Version::HTTP_11));
+            assert!(one(HOST) && one(SEC_WEBSOCKET_KEY) && one(SEC_WEBSOCKET_VERSION));
+            assert_eq!(headers[SEC_WEBSOCKET_VERSION], "13");
+            let upgrades = headers.get_all(UPGRADE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+            assert!(upgrades.concat().to_ascii_lowercase().windows(9).any(|word| word == b"websocket"));
+            assert_eq!(opening.accept.len(), 28, "20 bytes in base64");
+
+            let offered: HashSet<&String> = opening.protocols.iter().collect();
+            assert_eq!(offered.len(), opening.protocols.len(), "no two alike");
+            assert_eq!(offered.is_empty(), !headers.contains_key(SEC_WEBSOCKET_PROTOCOL));
+            for protocol in &opening.protocols {
+                let response = opening.response(Some(protocol));
+                assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+                assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], protocol.as_str());
+            }
+            let response = opening.response(Some("not, offered"));
+            assert!(!response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
+        }
+        Err(error) => {
+            assert!(error.status().is_client_error() || error.status().is_server_error());
+            let _ = error.headers();
+        }
+    }
+
+    let segment = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let handshake = Handshake::new(request).with_path_key(segment);
+    let _ = (handshake.path_key(), handshake.query("token"), handshake.cookie("token"), handshake.bearer());
+    let _ = handshake.subprotocols().count();
+    let _ = Origins::same().and_loopback().check(&handshake);
+}
+
+/// `GET /path?query HTTP/1.1`
+fn request(line: &[u8]) -> Option<Request<()>> {
+    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(words.next()?).ok()?;
+    *request.uri_mut() = Uri::try_from(words.next()?).ok()?;
+    *request.version_mut() = match words.next()? {
+        b"HTTP/1.0" => Version::HTTP_10,
+        b"HTTP/1.1" => Version::HTTP_11,
+        _ => Version::HTTP_2,
+    };
+    Some(request)
+}
+
+fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+}
