@@ -43,12 +43,13 @@ impl Envelope {
     pub(crate) fn read(text: &Text, sender: &Key) -> Result<Self, Malformed> {
         let malformed = |reason, id| Malformed { reason, id };
         const NO_ENVELOPE: &str = "not an envelope: an object with a flag";
+        // serde would read a struct out of an array too, its fields by their places.
+        if !text.trim_ascii_start().starts_with('{') {
+            let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+            return Err(malformed(if is_json { NO_ENVELOPE } else { "not JSON" }, None));
+        }
         let wire: Wire<'_> = serde_json::from_str(text)
             .map_err(|error| malformed(if error.is_data() { NO_ENVELOPE } else { "not JSON" }, None))?;
-        // serde reads a struct out of an array too, its fields by their places.
-        if !text.trim_ascii_start().starts_with('{') {
-            return Err(malformed(NO_ENVELOPE, None));
-        }
 
         let (id, bad_id) = match wire.id.map(|raw| serde_json::from_str::<MessageId>(raw.get())) {
             None => (None, false),
@@ -165,7 +166,9 @@ mod tests {
         assert_eq!(reason("{"), ("not JSON", None));
         assert_eq!(reason(""), ("not JSON", None));
         assert_eq!(reason(r#"{"flag":"x"} more"#), ("not JSON", None));
-        assert_eq!(reason("[1]").1, None);
+        assert_eq!(reason("[1]"), ("not an envelope: an object with a flag", None));
+        assert_eq!(reason("[1, 2, 3, 4, 5, 6]"), reason("[1]"));
+        assert_eq!(reason("[1"), ("not JSON", None));
         assert_eq!(reason(r#" ["command",null,null,7,null]"#), reason("[1]"));
         assert_eq!(reason("\"command\"").1, None);
         assert_eq!(reason(r#"{"id":7}"#), ("flag missing", seven.clone()));
