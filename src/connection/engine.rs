@@ -92,8 +92,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Reads, works and writes. Ready when the session is over: the close frame, if there is to be one,
-    /// waits in the outbox then.
+    /// Reads, works and writes. Ready when the session is over. The close frame, if there is to be one, is
+    /// left to [`Engine::finish`]: the session leaves the store first.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Poll<Closed> {
         let _turn = Turn::begin();
         self.outbox.attend();

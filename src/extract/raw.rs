@@ -10,7 +10,7 @@ use crate::rejection::Rejection;
 /// Believes the key that a client gives.
 ///
 /// For development, for closed networks, and behind a proxy that has checked the user and writes the key
-/// into a header. On the open internet anybody can be anybody with it: use [`JwtKey`](crate::JwtKey) there.
+/// into a header. On the open internet anybody can be anybody with it: use `JwtKey` there.
 ///
 /// ```
 /// use keywire::{KeyExtractor, RawKey};
