@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::compression::Compression;
+use crate::door::Door;
 
 /// How much a client may cost, and how long one waits for it. The defaults are safe on the open internet.
 ///
@@ -17,6 +18,8 @@ use crate::compression::Compression;
 pub struct Config {
     /// How many sessions a key may have: up to 256.
     pub policy: SessionPolicy,
+    /// How many may come at all, from where, and how fast.
+    pub door: Door,
     /// The largest message that a client may send: 64 KiB, inflated if it is compressed. A larger one ends the
     /// session with 1009.
     pub message_bytes: usize,
@@ -40,6 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             policy: SessionPolicy::default(),
+            door: Door::default(),
             message_bytes: 64 * 1024,
             queue_messages: 256,
             queue_bytes: 1024 * 1024,
@@ -55,14 +59,15 @@ impl Default for Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionPolicy {
-    /// Both live, and each gets what is sent to the key. At most `cap` do: one more is closed with 4506.
+    /// Both live, and each gets what is sent to the key. At most `cap` do: one more is refused with 429, or close
+    /// code 4506.
     Many {
         /// The most sessions that a key may have.
         cap: NonZeroUsize,
     },
     /// The newest lives, the older ones are closed with 4504.
     Replace,
-    /// The oldest lives, newer ones are closed with 4506.
+    /// The oldest lives, newer ones are refused with 429, or close code 4506.
     Reject,
 }
 

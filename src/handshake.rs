@@ -5,10 +5,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
 use percent_encoding::percent_decode_str;
 
 use crate::rejection::Rejection;
+
+/// The subprotocol by which a client says that it knows keywire's close codes.
+pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
+
+/// What stands in front of a token that is offered as a subprotocol.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 
 /// The request by which a client asks for a connection: all that a [`KeyExtractor`](crate::KeyExtractor)
 /// has to go by.
@@ -145,6 +152,35 @@ impl Handshake {
         headers.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',').map(str::trim))
     }
 
+    /// The token of the subprotocol `base64url.bearer.keywire.…`, decoded: a browser's only place for one that is
+    /// neither the URL nor a cookie. The rest of the name is the token in base64url without padding (RFC 4648,
+    /// section 5), and `keywire.v1` stands next to it:
+    ///
+    /// ```js
+    /// new WebSocket(url, ['keywire.v1', 'base64url.bearer.keywire.' + base64url(token)])
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Malformed`] if there are two, if it is no base64url or not the shortest way to write it, if
+    /// it is not UTF-8 once decoded, or if `keywire.v1` is missing. A browser fails a connection whose server
+    /// chooses none of the subprotocols that were offered, and the token is never chosen: it would come back in
+    /// the answer.
+    pub fn protocol_token(&self) -> Result<Option<String>, Rejection> {
+        let tokens = self.subprotocols().filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL));
+        let Some(token) = only(tokens)? else { return Ok(None) };
+        if !self.speaks_v1() {
+            return Err(Rejection::Malformed);
+        }
+        let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Rejection::Malformed)?;
+        String::from_utf8(token).map(Some).map_err(|_| Rejection::Malformed)
+    }
+
+    /// Whether the client knows keywire's close codes.
+    pub(crate) fn speaks_v1(&self) -> bool {
+        self.subprotocols().any(|protocol| protocol == KEYWIRE_V1)
+    }
+
     /// All headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
@@ -157,7 +193,8 @@ impl Handshake {
         &self.0.uri
     }
 
-    /// The address that the connection comes from, where the transport has one.
+    /// The address that the connection comes from, where the transport has one: past the proxies that are trusted
+    /// ([`TrustedProxies`](crate::TrustedProxies)).
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
@@ -254,6 +291,39 @@ mod tests {
         assert_eq!(bearer("bearer  abc"), Ok(Some("abc".into())));
         assert_eq!(bearer("Basic abc"), Ok(None));
         assert_eq!(bearer("Bearer "), Ok(None));
+    }
+
+    #[test]
+    fn a_token_among_the_subprotocols_is_canonical_and_stands_next_to_keywire_v1() {
+        let token = |offered: &[&str]| {
+            let headers: Vec<_> = offered.iter().map(|value| ("sec-websocket-protocol", *value)).collect();
+            handshake("/", &headers).protocol_token()
+        };
+        let good = |text: &str| Ok(Some(text.to_owned()));
+        let v1 = "keywire.v1";
+        assert_eq!(token(&[v1, "base64url.bearer.keywire.c2VzYW1l"]), good("sesame"));
+        assert_eq!(token(&["base64url.bearer.keywire.c2VzYW1l, keywire.v1"]), good("sesame"));
+        assert_eq!(token(&["keywire.v1, base64url.bearer.keywire.w7_Dvw"]), good("ÿÿ"));
+        assert_eq!(token(&[v1, "base64url.bearer.keywire."]), good(""));
+        for none in
+            ["keywire.v1", "keywire.v1, base64url.bearer.other.c2VzYW1l", "Base64url.bearer.keywire.YQ"]
+        {
+            assert_eq!(token(&[none]), Ok(None), "{none}");
+        }
+        for bad in [
+            "base64url.bearer.keywire.c2VzYW1l",
+            "keywire.v2, base64url.bearer.keywire.c2VzYW1l",
+            "keywire.v1, base64url.bearer.keywire.YQ, base64url.bearer.keywire.Yg",
+            "keywire.v1, base64url.bearer.keywire.YQ, base64url.bearer.keywire.",
+            "keywire.v1, base64url.bearer.keywire.YQ==",
+            "keywire.v1, base64url.bearer.keywire.YR",
+            "keywire.v1, base64url.bearer.keywire.Y",
+            "keywire.v1, base64url.bearer.keywire.w7/Dvw",
+            "keywire.v1, base64url.bearer.keywire.Y.Q",
+            "keywire.v1, base64url.bearer.keywire._w",
+        ] {
+            assert_eq!(token(&[bad]), Err(Rejection::Malformed), "{bad}");
+        }
     }
 
     #[test]

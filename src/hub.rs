@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
+use crate::door::Doorman;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
@@ -47,6 +48,7 @@ struct Core {
     handler: Arc<dyn MessageHandler>,
     store: Arc<dyn SessionStore>,
     origins: Origins,
+    doorman: Doorman,
     config: Config,
     draining: AtomicBool,
     connections: TaskTracker,
@@ -153,6 +155,10 @@ impl Hub {
         &self.0.origins
     }
 
+    pub(crate) fn doorman(&self) -> &Doorman {
+        &self.0.doorman
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
     }
@@ -229,6 +235,7 @@ impl HubBuilder {
             handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             origins: self.origins,
+            doorman: Doorman::new(&self.config.door),
             config: self.config,
             draining: AtomicBool::new(false),
             connections: TaskTracker::new(),

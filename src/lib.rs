@@ -59,6 +59,7 @@
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
 
 // Who, and by what right.
+mod door;
 mod extract;
 mod handshake;
 mod key;
@@ -99,7 +100,11 @@ pub use async_trait::async_trait;
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
-pub use extract::{AndThen, ExtractFn, KeyExtractor, Map, Or, RawKey, Source, extract_fn};
+pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
+pub use extract::{
+    AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,
+    TicketHash, TicketKey, TicketStore, Tickets, extract_fn,
+};
 #[cfg(feature = "jwt")]
 pub use extract::{Claims, JwtKey};
 pub use frame::Frame;

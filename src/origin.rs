@@ -9,7 +9,8 @@ use crate::rejection::Rejection;
 /// section 10.2).
 ///
 /// Without this check any page in the world could use the cookies of whoever looks at it. A client that
-/// sends no `Origin` is no browser and is let through: it has no cookies of other people's.
+/// sends no `Origin` is no browser and is let through, unless [`Origins::or_none`] forbids it: it has no cookies
+/// of other people's.
 ///
 /// ```
 /// use keywire::Origins;
@@ -22,6 +23,7 @@ pub struct Origins {
     any: bool,
     same: bool,
     loopback: bool,
+    none: bool,
     listed: Vec<Box<str>>,
 }
 
@@ -30,7 +32,7 @@ impl Origins {
     /// compared: a proxy may have taken the TLS off.
     #[must_use]
     pub fn same() -> Self {
-        Self { any: false, same: true, loopback: false, listed: Vec::new() }
+        Self { any: false, same: true, loopback: false, none: true, listed: Vec::new() }
     }
 
     /// Only the pages that are named by [`Origins::and`].
@@ -59,14 +61,25 @@ impl Origins {
         self
     }
 
+    /// And clients that send no `Origin`, as browsers never do: yes by default. To forbid it keeps out honest
+    /// programs only, since the others write there what they like.
+    #[must_use]
+    pub fn or_none(mut self, allowed: bool) -> Self {
+        self.none = allowed;
+        self
+    }
+
     pub(crate) fn check(&self, handshake: &Handshake) -> Result<(), Rejection> {
-        if self.any {
+        if self.any && self.none {
             return Ok(());
         }
         // Two of them, or one that is no text, come from no browser.
         let origin = handshake.header(header::ORIGIN).map_err(|_| Rejection::Forbidden)?;
-        let Some(origin) = origin else { return Ok(()) };
-        let allowed = (self.same && is_same(origin, handshake))
+        let Some(origin) = origin else {
+            return if self.none { Ok(()) } else { Err(Rejection::Forbidden) };
+        };
+        let allowed = self.any
+            || (self.same && is_same(origin, handshake))
             || (self.loopback && is_loopback(origin))
             || self.listed.iter().any(|listed| **listed == *origin);
         if allowed { Ok(()) } else { Err(Rejection::Forbidden) }
@@ -167,5 +180,16 @@ mod tests {
     #[test]
     fn any_is_any() {
         assert!(allows(&Origins::any(), "a.com", Some("null")));
+        assert!(allows(&Origins::any(), "a.com", None));
+    }
+
+    #[test]
+    fn who_sends_none_may_be_kept_out() {
+        for origins in [Origins::same(), Origins::listed().and("https://a.com"), Origins::any()] {
+            let origins = origins.or_none(false);
+            assert!(!allows(&origins, "a.com", None), "{origins:?}");
+            assert!(allows(&origins, "a.com", Some("https://a.com")), "{origins:?}");
+            assert!(allows(&origins.or_none(true), "a.com", None));
+        }
     }
 }

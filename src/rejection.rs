@@ -1,5 +1,7 @@
 //! Why somebody is not let in, and how that is said: over HTTP or as a close code.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::CloseCode;
@@ -27,10 +29,13 @@ pub enum Rejection {
     /// It is known who asks, and they may not.
     #[error("forbidden")]
     Forbidden,
-    /// Too many sessions or attempts.
+    /// The key has as many sessions as it may have. To come back would not help.
     #[error("too many sessions")]
     TooMany,
-    /// What decides could not be reached, or the server is shutting down. The client should come back.
+    /// Too many attempts or sessions from where the client is. It should come back later.
+    #[error("throttled")]
+    Throttled,
+    /// What decides could not be reached, the server is full or is shutting down. The client should come back.
     #[error("unavailable")]
     Unavailable,
 }
@@ -43,7 +48,7 @@ impl Rejection {
             Self::Missing | Self::Invalid | Self::Expired => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany | Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -57,8 +62,15 @@ impl Rejection {
             Self::Expired => CloseCode::EXPIRED,
             Self::Forbidden => CloseCode::FORBIDDEN,
             Self::TooMany => CloseCode::TOO_MANY_SESSIONS,
-            Self::Unavailable => CloseCode::TRY_AGAIN,
+            Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
         }
+    }
+
+    /// What an ordinary client is told in `Retry-After` (RFC 9110, section 10.2.3), where it helps to wait: 5 s.
+    /// What becomes free may do so at any moment, so this is only a pace.
+    #[must_use]
+    pub fn retry_after(self) -> Option<Duration> {
+        matches!(self, Self::Throttled | Self::Unavailable).then_some(Duration::from_secs(5))
     }
 
     /// One word for logs, metrics and the JSON body of a refusal.
@@ -71,6 +83,7 @@ impl Rejection {
             Self::Malformed => "malformed",
             Self::Forbidden => "forbidden",
             Self::TooMany => "too_many",
+            Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use serde::{Serialize, Serializer};
@@ -33,6 +33,8 @@ struct Inner {
     speaks_v1: bool,
     /// Whether permessage-deflate was negotiated.
     compresses: bool,
+    /// Whether it has a place at the door, to be given back once.
+    seated: AtomicBool,
     hub: Hub,
     outbox: Outbox,
 }
@@ -52,6 +54,7 @@ impl Session {
             peer,
             speaks_v1,
             compresses,
+            seated: AtomicBool::new(false),
             hub,
             outbox: Outbox::default(),
         }))
@@ -75,7 +78,8 @@ impl Session {
         self.0.identity.clone()
     }
 
-    /// Where it comes from, if the transport has addresses.
+    /// Where it comes from, if the transport has addresses: past the proxies that are trusted
+    /// ([`TrustedProxies`](crate::TrustedProxies)).
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
@@ -135,6 +139,10 @@ impl Session {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.outbox.is_open()
+    }
+
+    pub(crate) fn seated(&self) -> &AtomicBool {
+        &self.0.seated
     }
 
     pub(crate) fn compresses(&self) -> bool {

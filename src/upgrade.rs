@@ -8,19 +8,18 @@ use futures_util::future::Either;
 use http::{HeaderValue, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::connection::{self, Socket, Start};
-use crate::handshake::Handshake;
+use crate::config::SessionPolicy;
+use crate::connection::{self, Seat, Socket, Start};
+use crate::handshake::{Handshake, KEYWIRE_V1};
 use crate::hub::Hub;
-use crate::key::Identity;
+use crate::key::{Identity, Key};
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::websocket::{self, Opening};
-
-/// The subprotocol by which a client says that it knows keywire's close codes.
-const KEYWIRE_V1: &str = "keywire.v1";
 
 /// What the server says to an opening: the response to send, and what happens on the connection after it.
 ///
@@ -38,23 +37,32 @@ impl Hub {
     /// Decides about an opening: is it one (RFC 6455, section 4.2.1), does it come from where it may, and
     /// who is it?
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
+        let handshake = match handshake.peer() {
+            Some(peer) => {
+                let peer = self.config().door.proxies.resolve(peer, handshake.headers());
+                handshake.with_peer(peer)
+            }
+            None => handshake,
+        };
+        let peer = handshake.peer();
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {
-                tracing::debug!(peer = ?handshake.peer(), %error, "no opening");
+                tracing::debug!(peer = peer.map(tracing::field::display), %error, "no opening");
                 let mut response = refusal(error.status(), &error.to_string());
                 response.headers_mut().extend(error.headers());
                 return Upgrade { response, connection: None };
             }
         };
-        let speaks_v1 = handshake.subprotocols().any(|protocol| protocol == KEYWIRE_V1);
-        match self.admit(&handshake).await {
-            Ok(identity) => {
-                let compression = self.config().compression.as_deflate();
-                let extension = compression.and_then(|_| websocket::negotiate(handshake.headers()));
-                let (peer, compresses) = (handshake.peer(), extension.is_some());
-                let session = Session::new(self.clone(), identity, peer, speaks_v1, compresses);
-                let connection = Connection::new(self, Fate::Live(session));
+        let speaks_v1 = handshake.speaks_v1();
+        let compression = self.config().compression.as_deflate();
+        let extension = compression.and_then(|_| websocket::negotiate(handshake.headers()));
+        let seat = self.admit(&handshake).await.and_then(|identity| {
+            Seat::take(Session::new(self.clone(), identity, peer, speaks_v1, extension.is_some()))
+        });
+        match seat {
+            Ok(seat) => {
+                let connection = Connection::new(self, Fate::Live(seat));
                 let mut upgrade = Upgrade::accept(&opening, speaks_v1, connection);
                 if let Some(extension) = extension.map(HeaderValue::from_static) {
                     upgrade.response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
@@ -62,27 +70,47 @@ impl Hub {
                 upgrade
             }
             Err(rejection) => {
-                tracing::debug!(peer = ?handshake.peer(), %rejection, "refused");
-                // A browser cannot read the status of a refusal, but it can read a close code.
-                if speaks_v1 {
-                    let connection = Connection::new(self, Fate::Refused(self.clone(), rejection));
-                    return Upgrade::accept(&opening, speaks_v1, connection);
+                tracing::debug!(peer = peer.map(tracing::field::display), %rejection, "refused");
+                // A browser cannot read the status of a refusal, but it can read a close code. When there are
+                // too many it is left with 1006, which asks it to come back.
+                match self.doorman().farewell().filter(|_| speaks_v1) {
+                    Some(farewell) => {
+                        let refused = Fate::Refused { hub: self.clone(), rejection, farewell };
+                        Upgrade::accept(&opening, speaks_v1, Connection::new(self, refused))
+                    }
+                    None => Upgrade::refuse(rejection),
                 }
-                Upgrade::refuse(rejection)
             }
         }
     }
 
+    /// From what costs least to what costs most.
     async fn admit(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         if self.is_draining() {
             return Err(Rejection::Unavailable);
         }
+        self.doorman().knock(handshake.peer())?;
         self.origins().check(handshake)?;
+        self.doorman().has_place(handshake.peer())?;
         let extract = AssertUnwindSafe(self.keys().extract(handshake)).catch_unwind();
-        extract.await.unwrap_or_else(|_| {
-            tracing::error!(peer = ?handshake.peer(), "the key extractor panicked");
+        let identity = extract.await.unwrap_or_else(|_| {
+            let peer = handshake.peer().map(tracing::field::display);
+            tracing::error!(peer, "the key extractor panicked");
             Err(Rejection::Unavailable)
-        })
+        })?;
+        self.has_room_for(identity.key()).await?;
+        Ok(identity)
+    }
+
+    /// Whether the policy allows one more session of this key now. The store decides again when the session
+    /// enters it, and may come to another end then; but for an ordinary client only this is in time for a status.
+    async fn has_room_for(&self, key: &Key) -> Result<(), Rejection> {
+        let policy = self.config().policy;
+        if policy == SessionPolicy::Replace {
+            return Ok(());
+        }
+        let present = self.store().sessions(key).await;
+        policy.admit(present).map(drop).map_err(|_| Rejection::TooMany)
     }
 }
 
@@ -97,6 +125,9 @@ impl Upgrade {
         if rejection.status() == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 11.6.1: a 401 names a scheme.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = rejection.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         Self { response, connection: None }
     }
@@ -122,9 +153,13 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Fate {
-    Live(Session),
+    Live(Seat),
     /// Upgraded only to be told why not.
-    Refused(Hub, Rejection),
+    Refused {
+        hub: Hub,
+        rejection: Rejection,
+        farewell: OwnedSemaphorePermit,
+    },
 }
 
 impl Connection {
@@ -166,18 +201,18 @@ impl Connection {
         S: FnOnce(&Outbox) -> Socket,
     {
         match self.fate {
-            Fate::Live(session) => {
-                let socket = socket(session.outbox());
+            Fate::Live(seat) => {
+                let socket = socket(seat.session().outbox());
                 // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
                 let start = Box::new(Start { socket, early: early.to_vec() });
-                Either::Left(connection::run(start, session, self.tracked))
+                Either::Left(connection::run(start, seat, self.tracked))
             }
-            Fate::Refused(hub, rejection) => {
+            Fate::Refused { hub, rejection, farewell } => {
                 let outbox = Outbox::default();
                 let socket = socket(&outbox);
                 Either::Right(Box::pin(async move {
                     connection::turn_away(socket, &outbox, hub.config(), rejection).await;
-                    drop(self.tracked);
+                    drop((self.tracked, farewell));
                 }))
             }
         }

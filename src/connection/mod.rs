@@ -7,6 +7,7 @@ mod calls;
 mod engine;
 mod pulse;
 mod scratch;
+mod seat;
 mod socket;
 
 use std::future::poll_fn;
@@ -17,6 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::calls::{Calls, Incoming};
 use self::engine::Engine;
+pub(crate) use self::seat::Seat;
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::Config;
@@ -36,10 +38,10 @@ pub(crate) struct Start {
 ///
 /// Its future is most of what an idle session costs, so what happens only once, at the beginning and at the
 /// end, is boxed.
-pub(crate) async fn run(start: Box<Start>, session: Session, tracked: TaskTrackerToken) {
-    let mut registered = Registered { session: &session, inside: false };
+pub(crate) async fn run(start: Box<Start>, seat: Seat, tracked: TaskTrackerToken) {
+    let mut registered = Registered { session: seat.session(), inside: false };
     let Some(mut engine) = Box::pin(begin(start, &mut registered)).await else { return };
-    let mut calls = Calls::new(&session);
+    let mut calls = Calls::new(seat.session());
     calls.begin(Incoming::Opened);
     let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
     Box::pin(end(engine, calls, registered, closed)).await;
@@ -117,6 +119,7 @@ impl Registered<'_> {
     async fn leave(&mut self) {
         self.session.hub().store().remove(self.session).await;
         self.inside = false;
+        seat::leave(self.session);
     }
 }
 

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use serde::Deserialize;
 
+use super::source::read_only;
 use super::{KeyExtractor, Source};
 use crate::handshake::Handshake;
 use crate::key::{Identity, Key};
@@ -12,8 +13,8 @@ use crate::rejection::Rejection;
 
 /// Takes the key out of a signed token (RFC 7519).
 ///
-/// The token stands in the path, in `?token=` or in `Authorization: Bearer`; the first place that has one
-/// decides, and two of them are refused. The algorithm is the one chosen here, whatever the token says of itself.
+/// The token stands in the path, in `?token=`, in `Authorization: Bearer` or in a subprotocol
+/// ([`Handshake::protocol_token`]); two of them are refused. The algorithm is the one chosen here, whatever the token says of itself.
 /// Required are `sub`, which is the key, and `exp`, at which an open session ends too; `nbf` is checked
 /// where there is one. Clocks may differ by [`JwtKey::leeway`].
 ///
@@ -53,7 +54,7 @@ impl JwtKey {
         Self {
             key: Arc::new(DecodingKey::from_secret(secret)),
             validation,
-            sources: vec![Source::Path, Source::Query("token".into()), Source::Bearer],
+            sources: vec![Source::Path, Source::Query("token".into()), Source::Bearer, Source::Subprotocol],
         }
     }
 
@@ -81,7 +82,7 @@ impl JwtKey {
         self
     }
 
-    /// Where tokens stand, in place of path, `?token=` and bearer.
+    /// Where tokens stand, in place of path, `?token=`, bearer and subprotocol.
     #[must_use]
     pub fn sources(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
         self.sources = sources.into_iter().collect();
@@ -126,15 +127,7 @@ impl JwtKey {
 #[async_trait]
 impl KeyExtractor for JwtKey {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
-        let mut token = None;
-        for source in &self.sources {
-            if let Some(found) = source.read(handshake)? {
-                if token.is_some() {
-                    return Err(Rejection::Malformed);
-                }
-                token = Some(found);
-            }
-        }
+        let token = read_only(&self.sources, handshake)?;
         self.verify(&token.ok_or(Rejection::Missing)?)
     }
 }

@@ -6,6 +6,7 @@ mod function;
 mod jwt;
 mod raw;
 mod source;
+mod ticket;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use function::{ExtractFn, extract_fn};
 pub use jwt::{Claims, JwtKey};
 pub use raw::RawKey;
 pub use source::Source;
+pub use ticket::{MemoryTickets, Ticket, TicketError, TicketHash, TicketKey, TicketStore, Tickets};
 
 use crate::handshake::Handshake;
 use crate::key::Identity;

@@ -38,6 +38,18 @@ impl RawKey {
         Self(Source::Cookie(name.into()))
     }
 
+    /// The key is what stands behind `Authorization: Bearer`.
+    #[must_use]
+    pub fn from_bearer() -> Self {
+        Self(Source::Bearer)
+    }
+
+    /// The key is in a subprotocol, see [`Handshake::protocol_token`].
+    #[must_use]
+    pub fn from_subprotocol() -> Self {
+        Self(Source::Subprotocol)
+    }
+
     /// The key is a header's value.
     pub fn from_header(name: impl Into<Cow<'static, str>>) -> Self {
         Self(Source::Header(name.into()))

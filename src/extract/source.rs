@@ -17,6 +17,9 @@ pub enum Source {
     Cookie(Cow<'static, str>),
     /// A header. A browser cannot set one.
     Header(Cow<'static, str>),
+    /// A subprotocol, `base64url.bearer.keywire.…`: how a page sends a token that stands in no URL. See
+    /// [`Handshake::protocol_token`].
+    Subprotocol,
 }
 
 impl Source {
@@ -28,7 +31,25 @@ impl Source {
             Self::Bearer => handshake.bearer()?.map(Cow::Borrowed),
             Self::Cookie(name) => handshake.cookie(name)?.map(Cow::Borrowed),
             Self::Header(name) => handshake.header(&**name)?.map(Cow::Borrowed),
+            Self::Subprotocol => handshake.protocol_token()?.map(Cow::Owned),
         };
         Ok(text.filter(|text| !text.is_empty()))
     }
+}
+
+/// What stands in the only one of these places where something does. Two credentials are refused, also if they are
+/// the same: which of them decides would depend on the order in which somebody reads.
+pub(super) fn read_only<'a>(
+    sources: &[Source],
+    handshake: &'a Handshake,
+) -> Result<Option<Cow<'a, str>>, Rejection> {
+    let mut found = None;
+    for source in sources {
+        if let Some(text) = source.read(handshake)?
+            && found.replace(text).is_some()
+        {
+            return Err(Rejection::Malformed);
+        }
+    }
+    Ok(found)
 }

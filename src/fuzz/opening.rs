@@ -46,7 +46,7 @@ pub fn opening(head: &[u8]) {
     let segment = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
     let handshake = Handshake::new(request).with_path_key(segment);
     let _ = (handshake.path_key(), handshake.query("token"), handshake.cookie("token"), handshake.bearer());
-    let _ = handshake.subprotocols().count();
+    let _ = (handshake.subprotocols().count(), handshake.protocol_token());
     let _ = Origins::same().and_loopback().check(&handshake);
 }
 

@@ -1,0 +1,60 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Door;
+use super::places::Places;
+use super::rate::Rates;
+use crate::rejection::Rejection;
+
+/// Keeps the limits of a [`Door`].
+#[derive(Debug)]
+pub(crate) struct Doorman {
+    rates: Option<Rates>,
+    places: Places,
+    farewells: Arc<Semaphore>,
+}
+
+/// So many at a time are let in only to be told by a close code why not. Each takes a connection for up to
+/// `Config::close_timeout`, and no limit counts it as a session.
+const FAREWELLS: usize = 1024;
+
+impl Doorman {
+    pub(crate) fn new(door: &Door) -> Self {
+        Self {
+            rates: door.handshakes_per_address.map(Rates::new),
+            places: Places::new(door.sessions, door.sessions_per_address),
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
+        }
+    }
+
+    /// Counts an opening.
+    pub(crate) fn knock(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
+        match (&self.rates, peer) {
+            (Some(rates), Some(peer)) if !rates.allow(peer.into()) => Err(Rejection::Throttled),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is a place for one more session now: [`Doorman::seat`] decides. It is asked beforehand so
+    /// that no credential is looked at in vain, which may be good for one time only.
+    pub(crate) fn has_place(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
+        self.places.check(peer.map(Into::into))
+    }
+
+    /// Takes a place for a session of `peer`.
+    pub(crate) fn seat(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
+        self.places.take(peer.map(Into::into))
+    }
+
+    /// Gives it back.
+    pub(crate) fn unseat(&self, peer: Option<SocketAddr>) {
+        self.places.leave(peer.map(Into::into));
+    }
+
+    /// For a connection that is opened only to be refused, as long as it lasts. None if there are too many.
+    pub(crate) fn farewell(&self) -> Option<OwnedSemaphorePermit> {
+        self.farewells.clone().try_acquire_owned().ok()
+    }
+}

@@ -1,0 +1,101 @@
+use http::HeaderValue;
+
+use super::*;
+
+/// Where a request comes from that came over 10.0.0.1 or, as given, from elsewhere.
+fn resolve(proxies: &TrustedProxies, from: &str, name: &'static str, lines: &[&[u8]]) -> String {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(name, HeaderValue::from_bytes(line).unwrap());
+    }
+    proxies.resolve(from.parse().unwrap(), &headers).to_string()
+}
+
+const PROXY: &str = "10.0.0.1:4000";
+
+#[test]
+fn x_forwarded_for_is_walked_from_its_end_over_trusted_hops() {
+    let proxies =
+        TrustedProxies::x_forwarded_for(["10.0.0.0/8", "2001:db8:ffff::/48", "192.0.2.99"]).unwrap();
+    for (from, lines, peer) in [
+        (PROXY, &["192.0.2.1"][..], "192.0.2.1:0"),
+        (PROXY, &["192.0.2.1:555"], "192.0.2.1:555"),
+        (PROXY, &["2001:db8::7"], "[2001:db8::7]:0"),
+        // The whole way through trusted proxies, also in several lines.
+        (PROXY, &["192.0.2.1, 10.9.9.9,192.0.2.99"], "192.0.2.1:0"),
+        (PROXY, &["192.0.2.1", "10.9.9.9", "2001:db8:ffff::1"], "192.0.2.1:0"),
+        // A client that is in the same network as the proxies.
+        (PROXY, &["10.1.1.1, 10.2.2.2"], "10.1.1.1:0"),
+        // What a client has put in front does not matter.
+        (PROXY, &["127.0.0.1, 192.0.2.1"], "192.0.2.1:0"),
+        (PROXY, &["10.0.0.5, 192.0.2.1"], "192.0.2.1:0"),
+        (PROXY, &["10.0.0.5", "192.0.2.1, 10.3.3.3"], "192.0.2.1:0"),
+        (PROXY, &["\", 192.0.2.1"], "192.0.2.1:0"),
+        (PROXY, &["a\"b,\"c, 192.0.2.1, 10.3.3.3"], "192.0.2.1:0"),
+        // Garbage stops the walk at the one who wrote it down.
+        (PROXY, &["192.0.2.1, unknown"], PROXY),
+        (PROXY, &["192.0.2.1, "], PROXY),
+        (PROXY, &["192.0.2.1, rubbish, 10.3.3.3"], "10.3.3.3:0"),
+        (PROXY, &["192.0.2.1\"x"], PROXY),
+        (PROXY, &[""], PROXY),
+        (PROXY, &[], PROXY),
+        // From somebody else it is not read at all.
+        ("192.0.2.50:7", &["192.0.2.1"], "192.0.2.50:7"),
+        ("11.0.0.1:7", &["10.0.0.1"], "11.0.0.1:7"),
+        ("[2001:db8:fffe::1]:7", &["192.0.2.1"], "[2001:db8:fffe::1]:7"),
+        // A socket for both versions of IP shows the proxy in another way.
+        ("[::ffff:10.0.0.1]:7", &["192.0.2.1"], "192.0.2.1:0"),
+        (PROXY, &["192.0.2.1, ::ffff:10.3.3.3"], "192.0.2.1:0"),
+    ] {
+        let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
+        assert_eq!(resolve(&proxies, from, "x-forwarded-for", &lines), peer, "{from} {lines:?}");
+    }
+    assert_eq!(resolve(&proxies, PROXY, "x-forwarded-for", &[b"192.0.2.1", b"\xff\xfe"]), PROXY);
+    assert_eq!(resolve(&proxies, PROXY, "forwarded", &[b"for=192.0.2.1"]), PROXY, "the other header");
+}
+
+#[test]
+fn forwarded_is_walked_from_its_end_over_trusted_hops() {
+    let proxies = TrustedProxies::forwarded(["10.0.0.0/8"]).unwrap();
+    for (lines, peer) in [
+        (&["for=192.0.2.1"][..], "192.0.2.1:0"),
+        (&["for=\"[2001:db8::1]:47\";proto=https, for=10.2.2.2;by=10.0.0.1"], "[2001:db8::1]:47"),
+        (&["for=192.0.2.1", "for=10.2.2.2"], "192.0.2.1:0"),
+        (&["for=10.9.9.9, for=192.0.2.1"], "192.0.2.1:0"),
+        // An open quote of the client's swallows nothing.
+        (&["for=\"10.9.9.9, for=192.0.2.1"], "192.0.2.1:0"),
+        (&["for=\"10.9.9.9, for=\"192.0.2.1:5\""], "192.0.2.1:5"),
+        (&["for=\"x\\\", for=192.0.2.1"], "192.0.2.1:0"),
+        (&["for=192.0.2.1, for=unknown"], PROXY),
+        (&["for=192.0.2.1, for=_obfuscated, for=10.2.2.2"], "10.2.2.2:0"),
+        (&["for=192.0.2.1, proto=https"], PROXY),
+        (&["for=192.0.2.1;for=192.0.2.2"], PROXY),
+        (&["for=192.0.2.1,"], PROXY),
+        (&["192.0.2.1"], PROXY),
+        (&["for=192.0.2.1\""], PROXY),
+    ] {
+        let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
+        assert_eq!(resolve(&proxies, PROXY, "forwarded", &lines), peer, "{lines:?}");
+    }
+    assert_eq!(resolve(&proxies, PROXY, "x-forwarded-for", &[b"192.0.2.1"]), PROXY, "the other header");
+}
+
+#[test]
+fn nobody_is_trusted_by_default() {
+    for name in ["forwarded", "x-forwarded-for"] {
+        for line in [&b"for=192.0.2.1"[..], b"192.0.2.1"] {
+            assert_eq!(resolve(&TrustedProxies::default(), "127.0.0.1:7", name, &[line]), "127.0.0.1:7");
+        }
+    }
+}
+
+#[test]
+fn networks_are_addresses_with_or_without_a_length() {
+    for good in ["10.0.0.0/8", "10.1.2.3/8", "::1", "0.0.0.0/0", "::/0", "fd00::/8", "::ffff:10.0.0.1"] {
+        assert!(TrustedProxies::forwarded([good]).is_ok(), "{good}");
+    }
+    for bad in ["", "10.0.0.0/33", "10.0.0/8", "localhost", "10.0.0.1:80", "*"] {
+        let error = TrustedProxies::forwarded(["::1", bad]).unwrap_err();
+        assert_eq!(error.to_string(), format!("{bad:?} is neither an address nor a network"));
+    }
+}
