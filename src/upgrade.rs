@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument as _;
 
 use crate::config::SessionPolicy;
 use crate::connection::{self, Seat, Socket, Start};
@@ -57,7 +58,8 @@ impl Hub {
         let speaks_v1 = handshake.speaks_v1();
         let compression = self.config().compression.as_deflate();
         let extension = compression.and_then(|_| websocket::negotiate(handshake.headers()));
-        let seat = self.admit(&handshake).await.and_then(|identity| {
+        let span = tracing::debug_span!("opening", peer = peer.map(tracing::field::display));
+        let seat = self.admit(&handshake).instrument(span).await.and_then(|identity| {
             Seat::take(Session::new(self.clone(), identity, peer, speaks_v1, extension.is_some()))
         });
         match seat {

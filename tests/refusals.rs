@@ -6,10 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use keywire::{
-    Config, Handshake, Hub, Identity, Key, KeyExtractor as _, Origins, RawKey, Rejection, SessionPolicy,
-    extract_fn,
-};
+use keywire::{Handshake, Hub, Identity, Key, KeyExtractor as _, Origins, RawKey, Rejection, extract_fn};
 use serde_json::json;
 use support::{Server, opening};
 
@@ -25,6 +22,7 @@ fn refusing() -> Hub {
             Some("malformed") => Rejection::Malformed,
             Some("forbidden") => Rejection::Forbidden,
             Some("too_many") => Rejection::TooMany,
+            Some("throttled") => Rejection::Throttled,
             Some("unavailable") => Rejection::Unavailable,
             Some(_) => panic!("an extractor's bug"),
         })
@@ -42,6 +40,7 @@ async fn each_reason_has_its_status_and_its_close_code() {
         ("malformed", 400, "malformed", 4501),
         ("forbidden", 403, "forbidden", 4503),
         ("too_many", 429, "too_many", 4506),
+        ("throttled", 429, "throttled", 1013),
         ("unavailable", 503, "unavailable", 1013),
         ("panic", 503, "unavailable", 1013),
     ] {
@@ -50,6 +49,8 @@ async fn each_reason_has_its_status_and_its_close_code() {
         assert_eq!((refusal.status, refusal.json()), (status, json!({ "error": error })), "{key}");
         assert_eq!(refusal.header("www-authenticate"), (status == 401).then_some("Bearer"), "{key}");
         assert_eq!(refusal.header("cache-control"), Some("no-store"), "{key}");
+        // Only where the same client may get in by waiting.
+        assert_eq!(refusal.header("retry-after"), (code == 1013).then_some("5"), "{key}");
 
         // A browser cannot read a status, so who speaks keywire.v1 is told by a close code.
         let end = server.open_with(&path, &[V1]).await.end().await;
@@ -125,6 +126,16 @@ async fn pages_of_other_origins_do_not_even_get_to_the_extractor() {
 }
 
 #[tokio::test]
+async fn who_is_no_browser_may_be_kept_out() {
+    let keys = extract_fn(|_: Handshake| async { panic!("nobody is asked") });
+    let origins = Origins::same().or_none(false);
+    let server = Server::start(Hub::builder().keys(keys).origins(origins).build()).await;
+    let refusal = server.refusal("/websocket", &[]).await;
+    assert_eq!((refusal.status, refusal.json()), (403, json!({ "error": "forbidden" })));
+    assert_eq!(server.open_with("/websocket", &[V1]).await.end().await.code, 4503);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_while_it_is_decided_about_leaves_nothing() {
     struct Dropped(tokio::sync::mpsc::UnboundedSender<&'static str>);
     impl Drop for Dropped {
@@ -148,15 +159,4 @@ async fn a_client_that_goes_away_while_it_is_decided_about_leaves_nothing() {
     drop(raw);
     assert_eq!(calls.next("the end of the extractor").await, "dropped");
     assert_eq!(server.hub.counts().await.sessions, 0);
-}
-
-#[tokio::test]
-async fn a_policy_speaks_to_every_client_by_close_code() {
-    let config = Config { policy: SessionPolicy::Reject, ..Config::default() };
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
-    let _first = server.client("alice").await;
-    for headers in [&[][..], &[V1]] {
-        let end = server.open_with("/websocket/alice", headers).await.end().await;
-        assert_eq!((end.code, &*end.reason), (4506, "too many sessions"));
-    }
 }

@@ -1,12 +1,20 @@
 //! A credential is neither answered nor logged, wherever it stands.
-#![cfg(feature = "warp")]
+#![cfg(all(feature = "warp", feature = "jwt"))]
 
 mod support;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use keywire::{Envelope, Handshake, Hub, Identity, Key, Push, Rejection, Session, Switch, extract_fn};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{EncodingKey, Header};
+use keywire::{
+    Config, Door, Envelope, Handshake, Hub, Identity, JwtKey, Key, KeyExtractor as _, Push, Rejection, Reply,
+    Session, Source, Switch, TicketKey, Tickets, TrustedProxies, extract_fn,
+};
+use serde_json::json;
 use support::{Server, masked, opening};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -14,7 +22,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 const SECRET: &str = "open-sesame";
 
-/// Everything that keywire logs, at every level.
+/// Everything that is logged, at every level.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -26,8 +34,9 @@ impl Visit for Log {
 }
 
 impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("keywire")
+    /// What others log of a request counts as well: keywire chose them.
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -59,21 +68,35 @@ fn hub(decide: impl Fn() -> Result<Identity, Rejection> + Clone + Send + Sync + 
     Hub::builder().keys(keys).handler(Switch::new().command(fails)).build()
 }
 
-/// Opens with the secret in each of the places where a credential may stand; what comes back.
-async fn answers(server: &Server) -> String {
-    let bearer = format!("Bearer {SECRET}");
-    let cookie = format!("session={SECRET}");
-    let protocol = format!("base64url.bearer.keywire.{SECRET}");
+/// Opens with the secret in each of the places where a credential may stand, and some where none should; what
+/// comes back.
+async fn answers(server: &Server, secret: &str) -> String {
+    let bearer = format!("Bearer {secret}");
+    let basic = format!("Basic {secret}");
+    let cookie = format!("session={secret}");
+    let protocol = format!("base64url.bearer.keywire.{secret}");
     let with_v1 = format!("keywire.v1, {protocol}");
+    let encoded = format!("keywire.v1, base64url.bearer.keywire.{}", URL_SAFE_NO_PAD.encode(secret));
+    let quoted = format!("for=\"{secret}\"");
     let mut answers = String::new();
     for (path, headers) in [
-        (format!("/websocket/{SECRET}"), vec![]),
-        (format!("/websocket/{SECRET}/more"), vec![]),
-        (format!("/websocket?token={SECRET}"), vec![]),
+        (format!("/websocket/{secret}"), vec![]),
+        (format!("/websocket/{secret}"), vec![("Sec-WebSocket-Protocol", "keywire.v1")]),
+        (format!("/websocket/{secret}/more"), vec![]),
+        (format!("/websocket?token={secret}"), vec![]),
+        (format!("/websocket?ticket={secret}"), vec![]),
+        (format!("/websocket/{secret}?ticket={secret}"), vec![]),
         ("/websocket".into(), vec![("Authorization", &*bearer)]),
+        ("/websocket".into(), vec![("Authorization", &*basic)]),
         ("/websocket".into(), vec![("Cookie", &*cookie)]),
+        ("/websocket".into(), vec![("X-Api-Key", secret)]),
+        ("/websocket".into(), vec![("X-Forwarded-For", secret)]),
+        ("/websocket".into(), vec![("Forwarded", &*quoted)]),
+        ("/websocket".into(), vec![("Host", secret)]),
+        ("/websocket".into(), vec![("Sec-WebSocket-Key", secret)]),
         ("/websocket".into(), vec![("Sec-WebSocket-Protocol", &*protocol)]),
         ("/websocket".into(), vec![("Sec-WebSocket-Protocol", &*with_v1)]),
+        ("/websocket".into(), vec![("Sec-WebSocket-Protocol", &*encoded)]),
         ("/websocket".into(), vec![("Origin", &*bearer)]),
         ("/websocket".into(), vec![("Sec-WebSocket-Version", &*bearer)]),
     ] {
@@ -103,7 +126,7 @@ async fn a_credential_comes_back_to_nobody_and_stands_in_no_log() {
         Server::start(hub(|| Err(Rejection::Invalid))).await,
         Server::start(hub(|| panic!("{SECRET}"))).await,
     ] {
-        seen += &answers(&server).await;
+        seen += &answers(&server, SECRET).await;
     }
     let log = log.0.lock().unwrap();
     assert!(!seen.contains(SECRET), "{seen}");
@@ -111,6 +134,140 @@ async fn a_credential_comes_back_to_nobody_and_stands_in_no_log() {
     // Something was said and something was logged, so the above means something.
     assert!(seen.contains("status: 101") && seen.contains("invalid"), "{seen}");
     assert!(log.contains("message=opened") && log.contains("message=refused"), "{log}");
+}
+
+/// The extractors of the crate itself, with credentials that are good and that are not.
+#[tokio::test]
+async fn no_real_credential_comes_back_or_is_logged() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let hmac = b"the secret of the tests, longer than 32 bytes";
+    let sources = [
+        Source::Path,
+        Source::Query("token".into()),
+        Source::Bearer,
+        Source::Cookie("session".into()),
+        Source::Header("x-api-key".into()),
+        Source::Subprotocol,
+    ];
+    let tickets = Tickets::new();
+    let door = Door {
+        proxies: TrustedProxies::forwarded(["127.0.0.1"]).expect("a network"),
+        sessions_per_address: 3,
+        ..Door::default()
+    };
+    let config = Config { door, ..Config::default() };
+    let tokens = TicketKey::new(&tickets).or(JwtKey::hs256(hmac).sources(sources.clone()));
+    let tickets_anywhere = TicketKey::new(&tickets).sources(sources);
+    let servers = [
+        Server::start(Hub::builder().keys(tokens).config(config).build()).await,
+        Server::start(Hub::builder().keys(tickets_anywhere).build()).await,
+    ];
+
+    let exp = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs() + 3600;
+    let sign = |claims| {
+        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(hmac)).expect("a token")
+    };
+    let good = sign(json!({ "sub": "alice", "exp": exp }));
+    let expired = sign(json!({ "sub": "alice", "exp": 1 }));
+    let wrong = sign(json!({ "sub": "", "exp": exp }));
+    let bent = format!("{}AAAA", &good[..good.len() - 4]);
+    let (mut secrets, mut seen) = (vec![good, expired, wrong, bent], String::new());
+    for _ in 0..2 {
+        let key = Key::new("alice").expect("a key");
+        secrets.push(tickets.issue(Identity::new(key)).await.expect("a ticket").as_str().to_owned());
+    }
+    for secret in &secrets {
+        for server in &servers {
+            seen += &answers(server, secret).await;
+        }
+    }
+
+    let log = log.0.lock().unwrap();
+    for secret in &secrets {
+        // Neither as it is nor as it stands among the subprotocols, and no part of a token either.
+        let encoded = URL_SAFE_NO_PAD.encode(secret);
+        for part in secret.split('.').chain([&*encoded]) {
+            assert!(!seen.contains(part), "{part} in {seen}");
+            assert!(!log.contains(part), "{part} in {log}");
+        }
+    }
+    for said in ["status: 101", "\"{\\\"error\\\":\\\"invalid", "expired", "malformed"] {
+        assert!(seen.contains(said), "{said} is not in {seen}");
+    }
+    assert!(log.contains("message=opened") && log.contains("message=refused"), "{log}");
+}
+
+/// What a handler logs says by itself whose doing it is, and so does what keywire logs.
+#[tokio::test]
+async fn handlers_work_within_a_span() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(lines.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (tell, mut ids) = support::events();
+    let handler = Switch::new()
+        .opened(|_: Session| async {
+            tracing::info!("in opened");
+            Ok(())
+        })
+        .command(|_: Session, _: Envelope| async {
+            tokio::task::yield_now().await;
+            tracing::info!("in command");
+            Ok(Reply::none())
+        })
+        .closed(move |session, _| {
+            let tell = tell.clone();
+            async move {
+                tracing::info!("in closed");
+                let _ = tell.send(session.id());
+            }
+        });
+    let keys = extract_fn(|_: Handshake| async {
+        tracing::info!("in extract");
+        Key::new("alice").map(Identity::new).map_err(|_| Rejection::Malformed)
+    });
+    let server = Server::start(Hub::builder().keys(keys).handler(handler).build()).await;
+    let mut client = server.open("/websocket").await;
+    client.send(json!({ "flag": "command" })).await;
+    client.ping().await;
+    client.close(1000, "").await;
+    let id = ids.next("the session's end").await;
+
+    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).expect("text");
+    for said in ["in opened", "in command", "in closed", "opened", "closed"] {
+        let line =
+            lines.lines().find(|line| line.ends_with(said) || line.contains(&format!(": {said} session")));
+        let line = line.unwrap_or_else(|| panic!("{said} is not in {lines}"));
+        assert!(line.contains(&format!("session{{id={id} peer=127.0.0.1:")), "{line}");
+    }
+    let line = lines.lines().find(|line| line.ends_with("in extract")).expect("a line");
+    assert!(line.contains("opening{peer=127.0.0.1:"), "{line}");
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tracing::Instrument as _;
 
+use super::span;
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
 use crate::handler::{Failure, HandlerResult, MessageHandler, Reply};
@@ -42,7 +44,11 @@ impl<'a> Calls<'a> {
     /// Begins a call. The one before must be done.
     pub(super) fn begin(&mut self, incoming: Incoming) {
         debug_assert!(self.at_work.is_none(), "one call at a time");
-        self.at_work = Some(Box::pin(call(self.session, incoming)));
+        self.at_work = Some(if span::may_be_heard() {
+            Box::pin(call(self.session, incoming).instrument(span::of(self.session)))
+        } else {
+            Box::pin(call(self.session, incoming))
+        });
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -9,12 +9,14 @@ mod pulse;
 mod scratch;
 mod seat;
 mod socket;
+mod span;
 
 use std::future::poll_fn;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument as _;
 
 use self::calls::{Calls, Incoming};
 use self::engine::Engine;
@@ -22,6 +24,7 @@ pub(crate) use self::seat::Seat;
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::Config;
+use crate::excerpt::Excerpt;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
@@ -40,11 +43,12 @@ pub(crate) struct Start {
 /// end, is boxed.
 pub(crate) async fn run(start: Box<Start>, seat: Seat, tracked: TaskTrackerToken) {
     let mut registered = Registered { session: seat.session(), inside: false };
-    let Some(mut engine) = Box::pin(begin(start, &mut registered)).await else { return };
+    let begin = Box::pin(begin(start, &mut registered).instrument(span::of(seat.session())));
+    let Some(mut engine) = begin.await else { return };
     let mut calls = Calls::new(seat.session());
     calls.begin(Incoming::Opened);
     let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-    Box::pin(end(engine, calls, registered, closed)).await;
+    Box::pin(end(engine, calls, registered, closed).instrument(span::of(seat.session()))).await;
     drop(tracked);
 }
 
@@ -61,7 +65,8 @@ async fn begin<'a>(start: Box<Start>, registered: &mut Registered<'a>) -> Option
 async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registered<'_>, closed: Closed) {
     registered.leave().await;
     let session = registered.session;
-    tracing::debug!(session = %session.id(), code = %closed.code, by = ?closed.by, "closed");
+    let peer = session.peer().map(tracing::field::display);
+    tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
     // The application learns of the end at once, however long the peer takes to answer the close frame.
     let farewell = async {
         if closed.by != ClosedBy::Network {
@@ -76,9 +81,13 @@ async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registere
 
 /// Says over an open connection why there will be no session.
 pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
-    outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
+    outbox.close_now(refused(rejection));
     let start = Start { socket, early: Vec::new() };
     Engine::with(start, Decoder::default(), outbox, config).finish().await;
+}
+
+fn refused(rejection: Rejection) -> Closed {
+    Closed::by_server(rejection.close_code(), rejection.kind())
 }
 
 /// Sees to it that the session is out of the store at the end, whatever the end is.
@@ -100,18 +109,20 @@ impl Registered<'_> {
                 }
             }
             Err(StoreError::Full) => {
-                return Err(Closed::by_server(CloseCode::TOO_MANY_SESSIONS, "too many sessions"));
+                return Err(refused(Rejection::TooMany));
             }
             Err(StoreError::Unavailable(error)) => {
-                tracing::error!(session = %self.session.id(), %error, "session store unavailable");
-                return Err(Closed::by_server(CloseCode::TRY_AGAIN, "unavailable"));
+                let error = error.to_string();
+                tracing::error!(session = %self.session.id(), error = %Excerpt(&error), "session store unavailable");
+                return Err(refused(Rejection::Unavailable));
             }
         }
         // A shutdown that began after the opening was let in has not seen this session.
         if hub.is_draining() {
             self.session.close(CloseCode::DRAIN, "0");
         }
-        tracing::debug!(session = %self.session.id(), peer = ?self.session.peer(), "opened");
+        let peer = self.session.peer().map(tracing::field::display);
+        tracing::debug!(session = %self.session.id(), peer, "opened");
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::within;
 
@@ -94,6 +94,21 @@ impl Raw {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(addr)).await.expect("a listening server");
         Self { stream, unread: Vec::new() }
+    }
+
+    /// From another address than 127.0.0.1, if the machine has it: 127.0.0.2 for example.
+    pub(crate) async fn connect_from(address: &str, addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind(SocketAddr::new(address.parse().expect("an address"), 0))
+            .expect("an address of this machine");
+        let stream = within("a connection", socket.connect(addr)).await.expect("a listening server");
+        Self { stream, unread: Vec::new() }
+    }
+
+    /// Breaks the connection off, with a TCP reset in place of an end.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket");
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {

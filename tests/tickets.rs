@@ -1,0 +1,149 @@
+//! Tickets: what a backend hands out on a route of its own opens one connection.
+#![cfg(feature = "warp")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use keywire::{
+    Hub, Identity, Key, KeyExtractor, MemoryTickets, RawKey, Source, TicketError, TicketHash, TicketKey,
+    TicketStore, Tickets, async_trait,
+};
+use serde_json::json;
+use support::{Raw, Server, opening};
+
+const V1: (&str, &str) = ("Sec-WebSocket-Protocol", "keywire.v1");
+
+async fn server(keys: impl KeyExtractor) -> Server {
+    Server::start(Hub::builder().keys(keys).build()).await
+}
+
+async fn issue(tickets: &Tickets, key: &str) -> String {
+    let identity = Identity::new(Key::new(key).expect("a key"));
+    tickets.issue(identity).await.expect("a ticket").as_str().to_owned()
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_connection() {
+    let tickets = Tickets::new();
+    let server = server(TicketKey::new(&tickets)).await;
+    let path = format!("/websocket?ticket={}", issue(&tickets, "alice").await);
+    let mut alice = server.open(&path).await;
+    alice.ping().await;
+    assert_eq!(server.hub.sessions("alice").await.len(), 1);
+
+    // Who comes again fetches a new one, and is told so in a way that a browser can read.
+    let refusal = server.refusal(&path, &[]).await;
+    assert_eq!((refusal.status, refusal.json()), (401, json!({ "error": "expired" })));
+    assert_eq!(server.open_with(&path, &[V1]).await.end().await.code, 4001);
+    alice.ping().await;
+    for (path, error, code) in [
+        ("/websocket", "missing", 4501),
+        ("/websocket?ticket=", "missing", 4501),
+        ("/websocket?ticket=alice", "invalid", 4501),
+        ("/websocket?ticket=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "expired", 4001),
+    ] {
+        assert_eq!(server.refusal(path, &[]).await.json(), json!({ "error": error }), "{path}");
+        assert_eq!(server.open_with(path, &[V1]).await.end().await.code, code, "{path}");
+    }
+    let two = format!("/websocket?ticket={0}&ticket={0}", issue(&tickets, "alice").await);
+    assert_eq!(server.refusal(&two, &[]).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_at_the_same_moment_one_gets_in() {
+    let tickets = Tickets::new();
+    let server = server(TicketKey::new(&tickets)).await;
+    for _ in 0..20 {
+        let path = format!("/websocket?ticket={}", issue(&tickets, "alice").await);
+        let open = async || {
+            let mut raw = Raw::connect(server.addr).await;
+            raw.write(opening(&path, &[]).as_bytes()).await;
+            (raw.head().await.status, raw)
+        };
+        let ((one, _one), (other, _other)) = tokio::join!(open(), open());
+        assert_eq!(one.min(other), 101);
+        assert_eq!(one.max(other), 401);
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_may_stand_elsewhere_and_next_to_other_credentials() {
+    let tickets = Tickets::new();
+    let anywhere = [Source::Path, Source::Subprotocol, Source::Query("t".into())];
+    let anywhere_but_default = server(TicketKey::new(&tickets).sources(anywhere)).await;
+    let ticket = issue(&tickets, "path").await;
+    let both = format!("/websocket/{ticket}?t={ticket}");
+    assert_eq!(anywhere_but_default.refusal(&both, &[]).await.status, 400);
+    anywhere_but_default.open(&format!("/websocket/{ticket}")).await.ping().await;
+    let default = format!("/websocket?ticket={}", issue(&tickets, "alice").await);
+    assert_eq!(anywhere_but_default.refusal(&default, &[]).await.json(), json!({ "error": "missing" }));
+
+    let first = server(TicketKey::new(&tickets).or(RawKey::from_path())).await;
+    first.open("/websocket/bob").await.ping().await;
+    assert_eq!(first.hub.sessions("bob").await.len(), 1);
+    assert_eq!(first.refusal("/websocket/bob?ticket=wrong", &[]).await.status, 401, "a wrong one decides");
+}
+
+#[tokio::test]
+async fn the_identity_of_a_ticket_is_that_of_the_session() {
+    let tickets = Tickets::new();
+    let server = server(TicketKey::new(&tickets)).await;
+    let end = SystemTime::now() + Duration::from_secs(3600);
+    let identity = Identity::new(Key::new("alice").expect("a key")).expiring_at(end).with("staff");
+    let ticket = tickets.issue(identity).await.expect("a ticket");
+    let mut alice = server.open(&format!("/websocket?ticket={}", ticket.as_str())).await;
+    alice.ping().await;
+    let identity = server.hub.sessions("alice").await[0].identity();
+    assert_eq!((identity.expires_at(), identity.get::<&str>()), (Some(end), Some(&"staff")));
+}
+
+/// What several nodes share.
+#[derive(Clone, Default)]
+struct Shared {
+    tickets: Arc<MemoryTickets>,
+    taken: Arc<AtomicUsize>,
+    broken: bool,
+}
+
+#[async_trait]
+impl TicketStore for Shared {
+    async fn put(
+        &self,
+        ticket: TicketHash,
+        identity: Identity,
+        lifetime: Duration,
+    ) -> Result<(), TicketError> {
+        self.tickets.put(ticket, identity, lifetime).await
+    }
+
+    async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        if self.broken {
+            return Err(TicketError::Unavailable("no connection".into()));
+        }
+        self.tickets.take(ticket).await
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_of_one_node_opens_a_connection_at_another_once() {
+    let shared = Shared::default();
+    let (here, there) = (Tickets::in_store(shared.clone()), Tickets::in_store(shared.clone()));
+    let (first, second) = (server(TicketKey::new(&here)).await, server(TicketKey::new(&there)).await);
+    let path = format!("/websocket?ticket={}", issue(&here, "alice").await);
+    second.open(&path).await.ping().await;
+    assert_eq!(first.refusal(&path, &[]).await.status, 401);
+    assert_eq!(shared.taken.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_nobodys_fault() {
+    let broken = Tickets::in_store(Shared { broken: true, ..Shared::default() });
+    let server = server(TicketKey::new(&broken)).await;
+    let path = format!("/websocket?ticket={}", issue(&broken, "alice").await);
+    assert_eq!(server.refusal(&path, &[]).await.status, 503);
+    assert_eq!(server.open_with(&path, &[V1]).await.end().await.code, 1013);
+}
