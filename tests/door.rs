@@ -225,6 +225,42 @@ async fn a_place_is_given_back_if_the_connection_is_never_run_or_cut() {
     drop(promised(&hub).await);
 }
 
+/// Even if the handler is still at work on the end.
+#[tokio::test]
+async fn who_reads_the_close_frame_may_come_back_at_once() {
+    let (tell, mut ends) = support::events();
+    let handler = Switch::new().closed(move |session: Session, _| {
+        let _ = tell.send(session.key().to_string());
+        std::future::pending()
+    });
+    let config = Config { door: Door { sessions: 1, ..Door::default() }, ..Config::default() };
+    let server =
+        Server::start(Hub::builder().keys(RawKey::from_path()).handler(handler).config(config).build()).await;
+    for key in ["alice", "bob", "carol"] {
+        let mut client = server.client(key).await;
+        assert_eq!(client.close(1000, "").await.code, 1000);
+        assert_eq!(ends.next("the handler").await, key);
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_given_back_once() {
+    for door in [Door { sessions: 2, ..Door::default() }, Door { sessions_per_address: 2, ..Door::default() }]
+    {
+        let server = Server::start(hub(door)).await;
+        let mut first = server.open_with("/websocket/alice", &[V1]).await;
+        for _ in 0..3 {
+            let mut second = server.open_with("/websocket/bob", &[V1]).await;
+            second.ping().await;
+            second.close(1000, "").await;
+        }
+        let mut second = server.open_with("/websocket/bob", &[V1]).await;
+        second.ping().await;
+        assert_eq!(server.open_with("/websocket/carol", &[V1]).await.end().await.code, 1013);
+        first.ping().await;
+    }
+}
+
 /// Who holds on to a session after its end holds no place.
 #[tokio::test]
 async fn a_kept_session_keeps_no_place() {

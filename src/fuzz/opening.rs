@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use http::header::{HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
+use crate::door::TrustedProxies;
 use crate::handshake::Handshake;
 use crate::origin::Origins;
 use crate::websocket::check;
@@ -41,6 +42,11 @@ pub fn opening(head: &[u8]) {
             assert!(error.status().is_client_error() || error.status().is_server_error());
             let _ = error.headers();
         }
+    }
+
+    for proxies in [TrustedProxies::forwarded, TrustedProxies::x_forwarded_for] {
+        let everybody = proxies(["0.0.0.0/0", "::/0"]).expect("networks");
+        let _ = everybody.resolve(([127, 0, 0, 1], 1).into(), request.headers());
     }
 
     let segment = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();

@@ -73,13 +73,17 @@ impl Client {
 
     /// The next message of whatever kind, WebSocket pings and pongs left out.
     pub(crate) async fn receive(&mut self) -> Message {
-        loop {
-            let message = within("a message", self.socket.next()).await;
-            let message = message.expect("an open connection").expect("a connection in order");
-            if !message.is_ping() && !message.is_pong() {
-                return message;
+        // Not for each of the server's pings anew.
+        within("a message", async {
+            loop {
+                let message = self.socket.next().await;
+                let message = message.expect("an open connection").expect("a connection in order");
+                if !message.is_ping() && !message.is_pong() {
+                    return message;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// There and back: all that was sent before has been handled, and all pushed before has arrived.
