@@ -54,6 +54,7 @@
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
+//! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
@@ -101,7 +102,10 @@ pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
 pub use extract::{AndThen, ExtractFn, KeyExtractor, Map, Or, RawKey, Source, extract_fn};
 #[cfg(feature = "jwt")]
-pub use extract::{Claims, JwtKey};
+pub use extract::{
+    InvalidJwks, InvalidVerifyingKey, Jwks, JwksError, JwtAlgorithm, JwtKey, TrustedKeys,
+    UnknownJwtAlgorithm, VerifyingKey, VerifyingKeys,
+};
 pub use frame::Frame;
 pub use handler::{
     Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, Switch,

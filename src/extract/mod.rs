@@ -14,7 +14,10 @@ use async_trait::async_trait;
 pub use combine::{AndThen, Map, Or};
 pub use function::{ExtractFn, extract_fn};
 #[cfg(feature = "jwt")]
-pub use jwt::{Claims, JwtKey};
+pub use jwt::{
+    InvalidJwks, InvalidVerifyingKey, Jwks, JwksError, JwtAlgorithm, JwtKey, TrustedKeys,
+    UnknownJwtAlgorithm, VerifyingKey, VerifyingKeys,
+};
 pub use raw::RawKey;
 pub use source::Source;
 
