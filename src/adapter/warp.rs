@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 use warp::filters::BoxedFilter;
-use warp::path::FullPath;
+use warp::path::{FullPath, Tail};
 use warp::{Filter, Reply};
 
 use crate::handshake::Handshake;
@@ -38,11 +38,8 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
     let prefix = path
         .split('/')
         .fold(warp::any().boxed(), |prefix, segment| prefix.and(warp::path(segment.to_owned())).boxed());
-    let key = warp::path::param::<String>().map(Some);
-    let no_key = warp::any().map(|| None);
     prefix
-        .and(key.or(no_key).unify())
-        .and(warp::path::end())
+        .and(warp::path::tail().and_then(key))
         .and(warp::method())
         .and(warp::path::full())
         .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
@@ -58,6 +55,16 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
             }
         })
         .boxed()
+}
+
+/// The only segment behind the endpoint's path, if there is any. Not by `warp::path::param`: that logs what it finds,
+/// and it may be a token.
+async fn key(tail: Tail) -> Result<Option<String>, warp::Rejection> {
+    match tail.as_str().strip_suffix('/').unwrap_or(tail.as_str()) {
+        "" => Ok(None),
+        more if more.contains('/') => Err(warp::reject::not_found()),
+        key => Ok(Some(key.to_owned())),
+    }
 }
 
 fn handshake(
