@@ -132,3 +132,8 @@ pub use adapter::warp;
 #[cfg(all(doctest, feature = "jwt", feature = "warp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Compiles and runs the code of the guide to authentication.
+#[cfg(all(doctest, feature = "jwks", feature = "warp"))]
+#[doc = include_str!("../docs/authentication.md")]
+struct Authentication;

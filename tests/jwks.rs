@@ -42,20 +42,20 @@ impl Provider {
                 async move {
                     asked.fetch_add(1, Ordering::SeqCst);
                     let _permit = permits.acquire().await.expect("open");
-                    let (status, text) = answer.lock().unwrap().clone();
+                    let (status, text) = answer.lock().expect("no panic while it is held").clone();
                     let answer = warp::http::Response::builder().status(status);
-                    answer.header("location", "http://127.0.0.1:1/").body(text).unwrap()
+                    answer.header("location", "http://127.0.0.1:1/").body(text).expect("an answer")
                 }
             }
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let url = format!("http://{}/keys.json?tenant=secret", listener.local_addr().unwrap());
+        let url = format!("http://{}/keys.json?tenant=secret", listener.local_addr().expect("an address"));
         let server = warp::serve(warp::path!("keys.json").then(respond)).incoming(listener);
         Self { url, asked, answer, permits, serving: tokio::spawn(server.run()) }
     }
 
     fn answers(&self, status: u16, text: impl ToString) {
-        *self.answer.lock().unwrap() = (status, text.to_string());
+        *self.answer.lock().expect("no panic while it is held") = (status, text.to_string());
     }
 
     fn asked(&self) -> usize {

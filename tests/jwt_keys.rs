@@ -26,8 +26,11 @@ async fn lets_in(server: &Server, token: &str) -> bool {
 /// What signs and what checks, for each algorithm.
 fn all() -> Vec<(Signer, JwtKey)> {
     let hmac = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512].map(|algorithm| {
-        let own = format!("{algorithm:?}").parse().unwrap();
-        (Signer::hmac(algorithm, SECRET), JwtKey::new(VerifyingKey::from_secret(own, SECRET).unwrap()))
+        let own = format!("{algorithm:?}").parse().expect("the same name");
+        (
+            Signer::hmac(algorithm, SECRET),
+            JwtKey::new(VerifyingKey::from_secret(own, SECRET).expect("a secret")),
+        )
     });
     let public = [
         (Algorithm::RS256, "rsa", JwtKey::rs256_pem(fixture("rsa.public.pem"))),
@@ -40,7 +43,8 @@ fn all() -> Vec<(Signer, JwtKey)> {
         (Algorithm::ES384, "p384", JwtKey::es384_pem(fixture("p384.public.pem"))),
         (Algorithm::EdDSA, "ed25519", JwtKey::ed25519_pem(fixture("ed25519.public.pem"))),
     ];
-    let public = public.map(|(algorithm, name, key)| (Signer::fixture(algorithm, name), key.unwrap()));
+    let public =
+        public.map(|(algorithm, name, key)| (Signer::fixture(algorithm, name), key.expect("a public key")));
     hmac.into_iter().chain(public).collect()
 }
 

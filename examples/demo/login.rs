@@ -13,7 +13,7 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 pub(crate) enum Login {
     /// It needs none.
     No,
-    Here(Issuer),
+    Here(Box<Issuer>),
     /// Whoever has the private key issues them.
     Elsewhere,
 }

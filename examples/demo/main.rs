@@ -68,7 +68,9 @@ async fn main() -> ExitCode {
     let address = listener.local_addr().unwrap_or(options.listen);
 
     let (key, login) = match tokens {
-        Some(Tokens { key, issuer }) => (Some(key), issuer.map_or(Login::Elsewhere, Login::Here)),
+        Some(Tokens { key, issuer }) => {
+            (Some(key), issuer.map_or(Login::Elsewhere, |issuer| Login::Here(Box::new(issuer))))
+        }
         None => (None, Login::No),
     };
     let hub = hub(&options, key);

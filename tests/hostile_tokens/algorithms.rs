@@ -4,13 +4,13 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::Hostile;
-use crate::support::tokens::{Signer, base64url, claims};
+use crate::support::tokens::{Signer, base64url, claims, parts};
 use crate::target::Target;
 
 /// No algorithm at all, however that is spelt, with and without a signature.
 pub(crate) fn none(target: &Target) -> Vec<Hostile> {
     let good = target.good();
-    let signature = &good[good.rfind('.').unwrap() + 1..];
+    let [_, _, signature] = parts(&good);
     let texts = [
         "none",
         "None",

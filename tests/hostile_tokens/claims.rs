@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Hostile;
-use crate::support::tokens::{claims, now};
+use crate::support::tokens::{claims, now, with};
 use crate::target::Target;
 
 /// Claims of another type than the standard gives them, or none.
@@ -20,14 +20,13 @@ pub(crate) fn types(target: &Target) -> Vec<Hostile> {
             _ => vec![json!(5), json!(0), json!(1.5)],
         };
         for value in texts.iter().chain(&more) {
-            let mut all_claims = claims("alice");
-            all_claims[name] = value.clone();
+            let all_claims = with(&claims("alice"), &json!({ name: value }));
             all.push((format!("{name} {value}"), target.signer.token(&all_claims)));
         }
     }
     for name in ["exp", "sub"] {
         let mut all_claims = claims("alice");
-        all_claims.as_object_mut().unwrap().remove(name);
+        all_claims.as_object_mut().expect("an object").remove(name);
         all.push((format!("no {name}"), target.signer.token(&all_claims)));
     }
     let header = target.header(json!({})).to_string();
@@ -95,9 +94,7 @@ pub(crate) fn times_and_users(target: &Target) -> Vec<Hostile> {
         json!({ "exp": now - 3600, "aud": "billing" }),
     ];
     for more in times {
-        let mut all_claims = claims("alice");
-        all_claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        all.push((format!("times {more}"), target.signer.token(&all_claims)));
+        all.push((format!("times {more}"), target.signer.token(&with(&claims("alice"), &more))));
     }
     let long = ["a".repeat(257), "ä".repeat(129), "a".repeat(4_000), "\u{1f511}".repeat(65)];
     let controls = [

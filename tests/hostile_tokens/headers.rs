@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::Hostile;
-use crate::support::tokens::{Signer, base64url, claims};
+use crate::support::tokens::{Signer, base64url, claims, parts};
 use crate::target::Target;
 
 /// Names of keys that lead somewhere, for whoever looks there. Signed with the emptiness that is to be found, and
@@ -145,7 +145,7 @@ pub(crate) fn demands(target: &Target) -> Vec<Hostile> {
 /// Tokens in tokens, encrypted ones, and other envelopes.
 fn wrapped(target: &Target) -> Vec<Hostile> {
     let good = target.good();
-    let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { unreachable!() };
+    let [header, payload, signature] = parts(&good);
     let part = |value: Value| base64url(value.to_string());
     let jwe = |alg: &str, enc: &str, key: &str| {
         let header = part(json!({ "alg": alg, "enc": enc, "cty": "JWT" }));

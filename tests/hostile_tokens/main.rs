@@ -89,7 +89,7 @@ async fn throw_all(target: &Target, key: JwtKey) {
     assert!(log.contains("refused") && log.contains("opened"), "something is logged at all: {log}");
     let logged: HashSet<_> = telling(&log).collect();
     let leaked = |text: &str| telling(text).any(|word| logged.iter().any(|logged| logged.contains(word)));
-    for (i, (name, token)) in hostile.iter().enumerate() {
+    for (name, token) in &hostile {
         assert!(!leaked(token) && !leaked(&escaped(token)), "{name} is logged");
     }
     assert!(!leaked(&good), "a good token is logged");

@@ -5,14 +5,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use crate::Hostile;
-use crate::support::tokens::{base64url, claims};
+use crate::support::tokens::{base64url, claims, parts};
 use crate::target::Target;
 
 pub(crate) fn bent(target: &Target) -> Vec<Hostile> {
     let good = target.good();
-    let (signed, text) = good.rsplit_once('.').unwrap();
-    let (header, payload) = signed.split_once('.').unwrap();
-    let bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+    let [header, payload, text] = parts(&good);
+    let signed = format!("{header}.{payload}");
+    let bytes = URL_SAFE_NO_PAD.decode(text).expect("base64");
     let len = bytes.len();
 
     let mut all: Vec<Hostile> = raw(target, &bytes)
@@ -21,7 +21,7 @@ pub(crate) fn bent(target: &Target) -> Vec<Hostile> {
         .collect();
 
     let bob = target.signer.token(&claims("bob"));
-    let bobs = &bob[bob.rfind('.').unwrap() + 1..];
+    let [_, _, bobs] = parts(&bob);
     let attackers = target.attacker.token(&claims("root"));
     let standard = STANDARD.encode(&bytes);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -47,7 +47,7 @@ pub(crate) fn bent(target: &Target) -> Vec<Hostile> {
 
     // The last character has bits that no byte takes up. There is one spelling only.
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let last = ALPHABET.iter().position(|byte| *byte == text.as_bytes()[text.len() - 1]).unwrap();
+    let last = ALPHABET.iter().position(|byte| text.ends_with(char::from(*byte))).expect("base64");
     let spare = if len % 3 == 1 { 16 } else { 4 };
     for bits in 1..spare {
         let other = char::from(ALPHABET[last | bits]);
@@ -66,7 +66,7 @@ pub(crate) fn bent(target: &Target) -> Vec<Hostile> {
         ("padded claims".into(), format!("{header}.{payload}=.{text}")),
         ("a padded header".into(), format!("{header}=.{payload}.{text}")),
         ("no dots".into(), format!("{header}{payload}{text}")),
-        ("no signature, nor its dot".into(), signed.to_owned()),
+        ("no signature, nor its dot".into(), signed.clone()),
         ("no signature".into(), format!("{signed}.")),
         ("the signature alone".into(), format!("..{text}")),
         ("the attacker's".into(), attackers),

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use crate::support::tokens::{Signer, base64url, claims, der, fixture};
+use crate::support::tokens::{Signer, base64url, claims, der, fixture, with};
 
 pub(crate) const SECRET: &[u8] = b"the secret of the tests, longer than 32 bytes";
 
@@ -98,9 +98,7 @@ impl Target {
 
     /// The header of a good token, with more in it.
     pub(crate) fn header(&self, more: Value) -> Value {
-        let mut header = json!({ "alg": self.alg, "typ": "JWT" });
-        header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        header
+        with(&json!({ "alg": self.alg, "typ": "JWT" }), &more)
     }
 }
 

@@ -81,3 +81,17 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn claims(sub: &str) -> Value {
     json!({ "sub": sub, "exp": now() + 3600 })
 }
+
+/// An object with more in it.
+pub(crate) fn with(object: &Value, more: &Value) -> Value {
+    let mut object = object.clone();
+    for (name, value) in more.as_object().expect("an object") {
+        object[name] = value.clone();
+    }
+    object
+}
+
+/// Header, claims and signature.
+pub(crate) fn parts(token: &str) -> [&str; 3] {
+    token.split('.').collect::<Vec<_>>().try_into().expect("three parts")
+}
