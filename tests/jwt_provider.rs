@@ -1,7 +1,7 @@
 //! jsonwebtoken panics where the features of a build leave it none or two backends to choose from: its default then is
 //! one whose functions panic. A program in which somebody has used it before is stuck with that. Here it is put into
 //! place by hand, in a process of its own, and keywire goes on as if nothing were.
-#![cfg(feature = "jwt")]
+#![cfg(all(feature = "warp", feature = "jwt"))]
 
 mod support;
 

@@ -70,7 +70,7 @@ use crate::rejection::Rejection;
 /// let whoami = |session: Session, _: Envelope| async move {
 ///     let identity = session.identity();
 ///     let role = identity.get::<Member>().map_or("none", |member| &member.role);
-///     Ok(Reply::ok(role))
+///     Ok(Reply::ok(role.to_owned()))
 /// };
 /// let keys = JwtKey::hs256(b"a secret of at least 32 bytes ......").claims::<Member>();
 /// let hub = Hub::builder().keys(keys).handler(Switch::new().command(whoami)).build();
@@ -247,7 +247,7 @@ impl JwtKey {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped. Only [`Jwks`] ever make it wait.
+    /// Nothing is lost when the future is dropped. Only [`Jwks`] ever make it wait, and they need tokio's runtime.
     pub async fn verify(&self, token: &str) -> Result<Identity, Rejection> {
         if token.len() > self.token_bytes {
             return Err(Rejection::Invalid);
