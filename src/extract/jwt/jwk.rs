@@ -50,16 +50,13 @@ fn read(jwk: Value, allowed: &[JwtAlgorithm]) -> Option<(Option<String>, Verifyi
             VerifyingKey::rsa(algorithm, &rsa::RsaPublicKey::new(n, e).ok()?)
         }
         AlgorithmParameters::EllipticCurve(ec) => {
-            let (wanted, size) = match ec.curve {
-                EllipticCurve::P256 => (JwtAlgorithm::ES256, 32),
-                EllipticCurve::P384 => (JwtAlgorithm::ES384, 48),
+            let wanted = match ec.curve {
+                EllipticCurve::P256 => JwtAlgorithm::ES256,
+                EllipticCurve::P384 => JwtAlgorithm::ES384,
                 _ => return None,
             };
-            let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
-            if (x.len(), y.len()) != (size, size) {
-                return None;
-            }
-            VerifyingKey::elliptic(algorithm, wanted, &[&[4], &*x, &*y].concat())
+            // An uncompressed point (SEC 1, section 2.3.3).
+            VerifyingKey::elliptic(algorithm, wanted, &[&[4], &*decode(&ec.x)?, &*decode(&ec.y)?].concat())
         }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
             VerifyingKey::ed25519(algorithm, &decode(&okp.x)?)
