@@ -33,6 +33,10 @@ impl Command {
     /// The command that a text is, if it is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        // Nearly all texts are none, and one letter tells.
+        if !text.starts_with(['B', 'P']) {
+            return None;
+        }
         let (name, numbers) = text.split_once(' ')?;
         if !matches!(name, "B" | "BM" | "P" | "PM") {
             return None;
