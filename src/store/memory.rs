@@ -48,7 +48,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn hash(&self, key: Option<&Key>) -> u64 {
+    fn hash(&self, key: &str) -> u64 {
         self.hasher.hash_one(key)
     }
 
@@ -59,8 +59,8 @@ impl MemoryStore {
 
     /// The sessions of a key, none if it has none.
     fn of(&self, key: &Key) -> Option<Sessions> {
-        let hash = self.hash(Some(key));
-        self.shard(hash).keys.find(hash, |sessions| sessions.key() == Some(key)).cloned()
+        let hash = self.hash(key.as_str());
+        self.shard(hash).keys.find(hash, |sessions| sessions.key() == key.as_str()).cloned()
     }
 }
 
@@ -73,7 +73,7 @@ impl Default for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
-        let key = Some(session.key());
+        let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let Shard { keys, sessions } = &mut *shard;
@@ -95,7 +95,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn remove(&self, session: &Session) {
-        let key = Some(session.key());
+        let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let Ok(mut place) = shard.keys.find_entry(hash, |present| present.key() == key) else { return };
@@ -171,8 +171,8 @@ impl Sessions {
     }
 
     /// Whose they are. There is always one of them to tell.
-    fn key(&self) -> Option<&Key> {
-        self.as_slice().first().map(Session::key)
+    fn key(&self) -> &str {
+        self.as_slice().first().map_or("", |session| session.key().as_str())
     }
 }
 
