@@ -78,6 +78,16 @@ impl Session {
         identity.unwrap_or_else(|| Arc::new(Identity::new(self.key().clone())))
     }
 
+    /// Puts a later credential of the same key in the place of the present one. One that ends earlier changes
+    /// nothing: perhaps the client has sent an older one again.
+    pub(crate) fn renew(&self, identity: Identity) {
+        let mut present = self.lock_identity();
+        let Some(expires_at) = present.as_ref().and_then(|present| present.expires_at()) else { return };
+        if identity.expires_at().is_none_or(|later| later >= expires_at) {
+            *present = kept(identity);
+        }
+    }
+
     /// When the credential ends, if it does.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         self.lock_identity().as_ref()?.expires_at()

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::refresh::refresh;
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
@@ -120,19 +121,30 @@ impl<'a> Calls<'a> {
     /// Gives an envelope to the handler, or answers where there is nothing for it to do.
     fn read(&mut self, text: &Text) {
         match Envelope::read(text, self.session.key()) {
-            Ok(envelope) if envelope.flag.is_reserved() => {
-                self.id.clone_from(&envelope.id);
-                self.answer(own(&envelope));
-            }
             Ok(envelope) => {
                 self.id.clone_from(&envelope.id);
-                let handler = self.session.hub().handler();
-                self.stage = Stage::Message(handler.message(self.session, envelope));
+                if envelope.flag.is_reserved() {
+                    self.serve_own(envelope);
+                } else {
+                    let handler = self.session.hub().handler();
+                    self.stage = Stage::Message(handler.message(self.session, envelope));
+                }
             }
             Err(malformed) => {
                 self.id = malformed.id;
                 self.answer(Reply::error(Code::MALFORMED, malformed.reason));
             }
+        }
+    }
+
+    /// keywire's own flags.
+    fn serve_own(&mut self, envelope: Envelope) {
+        if envelope.flag == Flag::PING {
+            self.answer(Push::message("").with_flag(Flag::PONG).into());
+        } else if envelope.flag == Flag::REFRESH {
+            self.stage = Stage::Message(Box::pin(refresh(self.session, envelope)));
+        } else {
+            self.answer(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"));
         }
     }
 
@@ -155,15 +167,6 @@ impl<'a> Calls<'a> {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(failed))) {
             log_panic(&*panic);
         }
-    }
-}
-
-/// keywire's own flags.
-fn own(envelope: &Envelope) -> Reply {
-    if envelope.flag == Flag::PING {
-        Push::message("").with_flag(Flag::PONG).into()
-    } else {
-        Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own")
     }
 }
 

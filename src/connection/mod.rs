@@ -6,6 +6,7 @@
 mod calls;
 mod engine;
 mod pulse;
+mod refresh;
 mod scratch;
 mod socket;
 

@@ -137,6 +137,10 @@ impl KeyExtractor for JwtKey {
         }
         self.verify(&token.ok_or(Rejection::Missing)?)
     }
+
+    async fn refresh(&self, token: &str) -> Result<Identity, Rejection> {
+        self.verify(token)
+    }
 }
 
 /// The claims of the token by which a session was opened.
