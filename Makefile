@@ -29,6 +29,10 @@ test: ## install what is missing, then run all tests
 lint: ## install what is missing, then check format, lints, docs, features, licences, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
+	@for workspace in bench/peers fuzz; do \
+		$(STEP) "$$workspace/Cargo.lock is up to date" \
+			cargo update --workspace --locked --manifest-path $$workspace/Cargo.toml || exit; \
+	done
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
 	@$(STEP) "lints of the benchmarks" cargo clippy --package keywire-bench --all-targets -- -D warnings

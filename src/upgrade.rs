@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::connection::{self, Socket, Start};
+use crate::connection::{self, Socket, Wire};
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::Identity;
@@ -169,8 +169,8 @@ impl Connection {
             Fate::Live(session) => {
                 let socket = socket(session.outbox());
                 // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
-                let start = Box::new(Start { socket, early: early.to_vec() });
-                Either::Left(connection::run(start, session, self.tracked))
+                let wire = Box::new(Wire { socket, early: early.to_vec() });
+                Either::Left(connection::run(wire, session, self.tracked))
             }
             Fate::Refused(hub, rejection) => {
                 let outbox = Outbox::default();

@@ -151,6 +151,19 @@ async fn a_session_ends_when_its_token_does() {
 }
 
 #[tokio::test]
+async fn a_fresh_token_moves_the_end_of_a_session() {
+    let server = server(JwtKey::hs256(SECRET)).await;
+    let mut client = server.open(&format!("/websocket/{}", good())).await;
+    let exp = now() + 7200;
+    for (exp, code) in [(exp, "00"), (now() - 3600, "41")] {
+        let token = hs256(&json!({ "sub": "alice", "exp": exp }));
+        assert_eq!(client.ask(json!({ "flag": "kw:refresh", "body": token })).await["code"], code);
+    }
+    let moment = UNIX_EPOCH + Duration::from_secs(exp + 30);
+    assert_eq!(server.hub.sessions("alice").await[0].identity().expires_at(), Some(moment));
+}
+
+#[tokio::test]
 async fn clocks_may_differ_by_the_leeway() {
     let server = server(JwtKey::hs256(SECRET).leeway(Duration::from_secs(7200))).await;
     for claims in [

@@ -6,6 +6,7 @@
 mod calls;
 mod engine;
 mod pulse;
+mod refresh;
 mod scratch;
 mod socket;
 
@@ -26,8 +27,8 @@ use crate::session::Session;
 use crate::store::StoreError;
 use crate::websocket::{CloseCode, Decoder};
 
-/// What a connection begins with: its socket, and the bytes that the HTTP side has read already.
-pub(crate) struct Start {
+/// The socket, and the bytes that the HTTP side has read already.
+pub(crate) struct Wire {
     pub(crate) socket: Socket,
     pub(crate) early: Vec<u8>,
 }
@@ -36,20 +37,27 @@ pub(crate) struct Start {
 ///
 /// Its future is most of what an idle session costs, so what happens only once, at the beginning and at the
 /// end, is boxed.
-pub(crate) async fn run(start: Box<Start>, session: Session, tracked: TaskTrackerToken) {
-    let mut registered = Registered { session: &session, inside: false };
-    let Some(mut engine) = Box::pin(begin(start, &mut registered)).await else { return };
-    let mut calls = Calls::new(&session);
-    calls.begin(Incoming::Opened);
-    let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-    Box::pin(end(engine, calls, registered, closed)).await;
-    drop(tracked);
+#[expect(clippy::manual_async_fn, reason = "an `async fn` would hold each argument twice")]
+pub(crate) fn run(
+    wire: Box<Wire>,
+    session: Session,
+    tracked: TaskTrackerToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    async move {
+        let mut registered = Registered { session: &session, inside: false };
+        let Some(mut engine) = Box::pin(begin(wire, &mut registered)).await else { return };
+        let mut calls = Calls::new(&session);
+        calls.begin(Incoming::Opened);
+        let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
+        Box::pin(end(engine, calls, registered, closed)).await;
+        drop(tracked);
+    }
 }
 
 /// Enters the session into the store. If it may not, says so to the client, and that is all.
-async fn begin<'a>(start: Box<Start>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
+async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
     let refusal = registered.enter().await.err();
-    let mut engine = Engine::new(*start, registered.session);
+    let mut engine = Engine::new(*wire, registered.session);
     let Some(refusal) = refusal else { return Some(engine) };
     registered.session.outbox().close_now(refusal);
     engine.finish().await;
@@ -75,8 +83,8 @@ async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registere
 /// Says over an open connection why there will be no session.
 pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(Closed::by_server(rejection.close_code(), rejection.kind()));
-    let start = Start { socket, early: Vec::new() };
-    Engine::with(start, Decoder::default(), outbox, config).finish().await;
+    let wire = Wire { socket, early: Vec::new() };
+    Engine::with(wire, Decoder::default(), outbox, config).finish().await;
 }
 
 /// Sees to it that the session is out of the store at the end, whatever the end is.

@@ -280,6 +280,10 @@ impl KeyExtractor for JwtKey {
         }
         self.verify(&token.ok_or(Rejection::Missing)?).await
     }
+
+    async fn refresh(&self, token: &str) -> Result<Identity, Rejection> {
+        self.verify(token).await
+    }
 }
 
 impl fmt::Debug for JwtKey {
