@@ -16,12 +16,12 @@ setup: ## install what demo, test and lint need and this machine lacks
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
-	cargo run --example demo --features deflate -- $(ARGS)
+	cargo run --example demo --features deflate,jwks -- $(ARGS)
 
 test: ## install what is missing, then run all tests
 	@$(STEP) "setup" scripts/setup test
 	@$(STEP) "unit, integration and doc tests" cargo test --all-features
-	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features deflate
+	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features deflate,jwks
 	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
 
 # cargo-hack runs clippy, not check: code that one feature alone leaves unused is a warning, and denied.
@@ -29,6 +29,10 @@ test: ## install what is missing, then run all tests
 lint: ## install what is missing, then check format, lints, docs, features, licences, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
+	@for workspace in bench/peers fuzz; do \
+		$(STEP) "$$workspace/Cargo.lock is up to date" \
+			cargo update --workspace --locked --manifest-path $$workspace/Cargo.toml || exit; \
+	done
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
 	@$(STEP) "lints of the benchmarks" cargo clippy --package keywire-bench --all-targets -- -D warnings

@@ -110,20 +110,20 @@ impl Hub {
 
     /// Gives an order to the sessions that `to` includes: what all of the above do.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        self.0.store.dispatch(to, order).await
+        self.store().dispatch(to, order).await
     }
 
     /// The live sessions of a key on this node, the oldest first.
     pub async fn sessions(&self, key: impl TryInto<Key>) -> Vec<Session> {
         match key.try_into() {
-            Ok(key) => self.0.store.sessions(&key).await,
+            Ok(key) => self.store().sessions(&key).await,
             Err(_) => Vec::new(),
         }
     }
 
     /// How many sessions and keys are connected to this node.
     pub async fn counts(&self) -> Counts {
-        self.0.store.counts().await
+        self.store().counts().await
     }
 
     /// Lets nobody in any more, closes every session (4005 for clients that speak `keywire.v1`, 1001 for
@@ -147,6 +147,7 @@ impl Hub {
         &*self.0.handler
     }
 
+    /// The store itself: its `Arc` is a store too, and each of its calls would make one more future.
     pub(crate) fn store(&self) -> &dyn SessionStore {
         &*self.0.store
     }

@@ -194,6 +194,11 @@ impl Identity {
         self.expires_at
     }
 
+    /// Whether it is nothing but a key.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.expires_at.is_none() && self.extensions.is_empty()
+    }
+
     /// The value of type `T` that was put in by [`Identity::with`].
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {

@@ -54,6 +54,7 @@
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
+//! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
@@ -106,7 +107,10 @@ pub use extract::{
     TicketHash, TicketKey, TicketStore, Tickets, extract_fn,
 };
 #[cfg(feature = "jwt")]
-pub use extract::{Claims, JwtKey};
+pub use extract::{
+    InvalidJwks, InvalidVerifyingKey, Jwks, JwksError, JwtAlgorithm, JwtKey, TrustedKeys,
+    UnknownJwtAlgorithm, VerifyingKey, VerifyingKeys,
+};
 pub use frame::Frame;
 pub use handler::{
     Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, Switch,
@@ -133,3 +137,8 @@ pub use adapter::warp;
 #[cfg(all(doctest, feature = "jwt", feature = "warp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Compiles and runs the code of the guide to authentication.
+#[cfg(all(doctest, feature = "jwks", feature = "warp"))]
+#[doc = include_str!("../docs/authentication.md")]
+struct Authentication;

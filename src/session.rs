@@ -4,7 +4,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
@@ -27,7 +28,8 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     id: SessionId,
     key: Key,
-    identity: Arc<Identity>,
+    /// `None` where there is nothing in it but the key.
+    identity: Mutex<Option<Arc<Identity>>>,
     peer: Option<SocketAddr>,
     /// Whether the client asked for `keywire.v1`, and so understands its close codes.
     speaks_v1: bool,
@@ -50,7 +52,7 @@ impl Session {
         Self(Arc::new(Inner {
             id: SessionId::next(),
             key: identity.key().clone(),
-            identity: Arc::new(identity),
+            identity: Mutex::new(kept(identity)),
             peer,
             speaks_v1,
             compresses,
@@ -75,7 +77,23 @@ impl Session {
     /// All that the extractor found out.
     #[must_use]
     pub fn identity(&self) -> Arc<Identity> {
-        self.0.identity.clone()
+        let identity = self.lock_identity().clone();
+        identity.unwrap_or_else(|| Arc::new(Identity::new(self.key().clone())))
+    }
+
+    /// Puts a later credential of the same key in the place of the present one. One that ends earlier changes
+    /// nothing: perhaps the client has sent an older one again.
+    pub(crate) fn renew(&self, identity: Identity) {
+        let mut present = self.lock_identity();
+        let Some(expires_at) = present.as_ref().and_then(|present| present.expires_at()) else { return };
+        if identity.expires_at().is_none_or(|later| later >= expires_at) {
+            *present = kept(identity);
+        }
+    }
+
+    /// When the credential ends, if it does.
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        self.lock_identity().as_ref()?.expires_at()
     }
 
     /// Where it comes from, if the transport has addresses: past the proxies that are trusted
@@ -152,6 +170,15 @@ impl Session {
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
     }
+
+    fn lock_identity(&self) -> MutexGuard<'_, Option<Arc<Identity>>> {
+        self.0.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The identity, if it says more than the key, of which the session has a copy anyway.
+fn kept(identity: Identity) -> Option<Arc<Identity>> {
+    (!identity.is_bare()).then(|| Arc::new(identity))
 }
 
 impl PartialEq for Session {

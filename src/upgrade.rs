@@ -13,7 +13,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 
 use crate::config::SessionPolicy;
-use crate::connection::{self, Seat, Socket, Start};
+use crate::connection::{self, Seat, Socket, Wire};
 use crate::handshake::{Handshake, KEYWIRE_V1};
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
@@ -206,8 +206,8 @@ impl Connection {
             Fate::Live(seat) => {
                 let socket = socket(seat.session().outbox());
                 // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
-                let start = Box::new(Start { socket, early: early.to_vec() });
-                Either::Left(connection::run(start, seat, self.tracked))
+                let wire = Box::new(Wire { socket, early: early.to_vec() });
+                Either::Left(connection::run(wire, seat, self.tracked))
             }
             Fate::Refused { hub, rejection, farewell } => {
                 let outbox = Outbox::default();

@@ -3,38 +3,25 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey};
-use keywire::{Claims, Envelope, Hub, JwtKey, Reply, Session, Switch};
+use jsonwebtoken::Algorithm;
+use keywire::{Envelope, Hub, JwtKey, Reply, Session, Switch};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use support::tokens::{Signer, now};
 use support::{Server, opening};
 
 const SECRET: &[u8] = b"the secret of the tests, longer than 32 bytes";
 const V1: (&str, &str) = ("Sec-WebSocket-Protocol", "keywire.v1");
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs()
-}
-
 /// Any header and any claims, signed with HS256 whatever the header says.
 fn signed(header: &Value, claims: &Value, secret: &[u8]) -> String {
-    signed_by(Algorithm::HS256, header, claims, secret)
-}
-
-fn signed_by(algorithm: Algorithm, header: &Value, claims: &Value, secret: &[u8]) -> String {
-    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    let message = format!("{}.{}", part(header), part(claims));
-    let key = EncodingKey::from_secret(secret);
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm);
-    format!("{message}.{}", signature.expect("a signature"))
+    Signer::hmac(Algorithm::HS256, secret).sign(header, claims)
 }
 
 fn hs256(claims: &Value) -> String {
-    signed(&json!({ "alg": "HS256", "typ": "JWT" }), claims, SECRET)
+    Signer::hmac(Algorithm::HS256, SECRET).token(claims)
 }
 
 fn good() -> String {
@@ -102,7 +89,7 @@ async fn a_token_that_is_not_good_is_refused() {
         ("alg none", unsigned(json!({ "alg": "none" }))),
         ("alg None, and a signature", header(json!({ "alg": "None" }))),
         ("RS256", header(json!({ "alg": "RS256" }))),
-        ("HS512", signed_by(Algorithm::HS512, &json!({ "alg": "HS512" }), &claims, SECRET)),
+        ("HS512", Signer::hmac(Algorithm::HS512, SECRET).token(&claims)),
         ("no alg", header(json!({ "typ": "JWT" }))),
         ("a crit", header(json!({ "alg": "HS256", "crit": ["x"], "x": 1 }))),
         ("an unencoded payload", header(json!({ "alg": "HS256", "b64": false }))),
@@ -161,6 +148,19 @@ async fn a_session_ends_when_its_token_does() {
         let moment = UNIX_EPOCH + Duration::from_secs(exp + leeway);
         assert_eq!(sessions[0].identity().expires_at(), Some(moment));
     }
+}
+
+#[tokio::test]
+async fn a_fresh_token_moves_the_end_of_a_session() {
+    let server = server(JwtKey::hs256(SECRET)).await;
+    let mut client = server.open(&format!("/websocket/{}", good())).await;
+    let exp = now() + 7200;
+    for (exp, code) in [(exp, "00"), (now() - 3600, "41")] {
+        let token = hs256(&json!({ "sub": "alice", "exp": exp }));
+        assert_eq!(client.ask(json!({ "flag": "kw:refresh", "body": token })).await["code"], code);
+    }
+    let moment = UNIX_EPOCH + Duration::from_secs(exp + 30);
+    assert_eq!(server.hub.sessions("alice").await[0].identity().expires_at(), Some(moment));
 }
 
 #[tokio::test]
@@ -231,24 +231,57 @@ async fn who_signs_and_for_whom_can_be_demanded() {
 }
 
 #[tokio::test]
-async fn the_claims_reach_the_session() {
-    #[derive(Deserialize)]
+async fn the_claims_reach_the_session_as_a_type_of_the_applications() {
+    #[derive(Clone, Deserialize)]
     struct Mine {
         role: String,
         teams: Vec<u32>,
     }
     let whoami = |session: Session, _: Envelope| async move {
         let identity = session.identity();
-        let claims = identity.get::<Claims>().ok_or(std::fmt::Error)?;
-        let Mine { role, teams } = claims.parse()?;
+        let Mine { role, teams } = identity.get::<Mine>().ok_or(std::fmt::Error)?;
         Ok(Reply::data(json!({ "key": session.key(), "role": role, "teams": teams })))
     };
-    let hub = Hub::builder().keys(JwtKey::hs256(SECRET)).handler(Switch::new().command(whoami)).build();
-    let server = Server::start(hub).await;
-    let claims = json!({ "sub": "zoë", "exp": now() + 3600, "role": "admin", "teams": [1, 2] });
-    let mut client = server.open(&format!("/websocket/{}", hs256(&claims))).await;
+    let keys = JwtKey::hs256(SECRET).claims::<Mine>();
+    let server =
+        Server::start(Hub::builder().keys(keys).handler(Switch::new().command(whoami)).build()).await;
+    let with =
+        |role: Value, exp: u64| hs256(&json!({ "sub": "zoë", "exp": exp, "role": role, "teams": [1, 2] }));
+    let mut client = server.open(&format!("/websocket/{}", with(json!("admin"), now() + 3600))).await;
     let answer = client.ask(json!({ "flag": "command" })).await;
     assert_eq!(answer["data"], json!({ "key": "zoë", "role": "admin", "teams": [1, 2] }));
+
+    // Claims of another shape are wrong, and a fresh token with the same would be as well.
+    for token in [with(json!(5), now() + 3600), with(json!(5), now() - 3600), good()] {
+        let refusal = server.refusal(&format!("/websocket/{token}"), &[]).await;
+        assert_eq!(refusal.json(), json!({ "error": "invalid" }));
+    }
+}
+
+#[tokio::test]
+async fn another_claim_may_hold_the_key() {
+    let server = server(JwtKey::hs256(SECRET).subject_claim("user_id")).await;
+    let token = hs256(&json!({ "sub": "42", "user_id": "alice", "exp": now() + 3600 }));
+    server.open(&format!("/websocket/{token}")).await.ping().await;
+    assert_eq!(server.hub.sessions("alice").await.len(), 1);
+    assert_eq!(server.refusal(&format!("/websocket/{}", good()), &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn how_long_a_token_may_be_can_be_set() {
+    let token = good();
+    let short = server(JwtKey::hs256(SECRET).token_bytes(token.len() - 1)).await;
+    assert_eq!(short.refusal(&format!("/websocket/{token}"), &[]).await.status, 401);
+    let enough = server(JwtKey::hs256(SECRET).token_bytes(token.len())).await;
+    enough.open(&format!("/websocket/{token}")).await.ping().await;
+}
+
+#[tokio::test]
+async fn no_leeway_is_too_much() {
+    let server = server(JwtKey::hs256(SECRET).leeway(Duration::MAX)).await;
+    server.open(&format!("/websocket/{}", good())).await.ping().await;
+    let yesterday = hs256(&json!({ "sub": "alice", "exp": now() - 2 * 24 * 3600 }));
+    assert_eq!(server.refusal(&format!("/websocket/{yesterday}"), &[]).await.status, 401);
 }
 
 #[test]

@@ -33,6 +33,10 @@ impl Command {
     /// The command that a text is, if it is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        // Nearly all texts are none, and one letter tells.
+        if !text.starts_with(['B', 'P']) {
+            return None;
+        }
         let (name, numbers) = text.split_once(' ')?;
         if !matches!(name, "B" | "BM" | "P" | "PM") {
             return None;
@@ -95,8 +99,16 @@ fn message(out: &mut String, number: u64, key: &str, end: usize) {
     use std::fmt::Write as _;
     // A `String` takes everything.
     let _ = write!(out, "{number:010} {key} ");
-    out.extend(std::iter::repeat_n('x', end.saturating_sub(out.len())));
+    // In large pieces: it is not what is measured.
+    while let Some(missing @ 1..) = end.checked_sub(out.len()) {
+        out.push_str(&PADDING[..missing.min(PADDING.len())]);
+    }
 }
+
+const PADDING: &str = match std::str::from_utf8(&[b'x'; 256]) {
+    Ok(padding) => padding,
+    Err(_) => unreachable!(),
+};
 
 /// The number and the key of a message, from its text.
 #[must_use]

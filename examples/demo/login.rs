@@ -2,14 +2,24 @@
 
 use std::time::{Duration, SystemTime};
 
-use jsonwebtoken::{EncodingKey, Header};
-use keywire::Key;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use keywire::{JwtAlgorithm, Key};
 use serde::{Deserialize, Serialize};
 
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
+/// Where the page gets a token from.
+#[derive(Clone)]
+pub(crate) enum Login {
+    /// It needs none.
+    No,
+    Here(Box<Issuer>),
+    /// Whoever has the private key issues them.
+    Elsewhere,
+}
+
 #[derive(Deserialize)]
-pub(crate) struct Login {
+pub(crate) struct Request {
     key: String,
 }
 
@@ -24,15 +34,48 @@ pub(crate) struct Ticket {
 struct Claims<'a> {
     sub: &'a str,
     exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
 }
 
-/// A token for whoever asks, or what is wrong with the name.
-pub(crate) fn issue(login: &Login, secret: &str) -> Result<Ticket, String> {
-    let key = Key::new(&login.key).map_err(|error| error.to_string())?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let claims = Claims { sub: key.as_str(), exp: (now + LIFETIME).as_secs() };
-    let signed_by = EncodingKey::from_secret(secret.as_bytes());
-    let token =
-        jsonwebtoken::encode(&Header::default(), &claims, &signed_by).map_err(|error| error.to_string())?;
-    Ok(Ticket { token, key, expires_in: LIFETIME.as_secs() })
+/// Signs tokens that the demo itself will let in.
+#[derive(Clone)]
+pub(crate) struct Issuer {
+    header: Header,
+    secret: EncodingKey,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl Issuer {
+    pub(crate) fn new(
+        algorithm: JwtAlgorithm,
+        secret: Vec<u8>,
+        issuer: Option<String>,
+        audience: Option<String>,
+    ) -> Self {
+        let header = Header::new(match algorithm {
+            JwtAlgorithm::HS384 => Algorithm::HS384,
+            JwtAlgorithm::HS512 => Algorithm::HS512,
+            _ => Algorithm::HS256,
+        });
+        Self { header, secret: EncodingKey::from_secret(&secret), issuer, audience }
+    }
+
+    /// A token for whoever asks, or what is wrong with the name.
+    pub(crate) fn issue(&self, request: &Request) -> Result<Ticket, String> {
+        let key = Key::new(&request.key).map_err(|error| error.to_string())?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let claims = Claims {
+            sub: key.as_str(),
+            exp: (now + LIFETIME).as_secs(),
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
+        };
+        let token =
+            jsonwebtoken::encode(&self.header, &claims, &self.secret).map_err(|error| error.to_string())?;
+        Ok(Ticket { token, key, expires_in: LIFETIME.as_secs() })
+    }
 }

@@ -3,12 +3,14 @@
 //! Run with `cargo run --example demo`, open <http://127.0.0.1:8090/> in two tabs, and push to them:
 //! `curl --json '{"msg":"hello"}' http://127.0.0.1:8090/broadcast`.
 //!
-//! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them.
+//! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them. `--jwt-key` and `--jwt-jwks` let in tokens
+//! that somebody else issues.
 
 mod login;
 mod mine;
 mod relay;
 mod routes;
+mod tokens;
 mod watch;
 
 use std::net::SocketAddr;
@@ -21,16 +23,15 @@ use keywire::{Config, Hub, JwtKey, Origins, RawKey, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::login::Login;
+use crate::tokens::{TokenOptions, Tokens};
+
 /// A page and a backend that talk in real time through keywire.
 #[derive(Parser)]
 struct Options {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-
-    /// Let in only who has a token signed with this secret (HS256).
-    #[arg(long, value_name = "SECRET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    jwt_secret: Option<String>,
 
     /// Let in pages of this origin, in place of the demo's own and of this machine's. May be repeated.
     #[arg(long, value_name = "ORIGIN")]
@@ -40,13 +41,23 @@ struct Options {
     #[cfg(feature = "deflate")]
     #[arg(long)]
     deflate: bool,
+
+    #[command(flatten)]
+    tokens: TokenOptions,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut options = Options::parse();
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
+    let tokens = match std::mem::take(&mut options.tokens).read().await {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let listener = match TcpListener::bind(options.listen).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -56,8 +67,14 @@ async fn main() -> ExitCode {
     };
     let address = listener.local_addr().unwrap_or(options.listen);
 
-    let hub = hub(&options);
-    let routes = routes::all(hub.clone(), options.jwt_secret);
+    let (key, login) = match tokens {
+        Some(Tokens { key, issuer }) => {
+            (Some(key), issuer.map_or(Login::Elsewhere, |issuer| Login::Here(Box::new(issuer))))
+        }
+        None => (None, Login::No),
+    };
+    let hub = hub(&options, key);
+    let routes = routes::all(hub.clone(), login);
     println!("keywire demo: http://{address}/");
     tokio::select! {
         () = warp::serve(routes).incoming(listener).run() => {}
@@ -71,7 +88,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn hub(options: &Options) -> Hub {
+fn hub(options: &Options, tokens: Option<JwtKey>) -> Hub {
     let miners = Arc::new(mine::Miners::default());
     let watchers = Arc::new(watch::Watchers::default());
     let switch = Switch::new()
@@ -107,8 +124,8 @@ fn hub(options: &Options) -> Hub {
         config.compression = keywire::Compression::deflate();
     }
     let hub = Hub::builder().handler(switch).origins(origins).config(config);
-    match &options.jwt_secret {
-        Some(secret) => hub.keys(JwtKey::hs256(secret.as_bytes())).build(),
+    match tokens {
+        Some(tokens) => hub.keys(tokens).build(),
         None => hub.keys(RawKey::from_path()).build(),
     }
 }

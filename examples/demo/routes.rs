@@ -30,11 +30,11 @@ type Answer = Response<String>;
 type Refusal = (StatusCode, String);
 
 /// All routes, the socket's among them.
-pub(crate) fn all(hub: Hub, secret: Option<String>) -> BoxedFilter<(impl Reply,)> {
+pub(crate) fn all(hub: Hub, login: Login) -> BoxedFilter<(impl Reply,)> {
     keywire::warp::websocket("websocket", hub.clone())
         .or(files())
-        .or(config(secret.is_some()))
-        .or(login(secret))
+        .or(config(&login))
+        .or(issue(login))
         .or(push(hub.clone()))
         .or(broadcast(hub.clone()))
         .or(stats(hub))
@@ -60,27 +60,32 @@ fn files() -> BoxedFilter<(Answer,)> {
     warp::get().and(warp::path::tail()).and_then(found).map(send).boxed()
 }
 
-fn config(tokens: bool) -> BoxedFilter<(Answer,)> {
-    let auth = if tokens { "token" } else { "key" };
-    warp::path!("config")
-        .and(warp::get())
-        .map(move || answer(StatusCode::OK, &json!({ "auth": auth })))
-        .boxed()
+/// What the page has to send as a credential, and whether it gets one here.
+fn config(login: &Login) -> BoxedFilter<(Answer,)> {
+    let config = match login {
+        Login::No => json!({ "auth": "key" }),
+        Login::Here(_) => json!({ "auth": "token", "login": true }),
+        Login::Elsewhere => json!({ "auth": "token", "login": false }),
+    };
+    warp::path!("config").and(warp::get()).map(move || answer(StatusCode::OK, &config)).boxed()
 }
 
-/// There only where tokens are.
-fn login(secret: Option<String>) -> BoxedFilter<(Answer,)> {
-    warp::path!("login")
-        .and(body::<Login>())
-        .map(move |login: Result<Login, Refusal>| match (&secret, login) {
-            (None, _) => refuse(StatusCode::NOT_FOUND, "keys are raw here: start the demo with --jwt-secret"),
-            (_, Err((status, error))) => refuse(status, error),
-            (Some(secret), Ok(login)) => match login::issue(&login, secret) {
-                Ok(ticket) => answer(StatusCode::OK, &ticket),
-                Err(error) => refuse(StatusCode::BAD_REQUEST, error),
-            },
-        })
-        .boxed()
+fn issue(login: Login) -> BoxedFilter<(Answer,)> {
+    let issue = move |request: Result<login::Request, Refusal>| match (&login, request) {
+        (Login::No, _) => {
+            refuse(StatusCode::NOT_FOUND, "keys are raw here: start the demo with --jwt-secret")
+        }
+        (Login::Elsewhere, _) => refuse(
+            StatusCode::NOT_FOUND,
+            "tokens are checked with a public key here, which cannot sign any: get one where they are issued",
+        ),
+        (_, Err((status, error))) => refuse(status, error),
+        (Login::Here(issuer), Ok(request)) => match issuer.issue(&request) {
+            Ok(ticket) => answer(StatusCode::OK, &ticket),
+            Err(error) => refuse(StatusCode::BAD_REQUEST, error),
+        },
+    };
+    warp::path!("login").and(body::<login::Request>()).map(issue).boxed()
 }
 
 fn push(hub: Hub) -> BoxedFilter<(Answer,)> {

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, ready};
 use http::header::UPGRADE;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
@@ -108,18 +110,22 @@ fn version(headers: &HeaderMap, on_upgrade: Option<&OnUpgrade>) -> Version {
     if headers.contains_key(UPGRADE) && on_upgrade.is_none() { Version::HTTP_10 } else { Version::HTTP_11 }
 }
 
-async fn run(connection: Connection, on_upgrade: OnUpgrade) {
-    let upgraded = match on_upgrade.await {
-        Ok(upgraded) => upgraded,
+/// One task sees to the upgrade and then to the connection. `then` overlays the two, so that the task is no
+/// larger than what stays of it.
+fn run(connection: Connection, on_upgrade: OnUpgrade) -> impl Future<Output = ()> + Send + 'static {
+    on_upgrade.then(|upgraded| match upgraded {
+        Ok(upgraded) => Either::Left(begin(connection, upgraded)),
         Err(error) => {
             tracing::debug!(%error, "the client went away before the upgrade");
-            return;
+            Either::Right(ready(()))
         }
-    };
+    })
+}
+
+fn begin(connection: Connection, upgraded: Upgraded) -> impl Future<Output = ()> + Send + 'static {
     match downcast::<TokioIo<TcpStream>>(upgraded) {
-        // In a task of its own: this one's has room for the upgrade.
-        Ok(parts) => drop(tokio::spawn(connection.run_tcp(parts.io.into_inner(), parts.read_buf))),
+        Ok(parts) => Either::Left(connection.run_tcp(parts.io.into_inner(), parts.read_buf)),
         // TLS, a Unix socket, a test.
-        Err(upgraded) => connection.run(TokioIo::new(upgraded), Bytes::new()).await,
+        Err(upgraded) => Either::Right(connection.run(TokioIo::new(upgraded), Bytes::new()).boxed()),
     }
 }

@@ -1,18 +1,21 @@
 //! The handler's work for one session: one call at a time, whatever it does.
 
+use std::any::Any;
+use std::future::poll_fn;
+use std::mem;
 use std::ops::ControlFlow;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tracing::Instrument as _;
 
+use super::refresh::refresh;
 use super::span;
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
-use crate::handler::{Failure, HandlerResult, MessageHandler, Reply};
+use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
 use crate::message::{Code, Envelope, Flag, MessageId, Push};
 use crate::session::Session;
 use crate::text::Text;
@@ -25,15 +28,28 @@ pub(super) enum Incoming {
     Binary(Bytes),
 }
 
-/// At most one call at work.
+/// At most one call at work, from what came in to the reply in the outbox. Nothing that the handler does gets
+/// out of here.
 pub(super) struct Calls<'a> {
     session: &'a Session,
-    at_work: Option<BoxFuture<'a, ()>>,
+    stage: Stage<'a>,
+    /// What the reply to the message at work will carry.
+    id: Option<MessageId>,
+}
+
+/// How far a call is. What the handler returns is boxed already, so that a call needs no box of its own.
+enum Stage<'a> {
+    Idle,
+    Opened(BoxFuture<'a, HandlerResult>),
+    Text(BoxFuture<'a, Result<ControlFlow<Reply, Text>, HandlerError>>),
+    Message(BoxFuture<'a, HandlerResult>),
+    /// The handler is told that it failed, and so is the client.
+    Failed(BoxFuture<'a, ()>),
 }
 
 impl<'a> Calls<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
-        Self { session, at_work: None }
+        Self { session, stage: Stage::Idle, id: None }
     }
 
     /// Whose calls these are.
@@ -43,119 +59,140 @@ impl<'a> Calls<'a> {
 
     /// Begins a call. The one before must be done.
     pub(super) fn begin(&mut self, incoming: Incoming) {
-        debug_assert!(self.at_work.is_none(), "one call at a time");
-        self.at_work = Some(if span::may_be_heard() {
-            Box::pin(call(self.session, incoming).instrument(span::of(self.session)))
-        } else {
-            Box::pin(call(self.session, incoming))
+        debug_assert!(self.is_idle(), "one call at a time");
+        let (session, handler) = (self.session, self.session.hub().handler());
+        let _ = self.guard(|calls| {
+            calls.stage = match incoming {
+                Incoming::Opened => Stage::Opened(span::around(session, handler.opened(session))),
+                Incoming::Text(text) => Stage::Text(span::around(session, handler.text(session, text))),
+                Incoming::Binary(bytes) => {
+                    Stage::Message(span::around(session, handler.binary(session, bytes)))
+                }
+            };
+            Poll::Ready(())
         });
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.at_work.is_none()
+        matches!(self.stage, Stage::Idle)
     }
 
     /// Goes on with the call at work. Ready when there is none.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(call) = &mut self.at_work {
-            ready!(call.as_mut().poll(cx));
-            self.at_work = None;
+        while !self.is_idle() {
+            ready!(self.guard(|calls| calls.advance(cx)));
         }
         Poll::Ready(())
     }
 
     /// Lets the call at work end, and tells the handler that the session has.
     pub(super) async fn finish(mut self, closed: &Closed) {
-        if let Some(call) = self.at_work.take() {
-            call.await;
+        poll_fn(|cx| self.poll(cx)).await;
+        let session = self.session;
+        quietly(async { session.hub().handler().closed(session, closed).await }).await;
+    }
+
+    /// Runs what belongs to the handler. A panic in it is a failure of the call.
+    fn guard(&mut self, work: impl FnOnce(&mut Self) -> Poll<()>) -> Poll<()> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
+            self.fail(Failure::from_panic(&*panic));
+            Poll::Ready(())
+        })
+    }
+
+    /// Goes one stage further, if the handler does.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stage {
+            Stage::Idle => {}
+            Stage::Text(hook) => match ready!(hook.as_mut().poll(cx)) {
+                Ok(ControlFlow::Break(reply)) => self.answer(reply),
+                Ok(ControlFlow::Continue(text)) => self.read(&text),
+                Err(error) => self.fail(Failure::Error(error)),
+            },
+            Stage::Opened(hook) | Stage::Message(hook) => match ready!(hook.as_mut().poll(cx)) {
+                Ok(reply) => self.answer(reply),
+                Err(error) => self.fail(Failure::Error(error)),
+            },
+            Stage::Failed(hook) => {
+                ready!(hook.as_mut().poll(cx));
+                self.stage = Stage::Idle;
+            }
         }
-        quietly(self.session.hub().handler().closed(self.session, closed)).await;
+        Poll::Ready(())
+    }
+
+    /// Gives an envelope to the handler, or answers where there is nothing for it to do.
+    fn read(&mut self, text: &Text) {
+        match Envelope::read(text, self.session.key()) {
+            Ok(envelope) => {
+                self.id.clone_from(&envelope.id);
+                if envelope.flag.is_reserved() {
+                    self.serve_own(envelope);
+                } else {
+                    let handler = self.session.hub().handler();
+                    let message = handler.message(self.session, envelope);
+                    self.stage = Stage::Message(span::around(self.session, message));
+                }
+            }
+            Err(malformed) => {
+                self.id = malformed.id;
+                self.answer(Reply::error(Code::MALFORMED, malformed.reason));
+            }
+        }
+    }
+
+    /// keywire's own flags.
+    fn serve_own(&mut self, envelope: Envelope) {
+        if envelope.flag == Flag::PING {
+            self.answer(Push::message("").with_flag(Flag::PONG).into());
+        } else if envelope.flag == Flag::REFRESH {
+            let refresh = Box::pin(refresh(self.session, envelope));
+            self.stage = Stage::Message(span::around(self.session, refresh));
+        } else {
+            self.answer(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"));
+        }
+    }
+
+    fn answer(&mut self, reply: Reply) {
+        self.stage = Stage::Idle;
+        if let Some(frame) = reply.into_frame(self.id.take()) {
+            self.session.send_owned(frame);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        let failed = mem::replace(&mut self.stage, Stage::Idle);
+        // A session whose beginning failed is not the session that the application meant it to be.
+        let ends = matches!(failed, Stage::Opened(_)) || matches!(failure, Failure::Panic(_));
+        if !matches!(failed, Stage::Failed(_)) {
+            let report = report(self.session, failure, ends, self.id.take());
+            self.stage = Stage::Failed(span::around(self.session, Box::pin(report)));
+        }
+        // What has panicked may do so again when it is dropped.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(failed))) {
+            log_panic(&*panic);
+        }
     }
 }
 
-/// One call, from what came in to the reply in the outbox. Nothing that the handler does gets out of here.
-async fn call(session: &Session, incoming: Incoming) {
-    let handler = session.hub().handler();
-    let opening = matches!(incoming, Incoming::Opened);
-    let mut id = None;
-    let answer = AssertUnwindSafe(answer(handler, session, incoming, &mut id)).catch_unwind();
-    let failure = match answer.await {
-        Ok(Ok(reply)) => {
-            if let Some(frame) = reply.into_frame(id) {
-                session.send_owned(frame);
-            }
-            return;
-        }
-        Ok(Err(error)) => Failure::Error(error),
-        Err(panic) => Failure::from_panic(&*panic),
-    };
-    quietly(handler.failed(session, &failure)).await;
-    // A session whose beginning failed is not the session that the application meant it to be.
-    if opening || matches!(failure, Failure::Panic(_)) {
+/// Tells the handler how it failed, and the client that it did.
+async fn report(session: &Session, failure: Failure, ends: bool, id: Option<MessageId>) {
+    quietly(async { session.hub().handler().failed(session, &failure).await }).await;
+    if ends {
         session.close(CloseCode::INTERNAL, "internal error");
     } else {
-        let push = Push { id, ..Push::new(Code::FAILED, "internal error") };
-        session.send(push);
-    }
-}
-
-async fn answer(
-    handler: &dyn MessageHandler,
-    session: &Session,
-    incoming: Incoming,
-    id: &mut Option<MessageId>,
-) -> HandlerResult {
-    let text = match incoming {
-        Incoming::Opened => return handler.opened(session).await,
-        Incoming::Binary(bytes) => return handler.binary(session, bytes).await,
-        Incoming::Text(text) => match handler.text(session, text).await? {
-            ControlFlow::Break(reply) => return Ok(reply),
-            ControlFlow::Continue(text) => text,
-        },
-    };
-    match read(handler, session, text, id) {
-        Ok(message) => message.await,
-        Err(reply) => Ok(reply),
-    }
-}
-
-/// The handler's work on an envelope, or the reply where there is nothing for it to do. Not async, so that no
-/// envelope is a part of every call.
-fn read<'a>(
-    handler: &'a dyn MessageHandler,
-    session: &'a Session,
-    text: Text,
-    id: &mut Option<MessageId>,
-) -> Result<BoxFuture<'a, HandlerResult>, Reply> {
-    match Envelope::read(&text, session.key()) {
-        Ok(envelope) => {
-            id.clone_from(&envelope.id);
-            if envelope.flag.is_reserved() {
-                Err(own(&envelope))
-            } else {
-                Ok(handler.message(session, envelope))
-            }
-        }
-        Err(malformed) => {
-            *id = malformed.id;
-            Err(Reply::error(Code::MALFORMED, malformed.reason))
-        }
-    }
-}
-
-/// keywire's own flags.
-fn own(envelope: &Envelope) -> Reply {
-    if envelope.flag == Flag::PING {
-        Push::message("").with_flag(Flag::PONG).into()
-    } else {
-        Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own")
+        session.send(Push { id, ..Push::new(Code::FAILED, "internal error") });
     }
 }
 
 /// Runs a hook from which nothing is expected. Its panic is logged and harms nobody.
 async fn quietly(hook: impl Future<Output = ()>) {
     if let Err(panic) = AssertUnwindSafe(hook).catch_unwind().await {
-        let failure = Failure::from_panic(&*panic).to_string();
-        tracing::error!(failure = %Excerpt(&failure), "a handler's hook failed");
+        log_panic(&*panic);
     }
+}
+
+fn log_panic(panic: &(dyn Any + Send)) {
+    let failure = Failure::from_panic(panic).to_string();
+    tracing::error!(failure = %Excerpt(&failure), "a handler's hook failed");
 }

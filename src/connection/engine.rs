@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -10,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::Start;
+use super::Wire;
 use super::calls::{Calls, Incoming};
 use super::pulse::{Beat, Pulse, after};
 use super::scratch;
@@ -27,13 +26,19 @@ pub(super) struct Engine<'a> {
     outbox: &'a Outbox,
     config: &'a Config,
     decoder: Decoder,
-    /// Bytes that were read but not looked at, because the handler or the peer was not ready for more.
-    unread: Vec<u8>,
-    /// A message that came while the handler was at work on the one before. No more is read then.
-    next: Option<Box<Incoming>>,
+    /// What was read too early: the handler or the peer was not ready for more.
+    backlog: Option<Box<Backlog>>,
     pulse: Pulse,
     timer: Pin<Box<Sleep>>,
     goodbye: Goodbye,
+}
+
+#[derive(Default)]
+struct Backlog {
+    /// A message that came while the handler was at work on the one before. No more is read then.
+    next: Option<Incoming>,
+    /// Bytes that were not looked at.
+    unread: Vec<u8>,
 }
 
 /// How far the closing handshake is (RFC 6455, section 7.1.2).
@@ -61,9 +66,9 @@ enum Progress {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(start: Start, session: &'a Session) -> Self {
+    pub(super) fn new(wire: Wire, session: &'a Session) -> Self {
         let decoder = Decoder::new(session.compresses());
-        let mut engine = Self::with(start, decoder, session.outbox(), session.hub().config());
+        let mut engine = Self::with(wire, decoder, session.outbox(), session.hub().config());
         if let Some(time) = left(session) {
             let due = engine.timer.deadline().min(after(Instant::now(), time));
             engine.timer.as_mut().reset(due);
@@ -73,7 +78,7 @@ impl<'a> Engine<'a> {
 
     /// The engine of a connection that need not have a session.
     pub(super) fn with(
-        Start { socket, early }: Start,
+        Wire { socket, early }: Wire,
         decoder: Decoder,
         outbox: &'a Outbox,
         config: &'a Config,
@@ -84,8 +89,7 @@ impl<'a> Engine<'a> {
             outbox,
             config,
             decoder,
-            unread: early,
-            next: None,
+            backlog: Backlog::of(early),
             pulse: Pulse::new(now),
             timer: Box::pin(tokio::time::sleep_until(after(now, config.ping_interval))),
             goodbye: Goodbye::Awaited,
@@ -119,16 +123,21 @@ impl<'a> Engine<'a> {
             // Whoever does not take our answers gets no more of them.
             while calls.poll(cx).is_ready()
                 && !self.is_congested(cx)?
-                && let Some(next) = self.next.take()
+                && let Some(next) = self.backlog.as_mut().and_then(|backlog| backlog.next.take())
             {
-                calls.begin(*next);
+                calls.begin(next);
             }
-            if self.next.is_some() || self.is_congested(cx)? || self.read(cx, calls)?.is_pending() {
+            if self.is_ahead() || self.is_congested(cx)? || self.read(cx, calls)?.is_pending() {
                 return Ok(());
             }
         }
         cx.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// Whether a message has been read for which the handler has no time yet.
+    fn is_ahead(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.next.is_some())
     }
 
     /// Whether so much waits for the peer that its own messages must wait too, or the session is ending.
@@ -141,13 +150,14 @@ impl<'a> Engine<'a> {
 
     /// Reads once and lets the handler work on what came.
     fn read(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Result<Poll<()>, Closed> {
-        if !self.unread.is_empty() {
-            let mut unread = mem::take(&mut self.unread);
-            self.digest(cx, calls, &mut unread)?;
+        if let Some(mut backlog) = self.backlog.take()
+            && !backlog.unread.is_empty()
+        {
+            self.digest(cx, calls, &mut backlog.unread)?;
             return Ok(Poll::Ready(()));
         }
         scratch::with(|scratch| {
-            let len = match self.socket.poll_read(cx, scratch) {
+            let len = match self.socket.poll_read(cx, self.outbox, scratch) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(len)) if len > 0 => len,
                 // An end without a close frame, in order or not.
@@ -167,7 +177,9 @@ impl<'a> Engine<'a> {
         mut input: &mut [u8],
     ) -> Result<(), Closed> {
         while let Progress::More = self.step(cx, calls, &mut input)? {}
-        self.unread.extend_from_slice(input);
+        if !input.is_empty() {
+            self.backlog.get_or_insert_default().unread.extend_from_slice(input);
+        }
         Ok(())
     }
 
@@ -177,7 +189,7 @@ impl<'a> Engine<'a> {
         calls: &mut Calls<'a>,
         input: &mut &mut [u8],
     ) -> Result<Progress, Closed> {
-        if self.next.is_some() || self.is_congested(cx)? {
+        if self.is_ahead() || self.is_congested(cx)? {
             return Ok(Progress::Paused);
         }
         let event = self.decoder.next(input, self.config.message_bytes);
@@ -208,7 +220,7 @@ impl<'a> Engine<'a> {
             // Most calls are done at once, and the next message follows in the same read.
             let _ = calls.poll(cx);
         } else {
-            self.next = Some(Box::new(incoming));
+            self.backlog.get_or_insert_default().next = Some(incoming);
         }
         Ok(Progress::More)
     }
@@ -218,7 +230,7 @@ impl<'a> Engine<'a> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             // While the handler keeps us from reading, silence is not the peer's.
-            if self.next.is_some() && !calls.is_idle() {
+            if self.is_ahead() && !calls.is_idle() {
                 self.pulse.heard(now);
             }
             let beat = match self.pulse.check(now, self.config) {
@@ -262,8 +274,9 @@ impl<'a> Engine<'a> {
 
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.poll_flush(cx)?.is_ready();
-        let mut unread = mem::take(&mut self.unread);
-        self.skim(&mut unread);
+        if let Some(mut backlog) = self.backlog.take() {
+            self.skim(&mut backlog.unread);
+        }
         // A connection that is closed with bytes unread is reset, and the reset overtakes the close frame. So
         // what still comes is read, and ignored.
         for _ in 0..READS_PER_POLL {
@@ -272,7 +285,7 @@ impl<'a> Engine<'a> {
                 self.goodbye = Goodbye::Shut;
             }
             let read = scratch::with(|scratch| {
-                let len = ready!(self.socket.poll_read(cx, scratch))?;
+                let len = ready!(self.socket.poll_read(cx, self.outbox, scratch))?;
                 self.skim(&mut scratch[..len]);
                 Poll::Ready(io::Result::Ok(len))
             });
@@ -316,8 +329,14 @@ impl<'a> Engine<'a> {
     }
 }
 
+impl Backlog {
+    fn of(unread: Vec<u8>) -> Option<Box<Self>> {
+        (!unread.is_empty()).then(|| Box::new(Self { next: None, unread }))
+    }
+}
+
 /// How long the session's credential still lasts, if it ends at all.
 fn left(session: &Session) -> Option<Duration> {
-    let expires_at = session.identity().expires_at()?;
+    let expires_at = session.expires_at()?;
     Some(expires_at.duration_since(SystemTime::now()).unwrap_or_default())
 }

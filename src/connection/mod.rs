@@ -6,6 +6,7 @@
 mod calls;
 mod engine;
 mod pulse;
+mod refresh;
 mod scratch;
 mod seat;
 mod socket;
@@ -31,8 +32,8 @@ use crate::session::Session;
 use crate::store::StoreError;
 use crate::websocket::{CloseCode, Decoder};
 
-/// What a connection begins with: its socket, and the bytes that the HTTP side has read already.
-pub(crate) struct Start {
+/// The socket, and the bytes that the HTTP side has read already.
+pub(crate) struct Wire {
     pub(crate) socket: Socket,
     pub(crate) early: Vec<u8>,
 }
@@ -41,21 +42,28 @@ pub(crate) struct Start {
 ///
 /// Its future is most of what an idle session costs, so what happens only once, at the beginning and at the
 /// end, is boxed.
-pub(crate) async fn run(start: Box<Start>, seat: Seat, tracked: TaskTrackerToken) {
-    let mut registered = Registered { session: seat.session(), inside: false };
-    let begin = Box::pin(begin(start, &mut registered).instrument(span::of(seat.session())));
-    let Some(mut engine) = begin.await else { return };
-    let mut calls = Calls::new(seat.session());
-    calls.begin(Incoming::Opened);
-    let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-    Box::pin(end(engine, calls, registered, closed).instrument(span::of(seat.session()))).await;
-    drop(tracked);
+#[expect(clippy::manual_async_fn, reason = "an `async fn` would hold each argument twice")]
+pub(crate) fn run(
+    wire: Box<Wire>,
+    seat: Seat,
+    tracked: TaskTrackerToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    async move {
+        let mut registered = Registered { session: seat.session(), inside: false };
+        let begin = Box::pin(begin(wire, &mut registered).instrument(span::of(seat.session())));
+        let Some(mut engine) = begin.await else { return };
+        let mut calls = Calls::new(seat.session());
+        calls.begin(Incoming::Opened);
+        let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
+        Box::pin(end(engine, calls, registered, closed).instrument(span::of(seat.session()))).await;
+        drop(tracked);
+    }
 }
 
 /// Enters the session into the store. If it may not, says so to the client, and that is all.
-async fn begin<'a>(start: Box<Start>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
+async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
     let refusal = registered.enter().await.err();
-    let mut engine = Engine::new(*start, registered.session);
+    let mut engine = Engine::new(*wire, registered.session);
     let Some(refusal) = refusal else { return Some(engine) };
     registered.session.outbox().close_now(refusal);
     engine.finish().await;
@@ -82,8 +90,8 @@ async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registere
 /// Says over an open connection why there will be no session.
 pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(refused(rejection));
-    let start = Start { socket, early: Vec::new() };
-    Engine::with(start, Decoder::default(), outbox, config).finish().await;
+    let wire = Wire { socket, early: Vec::new() };
+    Engine::with(wire, Decoder::default(), outbox, config).finish().await;
 }
 
 fn refused(rejection: Rejection) -> Closed {

@@ -6,14 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 
 use crate::outbox::{Outbox, Stream};
 
 /// Where a connection's bytes come from.
 pub(crate) enum Socket {
-    /// Bare TCP. Its writing half is in the outbox, so that whoever sends can write.
-    Tcp(OwnedReadHalf),
+    /// Bare TCP. It is in the outbox, so that whoever sends can write.
+    Tcp,
     /// Anything else: TLS, a Unix socket, a test. Only the connection's own task touches it.
     Any(Box<dyn AnyStream>),
 }
@@ -25,33 +24,39 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> AnyStream for S {}
 
 impl Socket {
     pub(crate) fn tcp(stream: TcpStream, outbox: &Outbox) -> Self {
-        let (read, write) = stream.into_split();
-        outbox.attach(write);
-        Self::Tcp(read)
+        outbox.attach(stream);
+        Self::Tcp
     }
 
     /// The writing side, if the outbox does not have it.
     pub(super) fn stream(&mut self) -> Stream<'_> {
         match self {
-            Self::Tcp(_) => None,
+            Self::Tcp => None,
             Self::Any(stream) => Some(Pin::new(&mut **stream)),
         }
     }
 
     /// Reads what there is, at most as much as `into` takes. 0 is the end.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(into);
-        ready!(match self {
-            Self::Tcp(read) => Pin::new(read).poll_read(cx, &mut buffer),
-            Self::Any(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-        })?;
-        Poll::Ready(Ok(buffer.filled().len()))
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbox: &Outbox,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp => outbox.poll_read(cx, into),
+            Self::Any(stream) => {
+                let mut buffer = ReadBuf::new(into);
+                ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+        }
     }
 
     /// Says that nothing more will be written.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(_) => outbox.poll_shutdown(cx),
+            Self::Tcp => outbox.poll_shutdown(cx),
             Self::Any(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -59,7 +64,7 @@ impl Socket {
     /// Ends the stream in order. Bare TCP needs nothing but to be dropped.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tcp => Poll::Ready(Ok(())),
             Self::Any(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -1,5 +1,6 @@
-use tracing::Span;
+use futures_util::future::BoxFuture;
 use tracing::level_filters::LevelFilter;
+use tracing::{Instrument as _, Span};
 
 use crate::session::Session;
 
@@ -11,7 +12,8 @@ pub(super) fn of(session: &Session) -> Span {
     tracing::debug_span!("session", id = %session.id(), peer = session.peer().map(tracing::field::display))
 }
 
-/// Whether it is worth making: a message costs next to nothing more where nobody listens at this level.
-pub(super) fn may_be_heard() -> bool {
-    LevelFilter::current() >= LevelFilter::DEBUG
+/// The work of a handler, within a span if that may be heard: a message costs next to nothing more where nobody
+/// listens at this level.
+pub(super) fn around<'a, T: 'a>(session: &Session, work: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
+    if LevelFilter::current() >= LevelFilter::DEBUG { Box::pin(work.instrument(of(session))) } else { work }
 }

@@ -28,6 +28,18 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
             decided => decided,
         }
     }
+
+    /// Good if either says so: here there are no two places of which one comes first, and the client
+    /// cannot know which of the two let it in.
+    async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+        match self.first.refresh(credential).await {
+            Ok(identity) => Ok(identity),
+            Err(first) => match self.second.refresh(credential).await {
+                Err(Rejection::Missing) => Err(first),
+                decided => decided,
+            },
+        }
+    }
 }
 
 /// An extractor whose identities are changed. See [`KeyExtractor::map`].
@@ -52,6 +64,10 @@ where
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         self.extractor.extract(handshake).await.map(&self.change)
     }
+
+    async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+        self.extractor.refresh(credential).await.map(&self.change)
+    }
 }
 
 /// An extractor whose identities are checked further. See [`KeyExtractor::and_then`].
@@ -75,7 +91,20 @@ where
     Fut: Future<Output = Result<Identity, Rejection>> + Send,
 {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
-        let identity = self.extractor.extract(handshake).await?;
+        self.check(self.extractor.extract(handshake).await?).await
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+        self.check(self.extractor.refresh(credential).await?).await
+    }
+}
+
+impl<E, F, Fut> AndThen<E, F>
+where
+    F: Fn(Identity) -> Fut,
+    Fut: Future<Output = Result<Identity, Rejection>>,
+{
+    async fn check(&self, identity: Identity) -> Result<Identity, Rejection> {
         match (self.check)(identity).await {
             // There was a credential. If `check` misses something else, another extractor must not decide.
             Err(Rejection::Missing) => Err(Rejection::Invalid),

@@ -15,7 +15,10 @@ use async_trait::async_trait;
 pub use combine::{AndThen, Map, Or};
 pub use function::{ExtractFn, extract_fn};
 #[cfg(feature = "jwt")]
-pub use jwt::{Claims, JwtKey};
+pub use jwt::{
+    InvalidJwks, InvalidVerifyingKey, Jwks, JwksError, JwtAlgorithm, JwtKey, TrustedKeys,
+    UnknownJwtAlgorithm, VerifyingKey, VerifyingKeys,
+};
 pub use raw::RawKey;
 pub use source::Source;
 pub use ticket::{MemoryTickets, Ticket, TicketError, TicketHash, TicketKey, TicketStore, Tickets};
@@ -65,6 +68,38 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// Finds out who is asking.
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection>;
 
+    /// Checks a fresh credential that a client sends over its open session (`kw:refresh`), so that the session
+    /// lives on. [`Rejection::Missing`] by default: this extractor knows none.
+    ///
+    /// The session keeps its key: if this says that the credential is another's, the session ends with 4507.
+    ///
+    /// ```
+    /// use keywire::{Handshake, Identity, Key, KeyExtractor, Rejection, async_trait};
+    ///
+    /// struct Passes;
+    ///
+    /// impl Passes {
+    ///     fn check(&self, pass: &str) -> Result<Identity, Rejection> {
+    ///         let key = pass.strip_prefix("pass of ").ok_or(Rejection::Invalid)?;
+    ///         Key::new(key).map(Identity::new).map_err(|_| Rejection::Invalid)
+    ///     }
+    /// }
+    ///
+    /// #[async_trait]
+    /// impl KeyExtractor for Passes {
+    ///     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+    ///         self.check(handshake.bearer()?.ok_or(Rejection::Missing)?)
+    ///     }
+    ///
+    ///     async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+    ///         self.check(credential)
+    ///     }
+    /// }
+    /// ```
+    async fn refresh(&self, _credential: &str) -> Result<Identity, Rejection> {
+        Err(Rejection::Missing)
+    }
+
     /// Asks `other` where this one finds no credential. A wrong one is refused without asking.
     ///
     /// ```
@@ -113,5 +148,9 @@ pub trait KeyExtractor: Send + Sync + 'static {
 impl<E: KeyExtractor + ?Sized> KeyExtractor for Arc<E> {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         (**self).extract(handshake).await
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+        (**self).refresh(credential).await
     }
 }

@@ -26,6 +26,7 @@ impl Flag {
 
     pub(crate) const PING: Self = Self::of("kw:ping");
     pub(crate) const PONG: Self = Self::of("kw:pong");
+    pub(crate) const REFRESH: Self = Self::of("kw:refresh");
 
     const fn of(flag: &'static str) -> Self {
         Self(Cow::Borrowed(flag))
@@ -49,6 +50,7 @@ impl Flag {
             "command" => Self::COMMAND,
             "inform" => Self::INFORM,
             "kw:ping" => Self::PING,
+            "kw:refresh" => Self::REFRESH,
             _ => Self(Cow::Owned(flag.into_owned())),
         }
     }

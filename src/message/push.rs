@@ -128,20 +128,20 @@ impl Push {
     /// By hand because `data` is JSON already: through serde it would be parsed once more for each push.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"code":"#);
-        write_value(out, self.code.as_str());
+        write_text(out, self.code.as_str());
         out.extend_from_slice(br#","msg":"#);
-        write_value(out, &self.msg);
+        write_text(out, &self.msg);
         if let Some(data) = &self.data {
             out.extend_from_slice(br#","data":"#);
             out.extend_from_slice(data.as_str().as_bytes());
         }
         if let Some(flag) = &self.flag {
             out.extend_from_slice(br#","flag":"#);
-            write_value(out, flag.as_str());
+            write_text(out, flag.as_str());
         }
         if let Some(sender) = &self.sender {
             out.extend_from_slice(br#","sender":"#);
-            write_value(out, sender.as_str());
+            write_text(out, sender.as_str());
         }
         if let Some(id) = &self.id {
             out.extend_from_slice(br#","id":"#);
@@ -158,6 +158,17 @@ impl Push {
             + optional(self.flag.as_ref().map(|flag| flag.as_str().len()))
             + optional(self.sender.as_ref().map(|sender| sender.as_str().len()))
     }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // RFC 8259, section 7. Looked at as a whole, which is many bytes at a time: hardly any text has any of them.
+    let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
+        return write_value(out, text);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 fn write_value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
@@ -185,6 +196,16 @@ mod tests {
             push.to_json(),
             r#"{"code":"x\"","msg":"line\n","data":null,"flag":"inform","sender":"zoë\"","id":"\\"}"#
         );
+    }
+
+    #[test]
+    fn every_text_is_written_as_serde_json_does() {
+        for character in (0..=0x2FF).filter_map(char::from_u32) {
+            let text = format!("a text that is long enough {character} for several bytes at a time");
+            let mut written = Vec::new();
+            write_text(&mut written, &text);
+            assert_eq!(written, serde_json::to_vec(&text).unwrap(), "{character:?}");
+        }
     }
 
     #[test]

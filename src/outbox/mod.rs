@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use tokio::io::AsyncWrite;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::runtime::{self, Handle};
 
 pub(crate) use self::flusher::Turn;
@@ -45,8 +45,8 @@ struct State {
     queue: Queue,
     life: Life,
     attention: Attention,
-    /// The socket's writing half, where it is bare TCP. Else only the task can write.
-    socket: Option<OwnedWriteHalf>,
+    /// The socket, where it is bare TCP, so that whoever sends can write. Else only the task has it.
+    socket: Option<TcpStream>,
     /// The runtime that turns the connection's task, and so will turn a flusher's.
     home: Option<runtime::Id>,
     /// The task that owns the connection.
@@ -85,7 +85,7 @@ enum Flushed {
 
 impl Outbox {
     /// From now on flushers may write to this socket.
-    pub(crate) fn attach(&self, socket: OwnedWriteHalf) {
+    pub(crate) fn attach(&self, socket: TcpStream) {
         let mut state = self.lock();
         state.socket = Some(socket);
         state.home = Handle::try_current().ok().map(|runtime| runtime.id());
@@ -180,11 +180,9 @@ impl Outbox {
     /// The socket is gone. Whoever still has a handle keeps nothing else alive by it.
     pub(crate) fn end(&self) {
         let ended = State { life: Life::Ended, ..State::default() };
+        // Its end lies outside of the lock.
         let state = mem::replace(&mut *self.lock(), ended);
-        if let Some(socket) = state.socket {
-            // Closing the socket ends its writing side as well, without a system call of its own.
-            socket.forget();
-        }
+        drop(state);
     }
 
     /// The connection's task is awake, and will flush before it sleeps.
@@ -219,6 +217,17 @@ impl Outbox {
         state.attention = if flushed.is_pending() { Attention::Socket } else { Attention::Nobody };
         self.wrote(&state);
         flushed.map_ok(|()| None)
+    }
+
+    /// Reads what a bare TCP socket has, at most as much as `into` takes. 0 is the end. For the connection's
+    /// own task; a sender waits as long as one that writes waits for another.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        match &mut self.lock().socket {
+            Some(socket) => ready!(Pin::new(socket).poll_read(cx, &mut buffer))?,
+            None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+        Poll::Ready(Ok(buffer.filled().len()))
     }
 
     /// Says to a bare TCP socket that nothing more will be written.
@@ -318,7 +327,7 @@ impl State {
         loop {
             match self.try_flush() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match &self.socket {
-                    Some(socket) => ready!(socket.as_ref().poll_write_ready(cx))?,
+                    Some(socket) => ready!(socket.poll_write_ready(cx))?,
                     None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
                 },
                 flushed => return Poll::Ready(flushed),

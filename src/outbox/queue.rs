@@ -1,39 +1,57 @@
 //! The frames that wait for one socket, and how far the first has been written.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 /// A queue of frames that owns no heap memory while it holds at most one, as it nearly always does.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// What is to be written next: what is left of it, if it has been begun.
+    /// What is to be written next.
     first: Option<Entry>,
-    rest: VecDeque<Entry>,
-    /// What all of it weighs.
+    /// There only if there is any: an idle session's is one word.
+    #[expect(clippy::box_collection, reason = "three words less in every idle session")]
+    rest: Option<Box<VecDeque<Entry>>>,
+    /// How much of the first has been written. If anything has, nothing may come before its end.
+    written: usize,
+    /// What all that is not written yet weighs.
     bytes: usize,
     messages: usize,
-    /// Whether the peer has seen the beginning of the first frame, so that nothing may come before its end.
-    begun: bool,
 }
 
 /// One or several whole frames.
 #[derive(Debug)]
 struct Entry {
-    bytes: Bytes,
+    frames: Frames,
+    /// A control frame is none.
     messages: usize,
 }
 
-/// How many frames one system call writes at most.
+#[derive(Debug)]
+enum Frames {
+    /// As they came, perhaps shared with the queues of other sessions.
+    Shared(Bytes),
+    /// Small ones, copied together: that costs less than to share each and to hand each to the kernel.
+    Gathered(Vec<u8>),
+}
+
+/// How many entries one system call writes at most.
 const BATCH: usize = 64;
 
-/// Up to so many bytes it costs less to copy frames together than to hand them to the kernel one by one.
+/// Up to so many bytes a frame is small.
+const SMALL: usize = 512;
+
+/// So many bytes of small frames are copied together.
 const GATHERED: usize = 4 * 1024;
 
+/// For so many frames of the first ones' size there is room from the beginning.
+const ROOM: usize = 16;
+
 thread_local! {
-    static GATHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// A buffer for the next small frames: a reply follows a reply, on the same thread.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl Queue {
@@ -53,83 +71,116 @@ impl Queue {
     pub(super) fn push(&mut self, bytes: Bytes, messages: usize) {
         self.bytes += bytes.len();
         self.messages += messages;
-        let entry = Entry { bytes, messages };
+        let last = match &mut self.rest {
+            Some(rest) => rest.back_mut(),
+            None if self.written == 0 => self.first.as_mut(),
+            None => None,
+        };
+        if last.is_some_and(|last| last.gather(&bytes, messages)) {
+            return;
+        }
+        let entry = Entry { frames: Frames::Shared(bytes), messages };
         match self.first {
             None => self.first = Some(entry),
-            Some(_) => self.rest.push_back(entry),
+            Some(_) => self.rest.get_or_insert_default().push_back(entry),
         }
     }
 
     /// Puts a control frame at the first place where a frame may begin, or in the place of one of its kind
     /// that stands there already.
     pub(super) fn interject(&mut self, frame: Bytes) {
-        let at_first = !self.begun;
-        let place = if at_first { self.first.as_mut() } else { self.rest.front_mut() };
+        let at_first = self.written == 0;
+        let place =
+            if at_first { self.first.as_mut() } else { self.rest.as_mut().and_then(|rest| rest.front_mut()) };
         self.bytes += frame.len();
-        let entry = Entry { bytes: frame, messages: 0 };
+        let entry = Entry { frames: Frames::Shared(frame), messages: 0 };
         if let Some(waiting) = place
             && waiting.messages == 0
-            && waiting.bytes.first() == entry.bytes.first()
+            && waiting.bytes().first() == entry.bytes().first()
         {
-            self.bytes -= waiting.bytes.len();
+            self.bytes -= waiting.bytes().len();
             *waiting = entry;
         } else if at_first {
             if let Some(first) = self.first.replace(entry) {
-                self.rest.push_front(first);
+                self.rest.get_or_insert_default().push_front(first);
             }
         } else {
-            self.rest.push_front(entry);
+            self.rest.get_or_insert_default().push_front(entry);
         }
     }
 
     /// Drops what waits, but for the rest of an entry that the peer has seen the beginning of.
     pub(super) fn discard(&mut self) {
-        self.rest = VecDeque::new();
-        self.first.take_if(|_| !self.begun);
-        self.bytes = self.first.as_ref().map_or(0, |first| first.bytes.len());
+        self.rest = None;
+        self.first.take_if(|_| self.written == 0);
+        self.bytes = self.first.as_ref().map_or(0, |first| first.bytes().len() - self.written);
         self.messages = self.first.as_ref().map_or(0, |first| first.messages);
     }
 
     /// Hands what waits to `write`, as much as one system call takes. Returns what `write` does.
     pub(super) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let Some(first) = &self.first else { return write(&[]) };
-        if self.rest.is_empty() {
-            return write(&[IoSlice::new(&first.bytes)]);
-        }
-        let entries = [first].into_iter().chain(&self.rest);
-        if self.bytes <= GATHERED {
-            return GATHER.with_borrow_mut(|gathered| {
-                gathered.clear();
-                entries.for_each(|entry| gathered.extend_from_slice(&entry.bytes));
-                write(&[IoSlice::new(gathered)])
-            });
-        }
-        let mut slices = [IoSlice::new(&[]); BATCH];
-        let mut count = 0;
-        for (slice, entry) in slices.iter_mut().zip(entries) {
-            *slice = IoSlice::new(&entry.bytes);
+        let first = IoSlice::new(&first.bytes()[self.written..]);
+        let Some(rest) = &self.rest else { return write(&[first]) };
+        let mut slices = [first; BATCH];
+        let mut count = 1;
+        for (slice, entry) in slices[1..].iter_mut().zip(&**rest) {
+            *slice = IoSlice::new(entry.bytes());
             count += 1;
         }
         write(&slices[..count])
     }
 
-    /// So many bytes have been written.
-    pub(super) fn advance(&mut self, mut written: usize) {
+    /// So many bytes more have been written.
+    pub(super) fn advance(&mut self, written: usize) {
         self.bytes -= written;
-        while let Some(first) = &mut self.first {
-            if written < first.bytes.len() {
-                first.bytes.advance(written);
-                self.begun |= written > 0;
-                return;
-            }
-            written -= first.bytes.len();
+        self.written += written;
+        while let Some(first) = self.first.take_if(|first| self.written >= first.bytes().len()) {
+            self.written -= first.bytes().len();
             self.messages -= first.messages;
-            self.begun = false;
-            self.first = self.rest.pop_front();
+            self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
+            first.recycle();
         }
         // An idle session keeps no buffer.
-        if self.rest.capacity() > 0 {
-            self.rest = VecDeque::new();
+        self.rest.take_if(|rest| rest.is_empty());
+    }
+}
+
+impl Entry {
+    fn bytes(&self) -> &[u8] {
+        match &self.frames {
+            Frames::Shared(bytes) => bytes,
+            Frames::Gathered(bytes) => bytes,
+        }
+    }
+
+    /// Takes small frames in, if it is made of such itself. Control frames stay alone: the next may replace them.
+    fn gather(&mut self, frames: &[u8], messages: usize) -> bool {
+        if self.messages == 0 || messages == 0 || frames.len() > SMALL {
+            return false;
+        }
+        match &mut self.frames {
+            Frames::Gathered(gathered) if gathered.len() + frames.len() <= GATHERED => {
+                gathered.extend_from_slice(frames);
+            }
+            Frames::Shared(first) if first.len() <= SMALL => {
+                let mut gathered = SPARE.take();
+                gathered.reserve(GATHERED.min(ROOM * (first.len() + frames.len()) / 2));
+                gathered.extend_from_slice(first);
+                gathered.extend_from_slice(frames);
+                self.frames = Frames::Gathered(gathered);
+            }
+            _ => return false,
+        }
+        self.messages += messages;
+        true
+    }
+
+    /// Keeps the buffer for others, if there is one.
+    fn recycle(self) {
+        if let Frames::Gathered(mut gathered) = self.frames {
+            gathered.clear();
+            SPARE.set(gathered);
         }
     }
 }
@@ -166,7 +217,7 @@ mod tests {
                 assert_eq!(queue.bytes(), 8 - written.len());
             }
             assert_eq!(written, b"abcdefgh");
-            assert_eq!((queue.messages(), queue.rest.capacity()), (0, 0));
+            assert!(queue.messages() == 0 && queue.rest.is_none());
         }
     }
 
@@ -176,9 +227,10 @@ mod tests {
         queue.interject(control("P1"));
         assert_eq!(waiting(&queue), b"P1abcd");
         queue.advance(3);
+        queue.push(Bytes::from_static(b"e"), 1);
         queue.interject(control("P2"));
-        assert_eq!(waiting(&queue), b"bcP2d");
-        assert_eq!((queue.bytes(), queue.messages()), (5, 2));
+        assert_eq!(waiting(&queue), b"bcdP2e");
+        assert_eq!((queue.bytes(), queue.messages()), (6, 3));
     }
 
     #[test]
@@ -195,10 +247,11 @@ mod tests {
     fn what_was_begun_is_not_discarded() {
         let mut queue = queue(&[b"abc", b"d"]);
         queue.advance(1);
+        queue.push(Bytes::from_static(b"e"), 1);
         queue.discard();
-        assert_eq!(waiting(&queue), b"bc");
-        assert_eq!((queue.bytes(), queue.messages()), (2, 1));
-        queue.advance(2);
+        assert_eq!(waiting(&queue), b"bcd");
+        assert_eq!((queue.bytes(), queue.messages()), (3, 2));
+        queue.advance(3);
         queue.push(Bytes::from_static(b"x"), 1);
         queue.discard();
         assert!(queue.is_empty());
@@ -208,10 +261,32 @@ mod tests {
     #[test]
     fn more_than_one_call_can_write_is_written_by_the_next() {
         let mut queue = Queue::default();
-        let frames: Vec<_> = (0..100).map(|n: u8| vec![n; 100]).collect();
+        let frames: Vec<_> = (0..100).map(|n: u8| vec![n; SMALL + 1]).collect();
         frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame), 1));
         assert_eq!(waiting(&queue), frames[..BATCH].concat());
-        queue.advance(BATCH * 100);
+        queue.advance(BATCH * (SMALL + 1));
         assert_eq!(waiting(&queue), frames[BATCH..].concat());
+    }
+
+    #[test]
+    fn small_frames_are_gathered_but_not_for_ever() {
+        let mut queue = Queue::default();
+        let frames: Vec<_> = (0..100).map(|n: u8| vec![n; 100]).collect();
+        frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame), 1));
+        let lens = queue.with_slices(|slices| slices.iter().map(|slice| slice.len()).collect::<Vec<_>>());
+        assert_eq!(lens, [4000, 4000, 2000]);
+        assert_eq!(waiting(&queue), frames.concat());
+        assert_eq!((queue.bytes(), queue.messages()), (10_000, 100));
+    }
+
+    #[test]
+    fn a_control_frame_is_not_gathered() {
+        let mut queue = Queue::default();
+        queue.interject(control("P1"));
+        queue.push(Bytes::from_static(b"abc"), 1);
+        queue.interject(control("P2"));
+        assert_eq!(waiting(&queue), b"P2abc");
+        queue.push(control("C"), 0);
+        assert_eq!(queue.rest.map(|rest| rest.len()), Some(2));
     }
 }

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::{Counts, Delivery, Order, Recipients, SessionStore, StoreError, To};
 use crate::config::SessionPolicy;
@@ -23,12 +23,13 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Shard {
-    keys: HashMap<Key, Sessions>,
+    /// By key, which stands in the sessions and nowhere else.
+    keys: HashTable<Sessions>,
     sessions: usize,
 }
 
-/// The sessions of a key, in the order in which they came. Most keys have one, and a slice for it would be
-/// one more place in memory to go to.
+/// The sessions of a key, in the order in which they came, one at least. Most keys have one, and a slice for it
+/// would be one more place in memory to go to.
 #[derive(Debug, Clone)]
 enum Sessions {
     One(Session),
@@ -47,14 +48,19 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let hash = self.hasher.hash_one(key) as usize;
-        lock(&self.shards[hash % SHARDS])
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The table in the shard goes by the bits at both ends.
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
 
     /// The sessions of a key, none if it has none.
     fn of(&self, key: &Key) -> Option<Sessions> {
-        self.shard(key).keys.get(key).cloned()
+        let hash = self.hash(key.as_str());
+        self.shard(hash).keys.find(hash, |sessions| sessions.key() == key.as_str()).cloned()
     }
 }
 
@@ -67,30 +73,41 @@ impl Default for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
-        let mut shard = self.shard(session.key());
-        let present = shard.keys.get(session.key()).cloned();
-        let present = present.as_ref().map(Sessions::as_slice).unwrap_or_default();
-        let replaced = policy.admit(present.to_vec())?;
-        let kept = present.iter().filter(|other| !replaced.contains(other)).cloned();
-        let key = session.key().clone();
-        shard.sessions = shard.sessions + 1 - replaced.len();
-        let sessions = Sessions::new(kept.chain([session]).collect());
-        shard.keys.extend(sessions.map(|sessions| (key, sessions)));
-        Ok(replaced)
+        let key = session.key().as_str();
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        let Shard { keys, sessions } = &mut *shard;
+        match keys.entry(hash, |present| present.key() == key, |present| self.hash(present.key())) {
+            Entry::Vacant(place) => {
+                place.insert(Sessions::One(session));
+                *sessions += 1;
+                Ok(Vec::new())
+            }
+            Entry::Occupied(mut place) => {
+                let present = place.get().as_slice();
+                let replaced = policy.admit(present.to_vec())?;
+                let kept = present.iter().filter(|other| !replaced.contains(other)).cloned();
+                *place.get_mut() = Sessions::of(kept.collect(), session);
+                *sessions = *sessions + 1 - replaced.len();
+                Ok(replaced)
+            }
+        }
     }
 
     async fn remove(&self, session: &Session) {
-        let mut shard = self.shard(session.key());
-        let Entry::Occupied(mut entry) = shard.keys.entry(session.key().clone()) else { return };
-        let present = entry.get().as_slice();
-        let kept: Vec<_> = present.iter().filter(|other| *other != session).cloned().collect();
+        let key = session.key().as_str();
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        let Ok(mut place) = shard.keys.find_entry(hash, |present| present.key() == key) else { return };
+        let present = place.get().as_slice();
+        let mut kept: Vec<_> = present.iter().filter(|other| *other != session).cloned().collect();
         let gone = present.len() - kept.len();
-        match Sessions::new(kept) {
-            Some(kept) => drop(entry.insert(kept)),
-            None => drop(entry.remove()),
+        match kept.pop() {
+            Some(last) => *place.get_mut() = Sessions::of(kept, last),
+            None => drop(place.remove()),
         }
         shard.sessions -= gone;
-        shard.shrink();
+        shard.shrink(|present| self.hash(present.key()));
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
@@ -113,7 +130,7 @@ impl SessionStore for MemoryStore {
                         tokio::task::yield_now().await;
                         since_pause = 0;
                     }
-                    let everyone: Vec<_> = lock(shard).keys.values().cloned().collect();
+                    let everyone: Vec<_> = lock(shard).keys.iter().cloned().collect();
                     everyone.iter().for_each(|sessions| deliver(sessions.as_slice(), &mut delivery));
                     since_pause += everyone.len();
                 }
@@ -138,12 +155,12 @@ impl SessionStore for MemoryStore {
 }
 
 impl Sessions {
-    /// `None` of none.
-    fn new(mut sessions: Vec<Session>) -> Option<Self> {
-        if sessions.len() > 1 {
-            return Some(Self::Many(sessions.into()));
+    fn of(mut others: Vec<Session>, last: Session) -> Self {
+        if others.is_empty() {
+            return Self::One(last);
         }
-        sessions.pop().map(Self::One)
+        others.push(last);
+        Self::Many(others.into())
     }
 
     fn as_slice(&self) -> &[Session] {
@@ -152,13 +169,18 @@ impl Sessions {
             Self::Many(sessions) => sessions,
         }
     }
+
+    /// Whose they are. There is always one of them to tell.
+    fn key(&self) -> &str {
+        self.as_slice().first().map_or("", |session| session.key().as_str())
+    }
 }
 
 impl Shard {
     /// Gives memory back after a rush, a quarter full being rush enough to keep it.
-    fn shrink(&mut self) {
+    fn shrink(&mut self, hash: impl Fn(&Sessions) -> u64) {
         if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 4 {
-            self.keys.shrink_to(self.keys.len() * 2);
+            self.keys.shrink_to(self.keys.len() * 2, hash);
         }
     }
 }

@@ -22,7 +22,11 @@ pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
 pub(crate) fn write_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     debug_assert!(!opcode.is_control() || payload.len() <= MAX_CONTROL, "a control frame is short");
     let (header, header_len) = header(opcode, payload.len());
-    out.extend_from_slice(&header[..header_len]);
+    match header_len {
+        // Nearly always, and a constant length is no call.
+        2 => out.extend_from_slice(&header[..2]),
+        len => out.extend_from_slice(&header[..len]),
+    }
     out.extend_from_slice(payload);
 }
 

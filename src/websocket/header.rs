@@ -87,6 +87,10 @@ impl PartialHeader {
         input: &mut &mut [u8],
         deflate: bool,
     ) -> Result<Option<Header>, Violation> {
+        // As every read ends.
+        if input.is_empty() {
+            return Ok(None);
+        }
         if self.len == 0
             && let Some((header, taken)) = Header::parse(input, deflate)?
         {

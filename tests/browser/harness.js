@@ -29,6 +29,10 @@ export async function within(promise, what, ms = PATIENCE) {
   }
 }
 
+/** The demo, as `cargo build --example demo --features deflate,jwks` makes it. */
+export const PROGRAM =
+  process.env.KEYWIRE_DEMO ?? fileURLToPath(new URL('../../target/debug/examples/demo', import.meta.url));
+
 /** A running demo server. */
 export class Demo {
   /** @param {import('node:child_process').ChildProcess} child @param {URL} url */
@@ -38,14 +42,16 @@ export class Demo {
     this.exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
   }
 
-  /** @param {{ port?: number | string, args?: string[] }} [options] */
-  static async start({ port = 0, args = [] } = {}) {
-    const program = process.env.KEYWIRE_DEMO ?? fileURLToPath(new URL('../../target/debug/examples/demo', import.meta.url));
-    const child = spawn(program, ['--listen', `127.0.0.1:${port}`, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  /** @param {{ port?: number | string, args?: string[], env?: Record<string, string> }} [options] */
+  static async start({ port = 0, args = [], env = {} } = {}) {
+    const child = spawn(PROGRAM, ['--listen', `127.0.0.1:${port}`, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
     let output = '';
     const url = new Promise((resolve, reject) => {
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${output}`)));
+      child.once('exit', (code) => reject(new Error(`${PROGRAM} ended with ${code}: ${output}`)));
       // Goes on reading after the line was found, so that the pipe never fills.
       child.stdout.on('data', (chunk) => {
         output += chunk;

@@ -5,6 +5,7 @@
 
 mod client;
 mod raw;
+pub(crate) mod tokens;
 
 use std::net::SocketAddr;
 use std::time::Duration;

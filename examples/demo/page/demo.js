@@ -32,14 +32,30 @@ const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
 const fromAddress = new URLSearchParams(location.search).get('key');
 const remembered = sessionStorage.getItem(REMEMBERED);
-let key = fromAddress || remembered || `${pick(CALM)}-${pick(ANIMALS)}`;
 
-const { auth } = await fetch('/config').then((answer) => answer.json());
+const { auth, login } = await fetch('/config').then((answer) => answer.json());
 const tokens = auth === 'token';
+/** Tokens are issued elsewhere: whoever has one pastes it. */
+const pasted = tokens && !login;
 
-/** With tokens, one is fetched at every attempt, so that none is ever stale. */
+let token = (pasted && remembered) || '';
+let key = pasted ? subject(token) : fromAddress || remembered || `${pick(CALM)}-${pick(ANIMALS)}`;
+
+/** Whose token it is, to be shown; the server looks for itself. @param {string} token */
+function subject(token) {
+  try {
+    const base64 = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? 'you');
+  } catch {
+    return 'you';
+  }
+}
+
+/** With a login, a token is fetched at every attempt, so that none is ever stale. */
 async function credential() {
   if (!tokens) return key;
+  if (pasted) return token;
   const answer = await fetch('/login', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -53,8 +69,9 @@ const wire = new Keywire('/websocket', { key: credential });
 
 /** @param {string} name */
 function become(name) {
-  key = name;
-  sessionStorage.setItem(REMEMBERED, key);
+  if (pasted) token = name;
+  key = pasted ? subject(token) : name;
+  sessionStorage.setItem(REMEMBERED, name);
   if (fromAddress !== null && fromAddress !== key) history.replaceState(null, '', location.pathname);
   showKey();
   wire.connect();
@@ -64,7 +81,7 @@ function showKey() {
   const path = encodeURIComponent(key);
   // encodeURIComponent leaves the apostrophe, which would end the shell's quotes.
   const push = `${location.origin}/push/${path}`.replaceAll("'", '%27');
-  $('key').value = key;
+  $('key').value = pasted ? token : key;
   $('twin').href = `/?key=${path}`;
   $('curl-push').textContent = `curl --json '{"code":"00","msg":"Your order is ready"}' '${push}'`;
   $('curl-broadcast').textContent = `curl --json '{"code":"00","msg":"Coffee for everyone"}' '${location.origin}/broadcast'`;
@@ -114,7 +131,7 @@ function showStatus(delay = 0) {
   const away = status === 'idle' || status === 'closed';
   $('status').dataset.status = status;
   $('status').textContent = STATUS[status];
-  $('key-label').textContent = tokens && away ? 'Log in as' : 'Your key';
+  $('key-label').textContent = pasted ? 'Your token' : tokens && away ? 'Log in as' : 'Your key';
   $('key').readOnly = !away;
   $('connect').textContent = away ? (tokens ? 'Log in' : 'Connect') : tokens ? 'Log out' : 'Disconnect';
   $('connect').classList.toggle('primary', away);
@@ -124,8 +141,9 @@ function showStatus(delay = 0) {
   $('next').textContent =
     status === 'open' ? 'All your tabs get what is sent to you.'
     : status === 'connecting' ? 'Knocking at the server …'
-    : status === 'idle' ? (tokens ? 'This server lets only tokens in: log in to get one.' : '')
-    : '';
+    : status !== 'idle' || !tokens ? ''
+    : pasted ? 'This server lets only tokens in and cannot issue any: paste one from where they are issued.'
+    : 'This server lets only tokens in: log in to get one.';
   showNext();
   if (status !== 'open') {
     for (const id of ['sessions', 'keys']) $(id).textContent = '–';
@@ -347,4 +365,5 @@ showKey();
 showDifficulty();
 showStatus();
 // Who had logged in before a reload comes back by themselves; nobody is logged in unasked.
-if (!tokens || (remembered !== null && remembered === key)) become(key);
+if (pasted) $('key').maxLength = 8192;
+if (pasted ? token : !tokens || (remembered !== null && remembered === key)) become(pasted ? token : key);

@@ -225,6 +225,11 @@ impl KeyExtractor for TicketKey {
         let ticket = read_only(&self.sources, handshake)?;
         self.tickets.take(&ticket.ok_or(Rejection::Missing)?).await
     }
+
+    /// A new ticket, which is used up by this.
+    async fn refresh(&self, ticket: &str) -> Result<Identity, Rejection> {
+        self.tickets.take(ticket).await
+    }
 }
 
 #[cfg(test)]

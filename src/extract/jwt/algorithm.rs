@@ -1,0 +1,147 @@
+use std::fmt;
+use std::str::FromStr;
+
+use jsonwebtoken::Algorithm;
+
+/// How a token is signed (RFC 7518, section 3.1; RFC 8037).
+///
+/// A [`VerifyingKey`](crate::VerifyingKey) belongs to one of them, and what a token says of itself changes
+/// nothing about that.
+///
+/// ```
+/// use keywire::JwtAlgorithm;
+///
+/// assert_eq!("ES256".parse(), Ok(JwtAlgorithm::ES256));
+/// assert_eq!(JwtAlgorithm::EdDSA.to_string(), "EdDSA");
+/// assert!("none".parse::<JwtAlgorithm>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JwtAlgorithm {
+    /// HMAC with SHA-256: who can check can also sign.
+    HS256,
+    /// HMAC with SHA-384.
+    HS384,
+    /// HMAC with SHA-512.
+    HS512,
+    /// RSA, PKCS #1 v1.5, with SHA-256.
+    RS256,
+    /// RSA, PKCS #1 v1.5, with SHA-384.
+    RS384,
+    /// RSA, PKCS #1 v1.5, with SHA-512.
+    RS512,
+    /// RSA-PSS with SHA-256.
+    PS256,
+    /// RSA-PSS with SHA-384.
+    PS384,
+    /// RSA-PSS with SHA-512.
+    PS512,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
+    /// Ed25519.
+    EdDSA,
+}
+
+impl JwtAlgorithm {
+    /// Those whose keys may be public: all but HMAC.
+    pub const ASYMMETRIC: [Self; 9] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::EdDSA,
+    ];
+
+    const HMAC: [Self; 3] = [Self::HS256, Self::HS384, Self::HS512];
+
+    /// The name that stands in a token's `alg`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
+    /// Whether the key is a secret that signs as well as it checks.
+    #[must_use]
+    pub fn is_hmac(self) -> bool {
+        Self::HMAC.contains(&self)
+    }
+
+    pub(super) fn is_rsa(self) -> bool {
+        !self.is_hmac() && !matches!(self, Self::ES256 | Self::ES384 | Self::EdDSA)
+    }
+
+    pub(super) fn inner(self) -> Algorithm {
+        match self {
+            Self::HS256 => Algorithm::HS256,
+            Self::HS384 => Algorithm::HS384,
+            Self::HS512 => Algorithm::HS512,
+            Self::RS256 => Algorithm::RS256,
+            Self::RS384 => Algorithm::RS384,
+            Self::RS512 => Algorithm::RS512,
+            Self::PS256 => Algorithm::PS256,
+            Self::PS384 => Algorithm::PS384,
+            Self::PS512 => Algorithm::PS512,
+            Self::ES256 => Algorithm::ES256,
+            Self::ES384 => Algorithm::ES384,
+            Self::EdDSA => Algorithm::EdDSA,
+        }
+    }
+}
+
+impl fmt::Display for JwtAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Not the name of a [`JwtAlgorithm`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not an algorithm: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA are"
+)]
+pub struct UnknownJwtAlgorithm;
+
+impl FromStr for JwtAlgorithm {
+    type Err = UnknownJwtAlgorithm;
+
+    /// Takes the exact name only: they are case sensitive (RFC 7515, section 4.1.1).
+    fn from_str(name: &str) -> Result<Self, UnknownJwtAlgorithm> {
+        let mut all = Self::HMAC.into_iter().chain(Self::ASYMMETRIC);
+        all.find(|algorithm| algorithm.name() == name).ok_or(UnknownJwtAlgorithm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_the_librarys_name() {
+        for algorithm in JwtAlgorithm::HMAC.into_iter().chain(JwtAlgorithm::ASYMMETRIC) {
+            assert_eq!(algorithm.name().parse(), Ok(algorithm));
+            assert_eq!(algorithm.name().parse::<Algorithm>().unwrap(), algorithm.inner());
+        }
+        for name in ["", "none", "None", "hs256", "HS256 ", "ES512", "RSA-OAEP", "dir"] {
+            assert_eq!(name.parse::<JwtAlgorithm>(), Err(UnknownJwtAlgorithm), "{name}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a genuine token must say to be good (RFC 7519, section 4.1).
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::key::Key;
+use crate::rejection::Rejection;
+
+/// What is demanded of claims.
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) leeway: Duration,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    /// The claim that holds the key.
+    pub(super) subject: String,
+}
+
+/// Whose token it is, and until when it is good.
+pub(super) struct Subject {
+    pub(super) key: Key,
+    pub(super) expires_at: SystemTime,
+}
+
+impl Rules {
+    /// Everything but whether the token has ended.
+    pub(super) fn check(&self, claims: &[u8], now: SystemTime) -> Result<Subject, Rejection> {
+        // A claim of the standard's that has another type than the standard's, or stands twice, fails here.
+        let standard: Standard = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
+        // One that is nested too deep fails here, whether or not the application reads the place.
+        let mut all: Map<String, Value> = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
+        if self.issuer.is_some() && self.issuer != standard.iss {
+            return Err(Rejection::Invalid);
+        }
+        // A token that is made for somebody is not for one who does not say who they are (section 4.1.3).
+        let meant = match (&self.audience, &standard.aud) {
+            (None, None) => true,
+            (Some(own), Some(Audience::One(one))) => own == one,
+            (Some(own), Some(Audience::Many(many))) => many.contains(own),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let late = now.checked_add(self.leeway).ok_or(Rejection::Invalid)?;
+        let comes_later = |moment: &Option<Moment>| moment.as_ref().is_some_and(|moment| moment.0 > late);
+        if !meant || comes_later(&standard.nbf) || comes_later(&standard.iat) {
+            return Err(Rejection::Invalid);
+        }
+        let Some(Value::String(subject)) = all.remove(&self.subject) else { return Err(Rejection::Invalid) };
+        let key = Key::new(subject).map_err(|_| Rejection::Invalid)?;
+        let expires_at = standard.exp.0.checked_add(self.leeway).ok_or(Rejection::Invalid)?;
+        Ok(Subject { key, expires_at })
+    }
+}
+
+/// The claims that the standard names. A `null` is not the same as absence.
+#[derive(Deserialize)]
+struct Standard {
+    exp: Moment,
+    #[serde(default, deserialize_with = "given")]
+    nbf: Option<Moment>,
+    #[serde(default, deserialize_with = "given")]
+    iat: Option<Moment>,
+    #[serde(default, deserialize_with = "given")]
+    iss: Option<String>,
+    #[serde(default, deserialize_with = "given", rename = "sub")]
+    _sub: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    aud: Option<Audience>,
+    #[serde(default, deserialize_with = "given", rename = "jti")]
+    _jti: Option<String>,
+}
+
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Seconds since 1970; a fraction is allowed (RFC 7519, section 2, NumericDate).
+struct Moment(SystemTime);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(value)?;
+        // What no clock can show is no moment, and must not be a token without an end.
+        let moment = Duration::try_from_secs_f64(seconds)
+            .ok()
+            .and_then(|since_1970| SystemTime::UNIX_EPOCH.checked_add(since_1970));
+        moment.map(Self).ok_or_else(|| serde::de::Error::custom("not a moment"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn check(rules: &Rules, claims: &str) -> Result<(String, f64), Rejection> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        let subject = rules.check(claims.as_bytes(), now)?;
+        let end = subject.expires_at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        Ok((subject.key.to_string(), end.as_secs_f64() - NOW as f64))
+    }
+
+    fn rules() -> Rules {
+        Rules { leeway: Duration::from_secs(30), issuer: None, audience: None, subject: "sub".into() }
+    }
+
+    #[test]
+    fn the_boundaries_of_time_are_exact() {
+        for (exp, nbf, left) in [
+            (json!(NOW), json!(NOW), Ok(30.0)),
+            (json!(NOW + 100), json!(NOW + 30), Ok(130.0)),
+            (json!(NOW as f64 - 29.5), json!(0), Ok(0.5)),
+            (json!(NOW - 31), json!(0), Ok(-1.0)),
+            (json!(NOW), json!(NOW as f64 + 30.5), Err(Rejection::Invalid)),
+            (json!(NOW), json!(NOW + 31), Err(Rejection::Invalid)),
+            (json!(-1), json!(0), Err(Rejection::Invalid)),
+            (json!(NOW), json!(-1), Err(Rejection::Invalid)),
+            (json!(u64::MAX), json!(0), Err(Rejection::Invalid)),
+            (json!(i64::MAX), json!(0), Err(Rejection::Invalid)),
+            (json!(1e300), json!(0), Err(Rejection::Invalid)),
+        ] {
+            for name in ["nbf", "iat"] {
+                let claims = json!({ "sub": "alice", "exp": exp, name: nbf }).to_string();
+                assert_eq!(check(&rules(), &claims), left.map(|left| ("alice".into(), left)), "{claims}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_that_stands_twice_is_none() {
+        for twice in [r#""sub":"alice","sub":"bob""#, r#""sub":"alice","exp":1900000001"#] {
+            let claims = format!(r#"{{"exp":1900000000,{twice}}}"#);
+            assert_eq!(check(&rules(), &claims), Err(Rejection::Invalid), "{claims}");
+        }
+    }
+
+    #[test]
+    fn another_claim_may_hold_the_key() {
+        let rules = Rules { subject: "user_id".into(), ..rules() };
+        for (claims, wanted) in [
+            (json!({ "user_id": "alice", "exp": NOW }), Ok("alice")),
+            (json!({ "user_id": "alice", "sub": "42", "exp": NOW }), Ok("alice")),
+            (json!({ "user_id": "alice", "sub": 42, "exp": NOW }), Err(Rejection::Invalid)),
+            (json!({ "user_id": 42, "sub": "alice", "exp": NOW }), Err(Rejection::Invalid)),
+            (json!({ "sub": "alice", "exp": NOW }), Err(Rejection::Invalid)),
+            (json!({ "user_id": "", "exp": NOW }), Err(Rejection::Invalid)),
+        ] {
+            let key = check(&rules, &claims.to_string()).map(|(key, _)| key);
+            assert_eq!(key, wanted.map(ToOwned::to_owned), "{claims}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::algorithm::JwtAlgorithm;
+use super::jwk::{self, InvalidJwks};
+use super::key::VerifyingKey;
+use super::token::Token;
+
+/// Several keys, each under the name that tokens call it by (`kid`), which may change while the server runs.
+///
+/// To rotate a secret, insert the new one, let whoever signs go over to it, and remove the old one when the last
+/// token that it signed has ended. Until then both are good.
+///
+/// ```
+/// use keywire::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey, VerifyingKeys};
+///
+/// let secret = |secret| VerifyingKey::from_secret(JwtAlgorithm::HS256, secret);
+/// let keys = VerifyingKeys::new();
+/// keys.insert("2026-10", secret(b"the secret of October, at least 32 bytes")?);
+/// let extractor = JwtKey::new(keys.clone());
+///
+/// // Later, in whatever part of the program learns of it:
+/// keys.insert("2026-11", secret(b"the secret of November, at least 32 bytes")?);
+/// keys.remove("2026-10");
+/// # let _ = extractor;
+/// # Ok::<(), InvalidVerifyingKey>(())
+/// ```
+///
+/// A token's `kid` and `alg` must fit exactly one key. A token without `kid` is good only if its `alg` alone does.
+/// Clones share the keys. A key that is removed opens nothing from then on; sessions that are open stay.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyingKeys(Arc<RwLock<KeyList>>);
+
+impl VerifyingKeys {
+    /// No keys yet: every token is refused.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The keys of a JWK set (RFC 7517, section 5) that are for checking signatures by one of `algorithms`.
+    ///
+    /// The others are left out, as are those that keywire cannot read. An RSA key that names no `alg` is for
+    /// RS256 if that is among `algorithms`, else for the first of them that is of RSA.
+    ///
+    /// ```
+    /// use keywire::{InvalidJwks, JwtAlgorithm, JwtKey, VerifyingKeys};
+    ///
+    /// let text = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026","alg":"EdDSA",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let extractor = JwtKey::new(VerifyingKeys::from_jwks(text, &JwtAlgorithm::ASYMMETRIC)?);
+    /// # let _ = extractor;
+    /// # Ok::<(), InvalidJwks>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it is not a JWK set, or has no key that is of use here.
+    pub fn from_jwks(text: &str, algorithms: &[JwtAlgorithm]) -> Result<Self, InvalidJwks> {
+        jwk::read_set(text.as_bytes(), algorithms).map(|keys| Self(Arc::new(RwLock::new(keys))))
+    }
+
+    /// Adds a key, in place of all that have this name.
+    pub fn insert(&self, kid: impl Into<String>, key: VerifyingKey) {
+        let kid = kid.into();
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.remove(&kid);
+        keys.0.push((Some(kid), key));
+    }
+
+    /// Removes what has this name, and says whether anything had.
+    pub fn remove(&self, kid: &str) -> bool {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(kid)
+    }
+
+    pub(super) fn find(&self, token: &Token<'_>) -> Option<VerifyingKey> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).find(token)
+    }
+}
+
+/// Keys and their names. A name may stand more than once, and may be missing (RFC 7517, section 4.5).
+#[derive(Debug, Default)]
+pub(super) struct KeyList(pub(super) Vec<(Option<String>, VerifyingKey)>);
+
+impl KeyList {
+    /// The one key that `token` can mean, or none.
+    pub(super) fn find(&self, token: &Token<'_>) -> Option<VerifyingKey> {
+        let mut meant = self
+            .0
+            .iter()
+            .filter(|(kid, key)| (token.kid.is_none() || *kid == token.kid) && key.is_for(token.algorithm));
+        match (meant.next(), meant.next()) {
+            (Some((_, key)), None) => Some(key.clone()),
+            _ => None,
+        }
+    }
+
+    fn remove(&mut self, kid: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(name, _)| name.as_deref() != Some(kid));
+        self.0.len() < before
+    }
+}

@@ -1,0 +1,290 @@
+//! Keys out of signed tokens (RFC 7519).
+
+mod algorithm;
+mod claims;
+mod jwk;
+mod jwks;
+mod key;
+mod keys;
+mod pem;
+mod token;
+mod trusted;
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+pub use algorithm::{JwtAlgorithm, UnknownJwtAlgorithm};
+use claims::Rules;
+pub use jwk::InvalidJwks;
+pub use jwks::{Jwks, JwksError};
+pub use key::{InvalidVerifyingKey, VerifyingKey};
+pub use keys::VerifyingKeys;
+use token::Token;
+pub use trusted::TrustedKeys;
+
+use super::source::read_only;
+use super::{KeyExtractor, Source};
+use crate::handshake::Handshake;
+use crate::key::Identity;
+use crate::rejection::Rejection;
+
+/// Takes the key out of a signed token (RFC 7519).
+///
+/// ```
+/// use keywire::{Hub, JwtKey};
+///
+/// let hub = Hub::builder().keys(JwtKey::hs256(b"a secret of at least 32 bytes ......")).build();
+/// # let _ = hub;
+/// ```
+///
+/// The token stands in the path, in `?token=`, in `Authorization: Bearer` or in a subprotocol
+/// ([`Handshake::protocol_token`]); two of them are refused. Signatures are
+/// checked with a secret or a public key ([`VerifyingKey`]), with one of several ([`VerifyingKeys`]), or with those
+/// that somebody publishes ([`Jwks`]). The algorithm belongs to the key, whatever the token says of itself.
+///
+/// # What a token must say
+///
+/// - `exp`, which has not come. The session ends with it.
+/// - `sub`, or the claim named by [`subject_claim`](JwtKey::subject_claim): a text that can be a [`Key`](crate::Key).
+/// - `iss` and `aud` as demanded by [`issuer`](JwtKey::issuer) and [`audience`](JwtKey::audience).
+/// - `nbf` and `iat`, if they are there, have come.
+///
+/// Clocks may differ by [`leeway`](JwtKey::leeway). Each claim that the standard names must have the type that it
+/// gives it. What a token says of where its key is to be had (`jwk`, `jku`, `x5u`, `x5c`) counts for nothing, and one
+/// with a `crit`, `b64`, `enc` or `zip` in its header is refused.
+///
+/// # What else it says
+///
+/// reaches the session as a type of the application's:
+///
+/// ```
+/// use keywire::{Envelope, Hub, JwtKey, Reply, Session, Switch};
+/// use serde::Deserialize;
+///
+/// #[derive(Clone, Deserialize)]
+/// struct Member {
+///     role: String,
+/// }
+///
+/// let whoami = |session: Session, _: Envelope| async move {
+///     let identity = session.identity();
+///     let role = identity.get::<Member>().map_or("none", |member| &member.role);
+///     Ok(Reply::ok(role.to_owned()))
+/// };
+/// let keys = JwtKey::hs256(b"a secret of at least 32 bytes ......").claims::<Member>();
+/// let hub = Hub::builder().keys(keys).handler(Switch::new().command(whoami)).build();
+/// # let _ = hub;
+/// ```
+#[derive(Clone)]
+pub struct JwtKey {
+    keys: TrustedKeys,
+    rules: Rules,
+    sources: Vec<Source>,
+    token_bytes: usize,
+    claims: Option<ReadClaims>,
+}
+
+/// Reads the application's claims into an identity, if they are there.
+type ReadClaims = fn(&[u8], Identity) -> Option<Identity>;
+
+impl JwtKey {
+    /// The most that clocks may differ by.
+    const MAX_LEEWAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// Tokens signed with a [`VerifyingKey`], one of several [`VerifyingKeys`], or the keys of [`Jwks`].
+    #[must_use]
+    pub fn new(keys: impl Into<TrustedKeys>) -> Self {
+        Self {
+            keys: keys.into(),
+            rules: Rules {
+                leeway: Duration::from_secs(30),
+                issuer: None,
+                audience: None,
+                subject: "sub".into(),
+            },
+            sources: vec![Source::Path, Source::Query("token".into()), Source::Bearer, Source::Subprotocol],
+            token_bytes: 8 * 1024,
+            claims: None,
+        }
+    }
+
+    /// Tokens signed by HMAC with SHA-256 and this secret (RFC 7518, section 3.2, which asks for a secret of
+    /// at least 32 bytes).
+    ///
+    /// # Panics
+    ///
+    /// When the secret is empty or a PEM text: everybody could sign. [`VerifyingKey::from_secret`] has an error for
+    /// it, and the other lengths of HMAC.
+    #[must_use]
+    pub fn hs256(secret: &[u8]) -> Self {
+        match VerifyingKey::from_secret(JwtAlgorithm::HS256, secret) {
+            Ok(key) => Self::new(key),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Tokens signed by RSA, PKCS #1 v1.5, with SHA-256; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VerifyingKey::from_pem`].
+    pub fn rs256_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
+        Self::from_pem(JwtAlgorithm::RS256, pem)
+    }
+
+    /// Tokens signed by RSA-PSS with SHA-256; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VerifyingKey::from_pem`].
+    pub fn ps256_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
+        Self::from_pem(JwtAlgorithm::PS256, pem)
+    }
+
+    /// Tokens signed by ECDSA on P-256 with SHA-256; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VerifyingKey::from_pem`].
+    pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
+        Self::from_pem(JwtAlgorithm::ES256, pem)
+    }
+
+    /// Tokens signed by ECDSA on P-384 with SHA-384; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VerifyingKey::from_pem`].
+    pub fn es384_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
+        Self::from_pem(JwtAlgorithm::ES384, pem)
+    }
+
+    /// Tokens signed by Ed25519; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VerifyingKey::from_pem`].
+    pub fn ed25519_pem(pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
+        Self::from_pem(JwtAlgorithm::EdDSA, pem)
+    }
+
+    /// Tokens signed by `algorithm`; the public key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VerifyingKey::from_pem`].
+    pub fn from_pem(algorithm: JwtAlgorithm, pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
+        VerifyingKey::from_pem(algorithm, pem).map(Self::new)
+    }
+
+    /// By how much the clock of whoever signs may differ from this one: 30 s by default, a day at most.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.rules.leeway = leeway.min(Self::MAX_LEEWAY);
+        self
+    }
+
+    /// Who signs: only tokens with this `iss` are good then.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.rules.issuer = Some(issuer.into());
+        self
+    }
+
+    /// For whom it is signed: only tokens with this `aud`, or this one among others, are good then. Without it a
+    /// token that has an `aud` is refused, for it was made for somebody else.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.rules.audience = Some(audience.into());
+        self
+    }
+
+    /// The claim that holds the key, in place of `sub`. It must be a text.
+    #[must_use]
+    pub fn subject_claim(mut self, name: impl Into<String>) -> Self {
+        self.rules.subject = name.into();
+        self
+    }
+
+    /// Reads the claims as a type of the application's too, which the session has in its identity:
+    /// `session.identity().get::<C>()`. A token whose claims are no `C` is refused.
+    ///
+    /// The type may be any that serde can read, [`serde_json::Value`] for all that the token says. Asked for twice, the
+    /// second counts.
+    #[must_use]
+    pub fn claims<C>(mut self) -> Self
+    where
+        C: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        self.claims = Some(|claims, identity| {
+            let claims: C = serde_json::from_slice(claims).ok()?;
+            Some(identity.with(claims))
+        });
+        self
+    }
+
+    /// Where tokens stand, in place of path, `?token=`, bearer and subprotocol.
+    #[must_use]
+    pub fn sources(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
+        self.sources = sources.into_iter().collect();
+        self
+    }
+
+    /// The longest token that is looked at, in bytes: 8 KiB by default.
+    #[must_use]
+    pub fn token_bytes(mut self, bytes: usize) -> Self {
+        self.token_bytes = bytes;
+        self
+    }
+
+    /// Checks a token that came by another way.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Expired`] if that is all that is wrong with it, [`Rejection::Unavailable`] if there are no keys yet
+    /// ([`Jwks`]), else [`Rejection::Invalid`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped. Only [`Jwks`] ever make it wait, and they need tokio's runtime.
+    pub async fn verify(&self, token: &str) -> Result<Identity, Rejection> {
+        if token.len() > self.token_bytes {
+            return Err(Rejection::Invalid);
+        }
+        let token = Token::read(token)?;
+        let key = self.keys.find(&token).await?;
+        let claims = token.verified_by(&key)?;
+        let now = SystemTime::now();
+        let subject = self.rules.check(&claims, now)?;
+        let mut identity = Identity::new(subject.key).expiring_at(subject.expires_at);
+        if let Some(read) = self.claims {
+            identity = read(&claims, identity).ok_or(Rejection::Invalid)?;
+        }
+        // Last, so that it means: a fresh token would do.
+        if subject.expires_at <= now { Err(Rejection::Expired) } else { Ok(identity) }
+    }
+}
+
+#[async_trait]
+impl KeyExtractor for JwtKey {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        let token = read_only(&self.sources, handshake)?;
+        self.verify(&token.ok_or(Rejection::Missing)?).await
+    }
+
+    async fn refresh(&self, token: &str) -> Result<Identity, Rejection> {
+        self.verify(token).await
+    }
+}
+
+impl fmt::Debug for JwtKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtKey")
+            .field("keys", &self.keys)
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! Reads public keys (RFC 7468, RFC 5280 section 4.1.2.7, RFC 8017 appendix A.1.1).
+
+use rsa::pkcs1::DecodeRsaPublicKey as _;
+use rsa::pkcs8::der::{Decode as _, pem};
+use rsa::pkcs8::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+
+use super::key::InvalidVerifyingKey;
+
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// Elliptic keys are points that nobody has looked at yet.
+pub(super) enum PublicKey {
+    Rsa(Box<rsa::RsaPublicKey>),
+    P256(Vec<u8>),
+    P384(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+pub(super) fn read(text: &[u8]) -> Result<PublicKey, InvalidVerifyingKey> {
+    let (label, der) = pem::decode_vec(text.trim_ascii()).map_err(|_| InvalidVerifyingKey::NotPem)?;
+    match label {
+        "PUBLIC KEY" => public_key(&der),
+        "RSA PUBLIC KEY" => rsa_key(&der),
+        label if label.ends_with("PRIVATE KEY") => Err(InvalidVerifyingKey::Private),
+        _ => Err(InvalidVerifyingKey::NotPublicKey),
+    }
+}
+
+fn public_key(der: &[u8]) -> Result<PublicKey, InvalidVerifyingKey> {
+    let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| InvalidVerifyingKey::Damaged)?;
+    let key = info.subject_public_key.as_bytes().ok_or(InvalidVerifyingKey::Damaged)?;
+    match (info.algorithm.oid, info.algorithm.parameters_oid()) {
+        (RSA, _) => rsa_key(key),
+        (EC, Ok(P256)) => Ok(PublicKey::P256(key.to_vec())),
+        (EC, Ok(P384)) => Ok(PublicKey::P384(key.to_vec())),
+        (ED25519, _) => Ok(PublicKey::Ed25519(key.to_vec())),
+        _ => Err(InvalidVerifyingKey::NotPublicKey),
+    }
+}
+
+fn rsa_key(der: &[u8]) -> Result<PublicKey, InvalidVerifyingKey> {
+    // Reading it into an `RsaPublicKey` at once would call one that is too large damaged.
+    let parts = rsa::pkcs1::RsaPublicKey::from_der(der).map_err(|_| InvalidVerifyingKey::Damaged)?;
+    let bits = rsa::BigUint::from_bytes_be(parts.modulus.as_bytes()).bits();
+    if bits > rsa::RsaPublicKey::MAX_SIZE {
+        return Err(InvalidVerifyingKey::RsaSize(bits));
+    }
+    let key = rsa::RsaPublicKey::from_pkcs1_der(der).map_err(|_| InvalidVerifyingKey::Damaged)?;
+    Ok(PublicKey::Rsa(Box::new(key)))
+}

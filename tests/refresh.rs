@@ -1,0 +1,144 @@
+//! `kw:refresh`: a session that outlives the credential it was opened with.
+#![cfg(feature = "warp")]
+
+mod support;
+
+use std::time::{Duration, SystemTime};
+
+use keywire::{Handshake, Hub, Identity, Key, KeyExtractor, RawKey, Rejection, async_trait};
+use serde_json::{Value, json};
+use support::{Client, Server};
+
+/// Lets in whoever says who they are and for how many milliseconds: `alice+1000`.
+struct Passes;
+
+impl Passes {
+    fn check(pass: &str) -> Result<Identity, Rejection> {
+        let (key, left) = pass.split_once('+').ok_or(Rejection::Invalid)?;
+        let left: u64 = left.parse().map_err(|_| Rejection::Invalid)?;
+        match key {
+            "down" => return Err(Rejection::Unavailable),
+            "banned" => return Err(Rejection::Forbidden),
+            "broken" => panic!("the extractor is broken"),
+            _ if left == 0 => return Err(Rejection::Expired),
+            _ => {}
+        }
+        let key = Key::new(key).map_err(|_| Rejection::Invalid)?;
+        let identity = Identity::new(key).with(left);
+        Ok(identity.expiring_at(SystemTime::now() + Duration::from_millis(left)))
+    }
+}
+
+#[async_trait]
+impl KeyExtractor for Passes {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        Self::check(&handshake.query("pass")?.ok_or(Rejection::Missing)?)
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+        Self::check(credential)
+    }
+}
+
+async fn server(keys: impl KeyExtractor) -> Server {
+    Server::start(Hub::builder().keys(keys).build()).await
+}
+
+async fn open(server: &Server, pass: &str) -> Client {
+    let mut client = server.open(&format!("/websocket?pass={}", pass.replace('+', "%2B"))).await;
+    client.ping().await;
+    client
+}
+
+async fn refresh(client: &mut Client, body: impl Into<Value>) -> Value {
+    client.ask(json!({ "flag": "kw:refresh", "body": body.into(), "id": 7 })).await
+}
+
+/// For how many milliseconds the credential said it is good.
+async fn granted(server: &Server, key: &str) -> Option<u64> {
+    server.hub.sessions(key).await[0].identity().get::<u64>().copied()
+}
+
+#[tokio::test]
+async fn a_refreshed_session_outlives_its_first_credential() {
+    let server = server(Passes).await;
+    let mut refreshed = open(&server, "alice+3000").await;
+    assert_eq!(
+        refresh(&mut refreshed, "alice+3600000").await,
+        json!({ "code": "00", "msg": "refreshed", "id": 7 })
+    );
+    assert_eq!(granted(&server, "alice").await, Some(3_600_000));
+
+    // Opened later, and so its credential ends later than the first one's did.
+    let mut other = open(&server, "bob+3000").await;
+    assert_eq!(other.end().await.code, 4001);
+    refreshed.ping().await;
+}
+
+#[tokio::test]
+async fn a_credential_that_ends_earlier_changes_nothing() {
+    let server = server(Passes).await;
+    let mut client = open(&server, "alice+3600000").await;
+    assert_eq!(refresh(&mut client, "alice+1000").await["code"], "00");
+    assert_eq!(granted(&server, "alice").await, Some(3_600_000));
+}
+
+#[tokio::test]
+async fn a_credential_that_is_not_good_leaves_the_session_as_it_is() {
+    let server = server(Passes).await;
+    let mut client = open(&server, "alice+3600000").await;
+    for (body, code, msg) in [
+        (json!("alice"), "41", "invalid"),
+        (json!("alice+0"), "41", "expired"),
+        (json!("banned+1"), "43", "forbidden"),
+        (json!("down+1"), "50", "unavailable"),
+        (json!("broken+1"), "50", "unavailable"),
+        (json!(null), "40", "the body must be the credential"),
+        (json!({ "token": "alice+1" }), "40", "the body must be the credential"),
+    ] {
+        let answer = refresh(&mut client, body.clone()).await;
+        assert_eq!(answer, json!({ "code": code, "msg": msg, "id": 7 }), "{body}");
+    }
+    assert_eq!(granted(&server, "alice").await, Some(3_600_000));
+}
+
+#[tokio::test]
+async fn the_credential_of_another_key_ends_the_session_for_good() {
+    let server = server(Passes).await;
+    let mut client = open(&server, "alice+3600000").await;
+    client.send(json!({ "flag": "kw:refresh", "body": "bob+3600000" })).await;
+    assert_eq!(client.end().await.code, 4507);
+}
+
+#[tokio::test]
+async fn an_extractor_without_refresh_says_so() {
+    let server = server(RawKey::from_path()).await;
+    let mut client = server.client("alice").await;
+    assert_eq!(refresh(&mut client, "alice").await["code"], "44");
+}
+
+#[tokio::test]
+async fn either_of_two_extractors_may_know_the_credential() {
+    let named = || Passes.map(|identity| identity.with("passes"));
+    for server in
+        [server(named().or(RawKey::from_path())).await, server(RawKey::from_path().or(named())).await]
+    {
+        let mut client = open(&server, "alice+1000000").await;
+        assert_eq!(refresh(&mut client, "alice+3600000").await["code"], "00");
+        assert_eq!(granted(&server, "alice").await, Some(3_600_000));
+        assert_eq!(refresh(&mut client, "alice+0").await["msg"], "expired");
+        // Mapped as it is at the door.
+        let identity = server.hub.sessions("alice").await[0].identity();
+        assert_eq!(identity.get::<&str>(), Some(&"passes"));
+    }
+}
+
+#[tokio::test]
+async fn a_further_check_is_made_of_a_fresh_credential_too() {
+    let keys = Passes.and_then(|identity: Identity| async move {
+        if identity.get::<u64>() == Some(&13) { Err(Rejection::Missing) } else { Ok(identity) }
+    });
+    let server = server(keys).await;
+    let mut client = open(&server, "alice+3600000").await;
+    assert_eq!(refresh(&mut client, "alice+13").await["msg"], "invalid");
+}
