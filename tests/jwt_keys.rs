@@ -104,7 +104,7 @@ fn a_key_of_another_kind_is_refused_and_not_shown() {
     let key = JwtKey::hs256(SECRET);
     assert_eq!(
         format!("{key:?}"),
-        r#"JwtKey { keys: TrustedKeys(One(VerifyingKey { algorithm: HS256, .. })), sources: [Path, Query("token"), Bearer], .. }"#
+        r#"JwtKey { keys: TrustedKeys(One(VerifyingKey { algorithm: HS256, .. })), sources: [Path, Query("token"), Bearer, Subprotocol], .. }"#
     );
 }
 
