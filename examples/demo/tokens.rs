@@ -83,6 +83,7 @@ impl TokenOptions {
             Source::Query("token".into()),
             Source::Bearer,
             Source::Cookie("keywire".into()),
+            Source::Subprotocol,
         ]);
         if let Some(issuer) = &self.jwt_issuer {
             key = key.issuer(issuer);
