@@ -91,12 +91,14 @@ export class Demo {
   }
 }
 
-export async function launchChromium() {
+/** @param {{ cache?: boolean }} [options] with `cache`, a page that is left may come back as it was, as for people */
+export async function launchChromium({ cache = false } = {}) {
   const candidates = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
   const executablePath = process.env.CHROMIUM ?? candidates.find((path) => existsSync(path));
   if (!executablePath) throw new Error('no Chromium found: apt install chromium, or name one in CHROMIUM');
   const quiet = ['quic', 'background-networking', 'component-update', 'sync', 'gpu'].map((name) => `--disable-${name}`);
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+  const ignoreDefaultArgs = cache ? ['--disable-back-forward-cache'] : [];
+  return chromium.launch({ executablePath, ignoreDefaultArgs, args: ['--no-sandbox', '--no-first-run', ...quiet] });
 }
 
 /**
@@ -114,6 +116,46 @@ export async function open(context, demo, key) {
   await status(page, 'open');
   return Object.assign(page, { faults });
 }
+
+/**
+ * A blank page of the demo, with a client and all that it said: `wire`, `pushes` and `log` in its window.
+ * @param {import('playwright-core').BrowserContext | Page} where @param {string} address @param {object} options
+ */
+export async function wired(where, address, options) {
+  const page = 'newPage' in where ? await where.newPage() : where;
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(address);
+  await page.evaluate(async (options) => {
+    const { Keywire } = await import(/** @type {any} */ ('/keywire.js'));
+    const { tokens, ...rest } = /** @type {any} */ (options);
+    const ask = () => /** @type {any} */ (window).nextToken();
+    const wire = new Keywire('/websocket', tokens ? { ...rest, key: ask } : rest);
+    const log = /** @type {any[]} */ ([]);
+    const pushes = /** @type {any[]} */ ([]);
+    for (const type of ['open', 'close', 'status', 'error', 'notice']) {
+      wire.addEventListener(type, (/** @type {CustomEvent} */ { detail }) => log.push([type, detail]));
+    }
+    wire.on('*', (/** @type {any} */ push) => pushes.push(push));
+    Object.assign(window, { wire, log, pushes });
+    wire.connect();
+  }, options);
+  return page;
+}
+
+/** @param {Page} page @param {string} expected */
+export const becomes = (page, expected) =>
+  page.waitForFunction((expected) => /** @type {any} */ (window).wire.status === expected, expected, { polling: 20 });
+
+/** The statuses that its client went through. @param {Page} page @returns {Promise<string[]>} */
+export const path = (page) =>
+  page.evaluate(() => /** @type {any} */ (window).log.filter((/** @type {any} */ [type]) => type === 'status').map((/** @type {any} */ [, { status }]) => status));
+
+/** The messages that its client got. @param {Page} page @returns {Promise<string[]>} */
+export const heard = (page) => page.evaluate(() => /** @type {any} */ (window).pushes.map((/** @type {any} */ { msg }) => msg));
+
+/** @param {Page} page @param {string} text */
+export const hears = (page, text) =>
+  page.waitForFunction((text) => /** @type {any} */ (window).pushes.some((/** @type {any} */ { msg }) => msg === text), text, { polling: 20 });
 
 /** @param {Page} page @param {string} expected */
 export const status = (page, expected) => page.locator(`#status[data-status="${expected}"]`).waitFor({ timeout: PATIENCE });
