@@ -50,6 +50,7 @@
 /** @typedef {{ leads: boolean, post: (note: Note) => void, steal: () => void, leave: () => void }} Tabs */
 
 const PROTOCOL = 'keywire.v1';
+const PING = '{"flag":"kw:ping"}';
 
 /** Flags and ids that begin so are keywire's. */
 const OWN = /^kw:/;
@@ -287,8 +288,10 @@ export class Keywire extends EventTarget {
       return;
     }
     const socket = this.#socket;
-    socket.addEventListener('open', () => this.#opened(), { signal });
+    // A browser cannot read a refusal, so the server opens to refuse. Only its first word says that it let us in.
+    socket.addEventListener('open', () => socket.send(PING), { signal });
     socket.addEventListener('message', ({ data }) => {
+      if (this.#status === 'connecting') this.#opened();
       // First to the other tabs: whatever a handler here does, they have it.
       this.#post({ push: data });
       this.#receive(data);
@@ -435,7 +438,7 @@ export class Keywire extends EventTarget {
     const { heartbeat, pong } = this.#options;
     clearTimeout(this.#pulse);
     if (this.#follows) this.#tabs?.post({ ask: 'state' });
-    else this.#socket?.send('{"flag":"kw:ping"}');
+    else this.#socket?.send(PING);
     if (!heartbeat) return;
     this.#asked = true;
     const due = Date.now() + pong;

@@ -37,10 +37,16 @@ export class FakeSocket extends EventTarget {
     this.readyState = 2;
   }
 
-  /** The server's side. */
-  accept() {
+  /** The server's side: opens, be it to refuse. */
+  open() {
     this.readyState = FakeSocket.OPEN;
     this.dispatchEvent(new Event('open'));
+    assert.deepEqual(this.sent.shift(), { flag: 'kw:ping' }, 'it asks whether it was let in');
+  }
+
+  accept() {
+    this.open();
+    this.push({ code: '00', msg: '', flag: 'kw:pong' });
   }
 
   /** @param {unknown} message */

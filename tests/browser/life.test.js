@@ -86,7 +86,7 @@ test('close is final at every point', async () => {
   await settle();
   dialing.wire.close();
   assert.equal(last().closedWith, 1000);
-  last().accept();
+  last().dispatchEvent(new Event('open'));
   last().end();
   await stays(dialing.wire);
   // open, with a late message and a late end
@@ -142,7 +142,7 @@ test('an attempt that does not end is given up, wherever it hangs', async () => 
   assert.deepEqual([dialing.wire.status, stuck.closedWith], ['waiting', 1000]);
   await pass(750);
   assert.notEqual(last(), stuck);
-  stuck.accept();
+  stuck.dispatchEvent(new Event('open'));
   stuck.end(4505);
   assert.equal(dialing.wire.status, 'connecting');
   last().accept();

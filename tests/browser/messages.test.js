@@ -84,6 +84,27 @@ test('the queue keeps order and its bound, and gives everything away once', asyn
   assert.deepEqual(last().sent.map(({ body }) => body), [6]);
 });
 
+test('what waits is kept from a server that opens only to refuse', async () => {
+  const { wire, seen } = create();
+  wire.command('kept');
+  const request = wire.request('too');
+  wire.connect();
+  await settle();
+  last().open();
+  assert.equal(wire.status, 'connecting');
+  last().end(4001);
+  assert.deepEqual([wire.status, last().sent, seen('open').length], ['waiting', [], 0]);
+  await pass(1000);
+  last().open();
+  // Any word of it will do, and is not lost.
+  wire.on('*', () => assert.equal(wire.status, 'open'));
+  last().push({ code: '00', msg: 'hello' });
+  assert.deepEqual(last().sent.map(({ body }) => body), ['kept', 'too']);
+  assert.deepEqual(seen('notice').map(({ msg }) => msg), ['hello']);
+  last().push({ code: '00', msg: '', id: last().sent[1].id });
+  await request;
+});
+
 test('64 messages wait by default, none with a queue of 0', () => {
   const { wire } = create();
   for (let n = 0; n < 64; n += 1) wire.command(n);
