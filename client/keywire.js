@@ -67,12 +67,14 @@ const LONGEST = 2 ** 31 - 1;
 /** @type {End} */
 const LOST = { code: 1006, reason: '', final: false };
 
+/** @typedef {ReturnType<typeof setTimeout> | undefined} Timer */
+
 /** @param {number} code */
 const isFinal = (code) => (code >= 4000 ? code >= 4500 : FINAL.includes(code));
 
 /** @param {string} text */
 const base64url = (text) =>
-  btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/[+/=]/g, (c) => ({ '+': '-', '/': '_' })[c] ?? '');
+  btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
 
 /** When a JWT ends, in ms; NaN for what is none or does not say. @param {string} token */
 function expiry(token) {
@@ -132,7 +134,6 @@ export class Keywire extends EventTarget {
   #life = new AbortController();
   /** One attempt and the connection that it made: cuts off the socket's events and a credential that is still on its way. */
   #attempt = new AbortController();
-  /** @typedef {ReturnType<typeof setTimeout> | undefined} Timer */
   /** @type {Timer} The one way back while waiting; the limit of the attempt while connecting. */
   #timer;
   /** @type {Timer} */
@@ -274,7 +275,7 @@ export class Keywire extends EventTarget {
 
   async #dial() {
     const { signal } = (this.#attempt = new AbortController());
-    this.#timer = setTimeout(() => this.#lose('the attempt took too long'), this.#options.attempt);
+    this.#timer = setTimeout(() => this.#lose(new Error('the attempt took too long')), this.#options.attempt);
     this.#become('connecting');
     try {
       if (signal.aborted) return;
@@ -349,7 +350,7 @@ export class Keywire extends EventTarget {
         const { token, expires } = await this.#credential(signal);
         if (signal.aborted) return;
         const { code, msg } = await this.request(token, { flag: 'kw:refresh' });
-        if (code !== '00') throw new Error(`the fresh credential was refused: ${code} ${msg}`);
+        if (code !== '00') throw new Error(`fresh credential refused: ${code} ${msg}`);
         this.#expires = expires;
       } catch (error) {
         if (!signal.aborted) this.#emit('error', error);
@@ -361,7 +362,7 @@ export class Keywire extends EventTarget {
   /** Gives up what does not work. @param {unknown} why */
   #lose(why) {
     const { signal } = this.#attempt;
-    this.#emit('error', typeof why === 'string' ? new Error(why) : why);
+    this.#emit('error', why);
     if (!signal.aborted) this.#end(LOST);
   }
 
@@ -381,7 +382,8 @@ export class Keywire extends EventTarget {
    */
   #delay(code, reason) {
     const { min, max, delay } = this.#options;
-    if (code === DRAINING && /^0*[1-9]\d{0,5}$/.test(reason)) return Math.random() * Number(reason);
+    const window = Number(reason);
+    if (code === DRAINING && window > 0 && window < 1e6) return Math.random() * window;
     return delay ?? min + Math.random() * Math.min(max, min * 2 ** this.#failures);
   }
 
@@ -429,8 +431,8 @@ export class Keywire extends EventTarget {
     clearTimeout(this.#pulse);
     this.#asked = false;
     if (!heartbeat || !(this.#follows || this.#status === 'open')) return;
-    const silent = () => Date.now() - this.#heard >= heartbeat;
-    this.#pulse = setTimeout(() => (silent() ? this.#probe() : this.#beat()), this.#heard + heartbeat - Date.now());
+    const left = () => this.#heard + heartbeat - Date.now();
+    this.#pulse = setTimeout(() => (left() > 0 ? this.#beat() : this.#probe()), left());
   }
 
   /** Asks for a sign of life, and gives up whoever gives none. */
@@ -447,7 +449,7 @@ export class Keywire extends EventTarget {
       // A timer that is late says that this page or its machine slept, not that the other side did: once more, awake.
       else if (!again && Date.now() > due + 1000) this.#probe(true);
       else if (this.#follows) this.#tabs?.steal();
-      else this.#lose('no sign of life');
+      else this.#lose(new Error('no sign of life'));
     }, pong);
   }
 
