@@ -28,7 +28,7 @@
  * @property {number} [max=20000] the cap of the delay's random part
  * @property {number} [delay] always wait so long instead
  * @property {number} [settle=5000] a connection that lived so long was a good one: delays start small again
- * @property {number} [attempt=10000] the longest an attempt may take, asking for the credential included
+ * @property {number} [attempt=10000] the longest an attempt may take, from asking for the credential to the server's first word
  * @property {number} [heartbeat=25000] after so long a silence the server is asked for a sign of life; 0 turns that off
  * @property {number} [pong=10000] how long it has to give one
  * @property {boolean | string} [shared=false] one connection for all tabs of this origin that have the same URL here, and the same name
@@ -228,8 +228,7 @@ export class Keywire extends EventTarget {
   send(envelope) {
     const letter = { n: this.#nextId(), id: envelope.id, text: JSON.stringify(envelope) };
     if (this.#status === 'closed') throw new Error('closed');
-    // A socket that is closing swallows what it is given, so the status alone does not tell.
-    const open = this.#status === 'open' && (this.#follows || this.#socket?.readyState === WebSocket.OPEN);
+    const open = this.#isOpen;
     if (open && this.#pass(letter)) return;
     if (!open && this.#queue.length >= this.#options.queue) throw new Error('not connected, and the queue is full');
     this.#queue.push(letter);
@@ -293,6 +292,7 @@ export class Keywire extends EventTarget {
     socket.addEventListener('open', () => socket.send(PING), { signal });
     socket.addEventListener('message', ({ data }) => {
       if (this.#status === 'connecting') this.#opened();
+      if (signal.aborted) return;
       // First to the other tabs: whatever a handler here does, they have it.
       this.#post({ push: data });
       this.#receive(data);
@@ -507,9 +507,10 @@ export class Keywire extends EventTarget {
   #lead(stolen) {
     this.#former = stolen ? NaN : this.#term;
     this.#term = Math.max(Date.now(), this.#term + 1);
-    const tabs = this.#tabs;
-    if (this.#status === 'open') this.#over(LOST);
-    if (this.#tabs === tabs) void this.#dial();
+    if (this.#status !== 'open') return void this.#dial();
+    this.#over(LOST);
+    // Unless a listener of the page closed it all.
+    if (this.#tabs) this.connect();
   }
 
   /** From a leader to all. @param {Note} note */
@@ -523,10 +524,10 @@ export class Keywire extends EventTarget {
     if (leads && ask === 'now') this.connect();
     else if (leads && ask) {
       this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - Date.now(), 0) } });
-    } else if (leads && letter && epoch === this.#epoch && this.#socket?.readyState === WebSocket.OPEN) {
+    } else if (leads && letter && epoch === this.#epoch && this.#isOpen) {
       // Said before it is done: should this tab die in between, a message is lost, but none is sent twice.
       this.#post({ taken: letter.n });
-      this.#socket.send(letter.text);
+      this.#pass(letter);
     }
     // A leader still listens to the last words of the one before it.
     if (term === undefined || (leads ? term !== this.#former : term < this.#term)) return;
@@ -552,6 +553,11 @@ export class Keywire extends EventTarget {
   }
 
   // ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A socket that is closing swallows what it is given, so the status alone does not tell. */
+  get #isOpen() {
+    return this.#status === 'open' && (this.#follows || this.#socket?.readyState === WebSocket.OPEN);
+  }
 
   /** Hands on what is to be sent, and says whether it can be forgotten. @param {Letter} letter */
   #pass(letter) {

@@ -105,6 +105,17 @@ test('what waits is kept from a server that opens only to refuse', async () => {
   await request;
 });
 
+test('who closes on opening hears nothing more', async () => {
+  const { wire, seen } = create();
+  wire.addEventListener('open', () => wire.close());
+  wire.on('*', () => assert.fail('heard after close'));
+  wire.connect();
+  await settle();
+  last().open();
+  last().push({ code: '00', msg: 'too late' });
+  assert.deepEqual([wire.status, seen('notice')], ['closed', []]);
+});
+
 test('64 messages wait by default, none with a queue of 0', () => {
   const { wire } = create();
   for (let n = 0; n < 64; n += 1) wire.command(n);
