@@ -174,6 +174,32 @@ test('all tabs come back together, and all stay away when they are told to', asy
   }
 });
 
+test('a message that a tab sends over a connection that is gone, unknown to it, is sent once', async () => {
+  const [, second] = await sorted([await tab({ delay: 1 }), await tab({ delay: 1 })]);
+  // Sees and hears nothing until there are two sessions; what it sends then is meant for the connection that it knew.
+  const blocked = second.evaluate(() => {
+    for (let sessions = 0; sessions !== 2; ) {
+      const request = new XMLHttpRequest();
+      request.open('GET', '/stats', false);
+      try {
+        request.send();
+        ({ sessions } = JSON.parse(request.responseText));
+      } catch { /* The server is away. */ }
+    }
+    /** @type {any} */ (window).wire.inform('sink', 'once');
+  });
+  await demo.stop('SIGKILL');
+  demo = await Demo.start({ port: demo.url.port });
+  await sessions(1);
+  const sink = await connectRaw(demo.socket('sink'));
+  await blocked;
+  await sink.next(({ msg }) => msg === 'once');
+  await becomes(second, 'open');
+  await call(second, 'inform', 'sink', 'the end');
+  await sink.next(({ msg }) => msg === 'the end');
+  assert.deepEqual(sink.messages.map(({ msg }) => msg), ['once', 'the end']);
+});
+
 test('a waiting tab that is told to connect has its leader do so', async () => {
   const [first, second] = await sorted([await tab({ delay: 3_600_000 }), await tab({ delay: 3_600_000 })]);
   await demo.stop('SIGKILL');

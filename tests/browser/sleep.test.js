@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Demo, becomes, heard, hears, launchChromium, open, path, status, until, wired } from './harness.js';
+import { Demo, becomes, heard, hears, launchChromium, open as openPage, path, status, until, wired } from './harness.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -54,24 +54,44 @@ test('a line that is dead is noticed when the browser says offline', async () =>
 });
 
 /** Stops all processes of the browser that a page and its socket need, as a laptop does whose lid is closed. */
-async function closeLid() {
+async function lid() {
   const cdp = await browser.newBrowserCDPSession();
   const { processInfo } = await cdp.send('SystemInfo.getProcessInfo');
-  const stopped = processInfo.filter(({ type }) => /renderer|network/i.test(type)).map(({ id }) => id);
-  assert.ok(stopped.length > 1);
-  for (const id of stopped) process.kill(id, 'SIGSTOP');
-  return () => stopped.forEach((id) => process.kill(id, 'SIGCONT'));
+  const ids = (/** @type {RegExp} */ which) => processInfo.filter(({ type }) => which.test(type)).map(({ id }) => id);
+  const [pages, network] = [ids(/renderer/i), ids(/network/i)];
+  assert.ok(pages.length > 0 && network.length > 0);
+  const all = (/** @type {number[]} */ ids, /** @type {NodeJS.Signals} */ signal) => ids.forEach((id) => process.kill(id, signal));
+  return {
+    close: () => all([...pages, ...network], 'SIGSTOP'),
+    /** The page is awake before its network is. @param {import('playwright-core').Page} page */
+    async open(page) {
+      all(pages, 'SIGCONT');
+      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+      all(network, 'SIGCONT');
+    },
+  };
 }
 
 test('a page that slept gets what came meanwhile, over the socket that it had', async () => {
-  const page = await wired(context, demo.http('/healthz'), { key: 'sleeper', heartbeat: 300, pong: 300 });
+  const page = await wired(context, demo.http('/healthz'), { key: 'sleeper', heartbeat: 500, pong: 1000 });
   await becomes(page, 'open');
-  const openLid = await closeLid();
+  const { close, open } = await lid();
+  // It falls asleep with a question on its way.
+  demo.child.kill('SIGSTOP');
+  await page.evaluate(() => new Promise((resolve) => {
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+      send.call(this, text);
+      resolve(text);
+    };
+  }));
+  close();
+  demo.child.kill('SIGCONT');
   for (const msg of ['one', 'two', 'three']) await demo.post('/push/sleeper', { msg });
   // Long enough for each of its timers to be late.
-  const late = Date.now() + 2000;
+  const late = Date.now() + 2500;
   await until(() => Date.now() > late, 'time passes');
-  openLid();
+  await open(page);
   await hears(page, 'three');
   assert.deepEqual(await heard(page), ['one', 'two', 'three']);
   await page.evaluate(() => /** @type {any} */ (window).wire.request(null, { flag: 'kw:ping' }));
@@ -81,11 +101,12 @@ test('a page that slept gets what came meanwhile, over the socket that it had', 
 test('a page whose server died while it slept comes back when it wakes, handlers and all', async () => {
   const page = await wired(context, demo.http('/healthz'), { key: 'sleeper', delay: 1 });
   await becomes(page, 'open');
-  const openLid = await closeLid();
+  const { close, open } = await lid();
+  close();
   await demo.stop('SIGKILL');
   demo = await Demo.start({ port: demo.url.port });
   assert.equal((await demo.stats()).sessions, 0);
-  openLid();
+  await open(page);
   await sessions(1);
   await becomes(page, 'open');
   await demo.post('/push/sleeper', { msg: 'good morning' });
@@ -107,7 +128,7 @@ test('a page that is left gives its session up, and has one again when somebody 
 });
 
 test('a reload leaves no session behind', async () => {
-  const page = await open(context, demo, 'alice');
+  const page = await openPage(context, demo, 'alice');
   for (let i = 0; i < 3; i += 1) {
     await page.reload();
     await status(page, 'open');
