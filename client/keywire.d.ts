@@ -62,7 +62,7 @@ export type Options = {
      */
     settle?: number;
     /**
-     * the longest an attempt may take, from asking for the credential to the server's first word
+     * the longest an attempt may take, from asking for the credential to the server's word
      */
     attempt?: number;
     /**

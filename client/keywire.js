@@ -12,9 +12,18 @@
 /** What the server sends. @typedef {{ code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string }} Push */
 /** What the page sends. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */
 /** @typedef {(push: Push) => void} Handler */
-/** A key or a token; `expiresAt` as in `Date.now()`, for tokens that do not say it themselves in a claim `exp`. @typedef {string | { token: string, expiresAt?: number | Date }} Credential */
-/** Asked at every attempt. The signal aborts when nobody waits for the answer any more. @typedef {(signal: AbortSignal) => Credential | undefined | Promise<Credential | undefined>} Ask */
-/** The end of a connection or of an attempt; after a `final` one nothing comes back by itself. @typedef {{ code: number, reason: string, final: boolean }} End */
+/**
+ * A key or a token; `expiresAt` as in `Date.now()`, for tokens that do not say it themselves in a claim `exp`.
+ * @typedef {string | { token: string, expiresAt?: number | Date }} Credential
+ */
+/**
+ * Asked at every attempt. The signal aborts when nobody waits for the answer any more.
+ * @typedef {(signal: AbortSignal) => Credential | undefined | Promise<Credential | undefined>} Ask
+ */
+/**
+ * The end of a connection or of an attempt; after a `final` one nothing comes back by itself.
+ * @typedef {{ code: number, reason: string, final: boolean }} End
+ */
 
 /**
  * Times are in ms.
@@ -28,7 +37,7 @@
  * @property {number} [max=20000] the cap of the delay's random part
  * @property {number} [delay] always wait so long instead
  * @property {number} [settle=5000] a connection that lived so long was a good one: delays start small again
- * @property {number} [attempt=10000] the longest an attempt may take, from asking for the credential to the server's first word
+ * @property {number} [attempt=10000] the longest an attempt may take, from asking for the credential to the server's word
  * @property {number} [heartbeat=25000] after so long a silence the server is asked for a sign of life; 0 turns that off
  * @property {number} [pong=10000] how long it has to give one
  * @property {boolean | string} [shared=false] one connection for all tabs of this origin that have the same URL here, and the same name
@@ -46,7 +55,13 @@
 
 /** @typedef {{ n: string, id?: number | string, text: string }} Letter */
 /** @typedef {{ status: Status, epoch: string, delay?: number, end?: End }} State what a leader tells of itself */
-/** @typedef {{ term?: number, state?: State, push?: unknown, taken?: string, ask?: 'state' | 'now', letter?: Letter, epoch?: string }} Note what tabs tell each other */
+/**
+ * What tabs tell each other. With a `term` it is the leader who speaks.
+ * @typedef {{
+ *   term?: number, state?: State, push?: unknown, taken?: string,
+ *   ask?: 'state' | 'now', letter?: Letter, epoch?: string,
+ * }} Note
+ */
 /** @typedef {{ leads: boolean, post: (note: Note) => void, steal: () => void, leave: () => void }} Tabs */
 
 const PROTOCOL = 'keywire.v1';

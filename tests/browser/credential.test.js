@@ -50,11 +50,12 @@ const jwt = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString('bas
 
 test('a credential goes into the query or the subprotocols as well', async () => {
   const strange = 'a/b+c=?é€😀>>>';
+  const encoded = Buffer.from(strange).toString('base64url');
   /** @type {[object, string, string[]][]} */
   const cases = [
     [{ via: 'query' }, `ws://host/websocket?room=1&token=${encodeURIComponent(strange).replaceAll('%20', '+')}`, []],
     [{ via: 'query', param: 'key' }, `ws://host/websocket?room=1&key=${encodeURIComponent(strange)}`, []],
-    [{ via: 'protocol' }, 'ws://host/websocket?room=1', [`base64url.bearer.keywire.${Buffer.from(strange).toString('base64url')}`]],
+    [{ via: 'protocol' }, 'ws://host/websocket?room=1', [`base64url.bearer.keywire.${encoded}`]],
   ];
   for (const [options, url, more] of cases) {
     create({ key: { token: strange }, ...options }, 'ws://host/websocket?room=1').wire.connect();
@@ -146,7 +147,8 @@ test('an exchange that fails is an error, tried again while there is time, and t
   const end = Date.now() + 400_000;
   /** @type {(() => string)[]} */
   const answers = [() => 'first', () => { throw new Error('login is down'); }, () => 'second', () => 'third'];
-  const { wire, asked, answer, seen } = await renewing(() => ({ token: /** @type {() => string} */ (answers.shift() ?? (() => 'more'))(), expiresAt: end }));
+  const next = () => ({ token: (answers.shift() ?? (() => 'more'))(), expiresAt: end });
+  const { wire, asked, answer, seen } = await renewing(next);
   await pass(340_000);
   assert.deepEqual([asked(), last().sent.length], [2, 0]);
   assert.equal(seen('error')[0].message, 'login is down');

@@ -11,6 +11,9 @@ import { Demo, launchChromium, until } from './harness.js';
 const here = import.meta.dirname;
 const client = join(here, '../../client/keywire.js');
 
+/** Vue wants a word on each. */
+const VUE_FLAGS = ['OPTIONS_API', 'PROD_DEVTOOLS', 'PROD_HYDRATION_MISMATCH_DETAILS'].map((name) => `__VUE_${name}__`);
+
 /** What a page makes of them: the status, what was heard, and a button that takes it all down. @type {Record<string, string>} */
 const APPS = {
   Vue: `
@@ -21,7 +24,8 @@ const APPS = {
         const { wire, status, notice } = useKeywire('/websocket', { key: 'vera' });
         const heard = ref('');
         usePush(wire, 'inform', ({ msg }) => (heard.value += msg));
-        return () => [h('p', { id: 'status' }, status.value), h('p', { id: 'heard' }, heard.value), h('p', { id: 'notice' }, notice.value?.msg)];
+        const show = (id, text) => h('p', { id }, text);
+        return () => [show('status', status.value), show('heard', heard.value), show('notice', notice.value?.msg)];
       },
     });
     app.mount('#app');
@@ -34,9 +38,10 @@ const APPS = {
       const { wire, status } = useKeywire('/websocket', { key: 'vera' });
       const [heard, setHeard] = useState('');
       const [notice, setNotice] = useState('');
-      usePush(wire, 'inform', ({ msg }) => setHeard(heard + msg));
+      usePush(wire, 'inform', ({ msg }) => setHeard((all) => all + msg));
       usePush(wire, '*', ({ msg }) => setNotice(msg));
-      return [h('p', { id: 'status', key: 1 }, status), h('p', { id: 'heard', key: 2 }, heard), h('p', { id: 'notice', key: 3 }, notice)];
+      const show = (id, text) => h('p', { id, key: id }, text);
+      return [show('status', status), show('heard', heard), show('notice', notice)];
     }
     const root = createRoot(document.getElementById('app'));
     root.render(h(StrictMode, null, h(App)));
@@ -82,7 +87,7 @@ for (const [name, app] of Object.entries(APPS)) {
 
     const { outputFiles } = await build({
       entryPoints: [join(folder, 'app.js')], bundle: true, write: false, format: 'esm', alias: { keywire: client },
-      define: { 'process.env.NODE_ENV': '"development"', __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false' },
+      define: { 'process.env.NODE_ENV': '"development"', ...Object.fromEntries(VUE_FLAGS.map((flag) => [flag, 'false'])) },
     });
     const page = await browser.newPage();
     /** @type {string[]} */

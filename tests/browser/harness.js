@@ -146,16 +146,23 @@ export async function wired(where, address, options) {
 export const becomes = (page, expected) =>
   page.waitForFunction((expected) => /** @type {any} */ (window).wire.status === expected, expected, { polling: 20 });
 
-/** The statuses that its client went through. @param {Page} page @returns {Promise<string[]>} */
-export const path = (page) =>
-  page.evaluate(() => /** @type {any} */ (window).log.filter((/** @type {any} */ [type]) => type === 'status').map((/** @type {any} */ [, { status }]) => status));
+/** What its client said by events of a type. @param {Page} page @param {string} type @returns {Promise<any[]>} */
+export async function said(page, type) {
+  const log = /** @type {[string, any][]} */ (await page.evaluate(() => /** @type {any} */ (window).log));
+  return log.filter(([is]) => is === type).map(([, detail]) => detail);
+}
 
-/** The messages that its client got. @param {Page} page @returns {Promise<string[]>} */
-export const heard = (page) => page.evaluate(() => /** @type {any} */ (window).pushes.map((/** @type {any} */ { msg }) => msg));
+/** The statuses that its client went through. @param {Page} page @returns {Promise<string[]>} */
+export const path = async (page) => (await said(page, 'status')).map(({ status }) => status);
+
+/** The pushes that its client got. @param {Page} page @returns {Promise<any[]>} */
+export const got = (page) => page.evaluate(() => /** @type {any} */ (window).pushes);
+
+/** The messages in them. @param {Page} page @returns {Promise<string[]>} */
+export const heard = async (page) => (await got(page)).map(({ msg }) => msg);
 
 /** @param {Page} page @param {string} text */
-export const hears = (page, text) =>
-  page.waitForFunction((text) => /** @type {any} */ (window).pushes.some((/** @type {any} */ { msg }) => msg === text), text, { polling: 20 });
+export const hears = (page, text) => until(async () => (await heard(page)).includes(text), `"${text}" is heard`);
 
 /** @param {Page} page @param {string} expected */
 export const status = (page, expected) => page.locator(`#status[data-status="${expected}"]`).waitFor({ timeout: PATIENCE });

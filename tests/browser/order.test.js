@@ -55,7 +55,8 @@ test('a thousand messages arrive in order and once, and no request is left hangi
     }
     await say(SENT + QUEUED);
     await arrived(next - 1);
-    await until(() => page.evaluate((n) => /** @type {any} */ (window).outcomes.length === n, 2 * (ROUNDS - 1)), 'all requests are settled');
+    const settled = () => page.evaluate(() => /** @type {any} */ (window).outcomes.length);
+    await until(async () => (await settled()) === 2 * (ROUNDS - 1), 'all requests are settled');
     const { numbers, outcomes } = await page.evaluate(() => {
       const { numbers, outcomes } = /** @type {any} */ (window);
       return { numbers, outcomes };
@@ -64,7 +65,9 @@ test('a thousand messages arrive in order and once, and no request is left hangi
     assert.deepEqual(numbers, Array.from({ length: 1000 }, (_, i) => i + 1));
     // The second server ended in order, and had the time for an answer.
     assert.deepEqual(outcomes, [
-      'pending 1 the connection ended', 'queued 1 45', 'pending 2 45', 'queued 2 45', 'pending 3 the connection ended', 'queued 3 45',
+      'pending 1 the connection ended', 'queued 1 45',
+      'pending 2 45', 'queued 2 45',
+      'pending 3 the connection ended', 'queued 3 45',
     ]);
   } finally {
     await browser.close();

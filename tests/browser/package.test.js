@@ -19,7 +19,10 @@ test('the client is small: 9 KB minified by esbuild, 3.5 KB of that after gzip',
 });
 
 test('the package has the module, its types and the licences, and the version of the crate', () => {
-  const [{ files, version }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: join(root, 'client'), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
-  assert.deepEqual(files.map((/** @type {{ path: string }} */ { path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'keywire.d.ts', 'keywire.js', 'package.json']);
+  const pack = ['pack', '--dry-run', '--json'];
+  const listing = execFileSync('npm', pack, { cwd: join(root, 'client'), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const [{ files, version }] = JSON.parse(listing);
+  const names = files.map((/** @type {{ path: string }} */ { path }) => path).sort();
+  assert.deepEqual(names, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'keywire.d.ts', 'keywire.js', 'package.json']);
   assert.equal(version, /^version = "(.*)"$/m.exec(readFileSync(join(root, 'Cargo.toml'), 'utf8'))?.[1]);
 });

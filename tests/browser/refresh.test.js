@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { WebSocketServer } from 'ws';
-import { Raw, becomes, launchChromium, path, wired } from './harness.js';
+import { Raw, becomes, got, hears, launchChromium, path, said, until, wired } from './harness.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -62,7 +62,10 @@ test('a token goes into the subprotocols, and the server chooses the other', asy
 });
 
 /** @param {number} seconds */
-const token = (seconds) => `e30.${Buffer.from(JSON.stringify({ sub: 'alice', exp: Date.now() / 1000 + seconds })).toString('base64url')}.sig`;
+function token(seconds) {
+  const claims = JSON.stringify({ sub: 'alice', exp: Date.now() / 1000 + seconds });
+  return `e30.${Buffer.from(claims).toString('base64url')}.sig`;
+}
 
 test('a token that was asked for is exchanged over the socket, as often as it takes', async () => {
   /** @type {string[]} */
@@ -81,8 +84,8 @@ test('a token that was asked for is exchanged over the socket, as often as it ta
     raw.send({ code: '00', msg: 'refreshed', id });
   }
   raw.send({ code: '00', msg: 'the end' });
-  await page.waitForFunction(() => /** @type {any} */ (window).pushes.length > 0);
-  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).pushes), [{ code: '00', msg: 'the end' }]);
+  await hears(page, 'the end');
+  assert.deepEqual(await got(page), [{ code: '00', msg: 'the end' }]);
   assert.deepEqual(await path(page), ['connecting', 'open']);
   assert.equal(given.length, 3);
 });
@@ -94,9 +97,9 @@ test('a token that is refused is an error; one of another key is the end', async
   const { raw } = await coming;
   const { id } = await raw.next((envelope) => envelope.flag === 'kw:refresh');
   raw.send({ code: '41', msg: 'no', id });
-  await page.waitForFunction(() => /** @type {any} */ (window).log.some((/** @type {any} */ [type]) => type === 'error'));
+  await until(async () => (await said(page, 'error')).length > 0, 'an error');
   await becomes(page, 'open');
   raw.socket.close(4507, 'another key');
   await becomes(page, 'closed');
-  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).log.at(-1)), ['close', { code: 4507, reason: 'another key', final: true }]);
+  assert.deepEqual(await said(page, 'close'), [{ code: 4507, reason: 'another key', final: true }]);
 });

@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Demo, becomes, connectRaw, feedItem, launchChromium, open, status, toast, until, wired, within } from './harness.js';
+import {
+  Demo, becomes, connectRaw, feedItem, launchChromium, open, said,
+  status, toast, until, wired, within,
+} from './harness.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -67,7 +70,8 @@ const SECRET = 'a secret that is long enough for HS256';
 
 /** A token of alice's that ends at `exp`, in s. @param {number} exp */
 function sign(exp) {
-  const [head, claims] = [{ alg: 'HS256', typ: 'JWT' }, { sub: 'alice', exp }].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'));
+  const parts = [{ alg: 'HS256', typ: 'JWT' }, { sub: 'alice', exp }].map((part) => Buffer.from(JSON.stringify(part)));
+  const [head, claims] = parts.map((part) => part.toString('base64url'));
   return `${head}.${claims}.${createHmac('sha256', SECRET).update(`${head}.${claims}`).digest('base64url')}`;
 }
 
@@ -86,14 +90,14 @@ test('a token that ended meanwhile is not used again: a fresh one is asked for',
   const page = await wired(context, demo.http('/healthz'), { tokens: true, delay: 1 });
   await becomes(page, 'open');
   assert.equal(ends.length, 2);
-  const codes = () => page.evaluate(() => /** @type {any} */ (window).log.filter((/** @type {any} */ [type]) => type === 'close').map((/** @type {any} */ [, { code }]) => code));
+  const codes = async () => (await said(page, 'close')).map(({ code }) => code);
   assert.deepEqual(await codes(), [4001]);
   await demo.stop('SIGKILL');
   await until(() => now() > ends[1], 'the token ends');
   demo = await Demo.start({ port: demo.url.port, args: ['--jwt-secret', SECRET] });
   await becomes(page, 'open');
   assert.ok(Number(ends.at(-1)) > now() + 3000);
-  assert.ok((await codes()).slice(1).every((/** @type {number} */ code) => code === 1006));
+  assert.ok((await codes()).slice(1).every((code) => code === 1006));
 });
 
 test('who is told to stay away stays away, and the page says why', async () => {
@@ -129,10 +133,8 @@ test('a drained server is returned to within the window that it named', async ()
   await becomes(page, 'open');
   await demo.stop('SIGTERM');
   await becomes(page, 'waiting');
-  const [[, end], [, waiting]] = await page.evaluate(() => {
-    const { log } = /** @type {any} */ (window);
-    return [log.find((/** @type {any} */ [type]) => type === 'close'), log.find((/** @type {any} */ [, detail]) => detail?.status === 'waiting')];
-  });
+  const [end] = await said(page, 'close');
+  const waiting = (await said(page, 'status')).find(({ status }) => status === 'waiting');
   assert.deepEqual([end.code, end.final], [4005, false]);
   assert.ok(Number(end.reason) > 0);
   assert.ok(waiting.delay <= Number(end.reason));

@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Demo, becomes, connectRaw, heard, hears, launchChromium, path, until, wired, within } from './harness.js';
+import {
+  Demo, becomes, connectRaw, got, heard, hears, launchChromium,
+  path, said, until, wired, within,
+} from './harness.js';
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -54,15 +57,19 @@ async function crash(page) {
   await within(crashed, 'the tab crashes');
 }
 
-/** Does so in the page. @param {Page} page @param {'request' | 'inform' | 'command' | 'close' | 'connect'} method @param {...unknown} args */
+/**
+ * Calls a method of its client.
+ * @param {Page} page @param {'request' | 'inform' | 'close' | 'connect'} method @param {...unknown} args
+ */
 const call = (page, method, ...args) =>
-  page.evaluate(([method, args]) => /** @type {any} */ (window).wire[/** @type {string} */ (method)](.../** @type {any[]} */ (args)), [method, args]);
+  page.evaluate(([method, args]) => /** @type {any} */ (window).wire[String(method)](.../** @type {any[]} */ (args)), [method, args]);
 
-/** Begins a request whose outcome is to be had by `outcome`. @param {Page} page @param {unknown} body @param {object} [options] */
+/** Begins a request that has the `outcome`. @param {Page} page @param {unknown} body @param {object} [options] */
 const begin = (page, body, options) =>
   page.evaluate(([body, options]) => {
     const it = /** @type {any} */ (window);
-    it.outcome = it.wire.request(body, options).then((/** @type {any} */ push) => push.msg, (/** @type {Error} */ error) => `rejected: ${error.message}`);
+    const rejected = (/** @type {Error} */ error) => `rejected: ${error.message}`;
+    it.outcome = it.wire.request(body, options).then((/** @type {any} */ push) => push.msg, rejected);
   }, [body, options]);
 
 /** @param {Page} page @returns {Promise<string>} */
@@ -151,14 +158,13 @@ test('what a tab has heard all have heard, though it dies of it', async () => {
   for (let data = 1; data <= 200; data += 1) await demo.post('/push/alice', { data });
   await within(crashed, 'the tab crashes');
   await becomes(second, 'open');
-  const numbers = await second.evaluate(() => /** @type {any} */ (window).pushes.map((/** @type {any} */ { data }) => data));
-  assert.deepEqual(numbers, Array.from({ length: 200 }, (_, i) => i + 1));
+  assert.deepEqual((await got(second)).map(({ data }) => data), Array.from({ length: 200 }, (_, i) => i + 1));
 });
 
 test('all tabs come back together, and all stay away when they are told to', async () => {
   const pages = await sorted([await tab({ delay: 1 }), await tab({ delay: 1 })]);
   await demo.stop('SIGKILL');
-  for (const page of pages) await page.waitForFunction(() => /** @type {any} */ (window).log.some((/** @type {any} */ [type]) => type === 'close'));
+  for (const page of pages) await until(async () => (await said(page, 'close')).length > 0, 'the end is noticed');
   await call(pages[1], 'inform', 'alice', 'from the queue');
   demo = await Demo.start({ port: demo.url.port });
   for (const page of pages) await hears(page, 'from the queue');
@@ -168,8 +174,8 @@ test('all tabs come back together, and all stay away when they are told to', asy
   demo = await Demo.start({ port: demo.url.port, args: ['--jwt-secret', 'a secret that is long enough for HS256'] });
   for (const page of pages) {
     await becomes(page, 'closed');
-    const [type, { code, final }] = await page.evaluate(() => /** @type {any} */ (window).log.at(-1));
-    assert.deepEqual([type, code, final], ['close', 4501, true]);
+    const { code, final } = (await said(page, 'close')).at(-1);
+    assert.deepEqual([code, final], [4501, true]);
     assert.equal((await path(page)).filter((status) => status === 'closed').length, 1);
   }
 });

@@ -60,7 +60,8 @@ async function lid() {
   const ids = (/** @type {RegExp} */ which) => processInfo.filter(({ type }) => which.test(type)).map(({ id }) => id);
   const [pages, network] = [ids(/renderer/i), ids(/network/i)];
   assert.ok(pages.length > 0 && network.length > 0);
-  const all = (/** @type {number[]} */ ids, /** @type {NodeJS.Signals} */ signal) => ids.forEach((id) => process.kill(id, signal));
+  /** @param {number[]} ids @param {NodeJS.Signals} signal */
+  const all = (ids, signal) => ids.forEach((id) => process.kill(id, signal));
   return {
     close: () => all([...pages, ...network], 'SIGSTOP'),
     /** The page is awake before its network is. @param {import('playwright-core').Page} page */
