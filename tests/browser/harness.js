@@ -187,12 +187,16 @@ export class Raw {
   messages = [];
   #read = 0;
   #arrived = new EventTarget();
+  /** @type {(() => void) | undefined} */
+  #entered;
 
   /** @param {WebSocket} socket */
   constructor(socket) {
     this.socket = socket;
     socket.on('message', (data, binary) => {
-      this.messages.push(binary ? { binary: true } : JSON.parse(String(data)));
+      const message = binary ? { binary: true } : JSON.parse(String(data));
+      if (this.#entered && message.flag === 'kw:pong') return this.#entered();
+      this.messages.push(message);
       this.#arrived.dispatchEvent(new Event('message'));
     });
     this.closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
@@ -220,6 +224,14 @@ export class Raw {
     return within(find(), `a push that fits ${fits}, after ${JSON.stringify(this.messages.slice(-5))}`);
   }
 
+  /** Waits until its session can be sent to, which is a little after the opening; or until it was refused after all. */
+  async entered() {
+    const pong = new Promise((resolve) => (this.#entered = () => resolve(undefined)));
+    this.send({ flag: 'kw:ping' });
+    await within(Promise.race([pong, this.closed]), 'the session is there');
+    this.#entered = undefined;
+  }
+
   close() {
     this.socket.close(1000);
     return within(this.closed, 'the socket closes');
@@ -236,7 +248,7 @@ export function connectRaw(url, protocols = []) {
   // Listens before the opening, since the first message may come along with it.
   const raw = new Raw(socket);
   const opened = new Promise((resolve, reject) => {
-    socket.once('open', () => resolve(raw));
+    socket.once('open', () => resolve(raw.entered().then(() => raw)));
     socket.once('error', reject);
     socket.once('unexpected-response', (request, response) => {
       reject(Object.assign(new Error(`refused with ${response.statusCode}`), { status: response.statusCode }));
