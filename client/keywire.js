@@ -6,34 +6,69 @@
 //     wire.inform('bob', 'hello');
 //
 // It connects, speaks JSON, and comes back when the connection is lost; handlers and unsent messages outlive the socket.
+// All options are explained in docs/client.md.
 
 /** @typedef {'idle' | 'connecting' | 'open' | 'waiting' | 'closed'} Status */
 /** What the server sends. @typedef {{ code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string }} Push */
 /** What the page sends. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */
 /** @typedef {(push: Push) => void} Handler */
-/** A key or a token, or a function that is asked for one at every attempt. @typedef {string | (() => string | Promise<string>)} Credential */
+/**
+ * A key or a token; `expiresAt` as in `Date.now()`, for tokens that do not say it themselves in a claim `exp`.
+ * @typedef {string | { token: string, expiresAt?: number | Date }} Credential
+ */
+/**
+ * Asked at every attempt. The signal aborts when nobody waits for the answer any more.
+ * @typedef {(signal: AbortSignal) => Credential | undefined | Promise<Credential | undefined>} Ask
+ */
+/**
+ * The end of a connection or of an attempt; after a `final` one nothing comes back by itself.
+ * @typedef {{ code: number, reason: string, final: boolean }} End
+ */
 
 /**
+ * Times are in ms.
  * @typedef Options
- * @property {Credential} [key] goes to the end of the path; without it the URL is used as it is
+ * @property {Credential | Ask} [key] the credential, or who to ask for it; without one the URL is used as it is
+ * @property {'path' | 'query' | 'protocol'} [via='path'] where it goes: a last segment of the path, the query, the subprotocols
+ * @property {string} [param='token'] its name in the query
+ * @property {number} [renew=60000] how long before its end a credential that was asked for is exchanged for a fresh one
  * @property {number} [queue=64] how many messages wait for a connection; with 0 `send` throws while there is none
- * @property {number} [min=500] the shortest delay before coming back, in ms
- * @property {number} [max=20000] the cap of the delay's random part, in ms
- * @property {number} [delay] always wait this many ms instead
- * @property {number} [settle=5000] a connection that lived this many ms was a good one: delays start small again
+ * @property {number} [min=500] the shortest delay before coming back
+ * @property {number} [max=20000] the cap of the delay's random part
+ * @property {number} [delay] always wait so long instead
+ * @property {number} [settle=5000] a connection that lived so long was a good one: delays start small again
+ * @property {number} [attempt=10000] the longest an attempt may take, from asking for the credential to the server's word
+ * @property {number} [heartbeat=25000] after so long a silence the server is asked for a sign of life; 0 turns that off
+ * @property {number} [pong=10000] how long it has to give one
+ * @property {boolean | string} [shared=false] one connection for all tabs of this origin that have the same URL here, and the same name
  */
 
 /**
  * The `detail` of each event.
  * @typedef Events
  * @property {null} open
- * @property {{ code: number, reason: string, final: boolean }} close the end of a connection or of an attempt
+ * @property {End} close
  * @property {{ status: Status, delay?: number }} status `delay` in ms while waiting
  * @property {unknown} error for the console; whatever follows from it shows as `close` and `status`
  * @property {Push} notice a push with a `msg`, which is meant for a person
  */
 
+/** @typedef {{ n: string, id?: number | string, text: string }} Letter */
+/** @typedef {{ status: Status, epoch: string, delay?: number, end?: End }} State what a leader tells of itself */
+/**
+ * What tabs tell each other. With a `term` it is the leader who speaks.
+ * @typedef {{
+ *   term?: number, state?: State, push?: unknown, taken?: string,
+ *   ask?: 'state' | 'now', letter?: Letter, epoch?: string,
+ * }} Note
+ */
+/** @typedef {{ leads: boolean, post: (note: Note) => void, steal: () => void, leave: () => void }} Tabs */
+
 const PROTOCOL = 'keywire.v1';
+const PING = '{"flag":"kw:ping"}';
+
+/** Flags and ids that begin so are keywire's. */
+const OWN = /^kw:/;
 
 /** The server drains: the reason is the time in ms over which its clients should spread their return. */
 const DRAINING = 4005;
@@ -41,8 +76,67 @@ const DRAINING = 4005;
 /** The standard codes after which a second try would meet the same end. */
 const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
 
+/** What a timer can be set to, 24 days. */
+const LONGEST = 2 ** 31 - 1;
+
+/** @type {End} */
+const LOST = { code: 1006, reason: '', final: false };
+
+/** @typedef {ReturnType<typeof setTimeout> | undefined} Timer */
+
 /** @param {number} code */
 const isFinal = (code) => (code >= 4000 ? code >= 4500 : FINAL.includes(code));
+
+/** @param {string} text */
+const base64url = (text) =>
+  btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+
+/** When a JWT ends, in ms; NaN for what is none or does not say. @param {string} token */
+function expiry(token) {
+  try {
+    return JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).exp * 1000;
+  } catch {
+    return NaN;
+  }
+}
+
+/**
+ * Joins the tabs that share a connection. One of them holds a lock, and leads: it has the socket. The browser gives the lock
+ * to the next when that tab is gone, whatever became of it.
+ * @param {string} name
+ * @param {(note: Note) => void} hear
+ * @param {(stolen: boolean) => void} lead this tab has the lock, taken away from one that gave no sign of life if need be
+ * @param {(error: Error) => void} lost it has it no more, or there are no locks to be had here
+ * @returns {Tabs}
+ */
+function joinTabs(name, hear, lead, lost) {
+  const channel = new BroadcastChannel(name);
+  const left = new AbortController();
+  const { signal } = left;
+  channel.onmessage = ({ data }) => hear(data);
+  /** @param {LockOptions} options */
+  const request = (options) => {
+    const held = () => {
+      if (signal.aborted) return;
+      tabs.leads = true;
+      lead(!!options.steal);
+      return new Promise((release) => signal.addEventListener('abort', release));
+    };
+    navigator.locks.request(name, options, held).catch((error) => signal.aborted || lost(error));
+  };
+  const tabs = {
+    leads: false,
+    /** @param {Note} note */
+    post: (note) => channel.postMessage(note),
+    steal: () => request({ steal: true }),
+    leave() {
+      left.abort();
+      channel.close();
+    },
+  };
+  request({ signal });
+  return tabs;
+}
 
 export class Keywire extends EventTarget {
   #url;
@@ -51,20 +145,41 @@ export class Keywire extends EventTarget {
   #status = 'idle';
   /** @type {WebSocket | null} */
   #socket = null;
-  /** Aborted by `close`: cuts off the socket's events and a credential that is still on its way. */
+  /** From `connect` to the last end: what listens on the page. */
+  #life = new AbortController();
+  /** One attempt and the connection that it made: cuts off the socket's events and a credential that is still on its way. */
   #attempt = new AbortController();
-  /** @type {ReturnType<typeof setTimeout> | undefined} The one way back while waiting. */
+  /** @type {Timer} The one way back while waiting; the limit of the attempt while connecting. */
   #timer;
+  /** @type {Timer} */
+  #pulse;
+  /** @type {Timer} */
+  #renewal;
   #failures = 0;
   #openedAt = Infinity;
+  /** When the next attempt is due. */
+  #due = 0;
+  /** When the credential ends. */
+  #expires = NaN;
+  /** When the other side was last heard of, and whether it was asked for a sign of life since. */
+  #heard = 0;
+  #asked = false;
+  /** No other tab's ids begin so. */
+  #tab = `kw:${Math.random().toString(36).slice(2)}:`;
   #lastId = 0;
-  /** @type {{ id?: number | string, text: string }[]} What no socket has seen yet. Whatever a socket took is never sent again. */
+  /** @type {Letter[]} What no socket has seen yet. Whatever a socket took is never sent again. */
   #queue = [];
-  /** @type {Map<number | string, { resolve: Handler, reject: (error: Error) => void, timer: ReturnType<typeof setTimeout> }>} */
+  /** @type {Map<number | string, { resolve: Handler, reject: (error: Error) => void, timer: Timer, flag: string }>} */
   #requests = new Map();
   /** @type {Map<string, Set<Handler>>} */
   #handlers = new Map();
-  #online = () => void (this.#status === 'waiting' && this.connect());
+  /** @type {Tabs | null} */
+  #tabs = null;
+  /** Since when the leader leads: of two that believe they do, the later is right. */
+  #term = 0;
+  #former = NaN;
+  /** Which of the connections this is, of all that the tabs had. */
+  #epoch = '';
 
   /** @param {string | URL} url of the endpoint, ws(s) or http(s); may be relative to the page @param {Options} [options] */
   constructor(url, options = {}) {
@@ -72,7 +187,10 @@ export class Keywire extends EventTarget {
     this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
     this.#url.hash = '';
-    this.#options = { queue: 64, min: 500, max: 20_000, settle: 5_000, ...options };
+    this.#options = {
+      via: 'path', param: 'token', renew: 60_000, queue: 64, min: 500, max: 20_000, settle: 5_000,
+      attempt: 10_000, heartbeat: 25_000, pong: 10_000, shared: false, ...options,
+    };
   }
 
   /** The one state there is. */
@@ -80,7 +198,7 @@ export class Keywire extends EventTarget {
     return this.#status;
   }
 
-  /** The present WebSocket, if there is one. */
+  /** The present WebSocket, if this tab has one. */
   get socket() {
     return this.#socket;
   }
@@ -89,18 +207,18 @@ export class Keywire extends EventTarget {
   connect() {
     if (this.#status === 'connecting' || this.#status === 'open') return this;
     clearTimeout(this.#timer);
-    globalThis.addEventListener?.('online', this.#online);
-    this.#attempt = new AbortController();
-    void this.#dial(this.#attempt.signal);
+    if (this.#status !== 'waiting') this.#listen();
+    if (this.#follows) this.#tabs?.post({ ask: 'now' });
+    else if (this.#tabs || !this.#options.shared || !globalThis.BroadcastChannel || !navigator.locks) void this.#dial();
+    else this.#join();
     return this;
   }
 
   /** Closes for good: only another `connect` opens it again. */
   close() {
     if (this.#status === 'closed') return;
-    this.#attempt.abort();
-    this.#socket?.close(1000);
-    this.#end({ code: 1000, reason: '' });
+    this.#leave();
+    this.#over({ code: 1000, reason: '', final: true });
   }
 
   /**
@@ -123,12 +241,12 @@ export class Keywire extends EventTarget {
    * @param {Envelope} envelope
    */
   send(envelope) {
-    const text = JSON.stringify(envelope);
+    const letter = { n: this.#nextId(), id: envelope.id, text: JSON.stringify(envelope) };
     if (this.#status === 'closed') throw new Error('closed');
-    // A socket that is closing swallows what it is given, so the status alone does not tell.
-    if (this.#status === 'open' && this.#socket?.readyState === WebSocket.OPEN) return this.#socket.send(text);
-    if (this.#queue.length >= this.#options.queue) throw new Error('not connected, and the queue is full');
-    this.#queue.push({ id: envelope.id, text });
+    const open = this.#isOpen;
+    if (open && this.#pass(letter)) return;
+    if (!open && this.#queue.length >= this.#options.queue) throw new Error('not connected, and the queue is full');
+    this.#queue.push(letter);
   }
 
   /** @param {unknown} body */
@@ -136,7 +254,7 @@ export class Keywire extends EventTarget {
     this.send({ flag: 'command', body });
   }
 
-  /** @param {string} reception the key it goes to; `''` is everybody @param {unknown} body */
+  /** @param {string} reception the key it goes to; `''` is nobody in particular @param {unknown} body */
   inform(reception, body) {
     this.send({ flag: 'inform', reception, body });
   }
@@ -150,10 +268,10 @@ export class Keywire extends EventTarget {
    */
   request(body, { timeout = 10_000, flag = 'command', reception } = {}) {
     return new Promise((resolve, reject) => {
-      const id = ++this.#lastId;
+      const id = this.#nextId();
       this.send({ flag, reception, body, id });
       const timer = setTimeout(() => this.#fail(id, 'no reply in time'), timeout);
-      this.#requests.set(id, { resolve, reject, timer });
+      this.#requests.set(id, { resolve, reject, timer, flag });
     });
   }
 
@@ -167,69 +285,109 @@ export class Keywire extends EventTarget {
     super.addEventListener(type, /** @type {EventListener} */ (listener), options);
   }
 
-  /** @param {AbortSignal} signal */
-  async #dial(signal) {
+  // ── One connection ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #dial() {
+    const { signal } = (this.#attempt = new AbortController());
+    this.#timer = setTimeout(() => this.#lose(new Error('the attempt took too long')), this.#options.attempt);
     this.#become('connecting');
     try {
       if (signal.aborted) return;
-      const { key } = this.#options;
-      const credential = typeof key === 'function' ? await key() : key;
+      const { token, expires } = await this.#credential(signal);
       if (signal.aborted) return;
-      this.#socket = new WebSocket(this.#address(credential), [PROTOCOL]);
+      this.#expires = expires;
+      this.#socket = new WebSocket(...this.#address(token));
     } catch (error) {
-      if (!signal.aborted) this.#emit('error', error);
       // No credential today may well be one tomorrow: this is a failure like a dead line.
-      if (!signal.aborted) this.#end({ code: 1006, reason: '' });
+      if (!signal.aborted) this.#lose(error);
       return;
     }
     const socket = this.#socket;
-    socket.addEventListener('open', () => this.#opened(), { signal });
-    socket.addEventListener('message', (event) => this.#receive(event.data), { signal });
+    // A browser cannot read a refusal, so the server opens to refuse. Only its first word says that it let us in.
+    socket.addEventListener('open', () => socket.send(PING), { signal });
+    socket.addEventListener('message', ({ data }) => {
+      if (this.#status === 'connecting') this.#opened();
+      if (signal.aborted) return;
+      // First to the other tabs: whatever a handler here does, they have it.
+      this.#post({ push: data });
+      this.#receive(data);
+    }, { signal });
     socket.addEventListener('error', () => this.#emit('error', new Error('the connection failed')), { signal });
     socket.addEventListener('close', (event) => this.#end(event), { signal });
   }
 
+  /** @param {AbortSignal} signal */
+  async #credential(signal) {
+    const { key } = this.#options;
+    const asked = typeof key === 'function';
+    const got = asked ? await key(signal) : key;
+    const { token, expiresAt = undefined } = typeof got === 'object' ? got : { token: got };
+    // One that was written down once has nothing to be exchanged for.
+    return { token, expires: asked ? Number(expiresAt ?? expiry(token ?? '')) : NaN };
+  }
+
   /**
    * Where the credential goes is decided here and nowhere else.
-   * @param {string} [credential]
+   * @param {string} [token]
+   * @returns {[url: string, protocols: string[]]}
    */
-  #address(credential) {
+  #address(token) {
+    const { via, param } = this.#options;
     const url = new URL(this.#url);
-    if (credential !== undefined) url.pathname = url.pathname.replace(/\/?$/, `/${encodeURIComponent(credential)}`);
-    return url.href;
+    const protocols = [PROTOCOL];
+    if (token === undefined) return [url.href, protocols];
+    if (via === 'query') url.searchParams.set(param, token);
+    else if (via === 'protocol') protocols.push(`base64url.bearer.keywire.${base64url(token)}`);
+    else url.pathname = url.pathname.replace(/\/?$/, `/${encodeURIComponent(token)}`);
+    return [url.href, protocols];
   }
 
   #opened() {
+    clearTimeout(this.#timer);
     this.#openedAt = Date.now();
-    for (const { text } of this.#queue.splice(0)) this.#socket?.send(text);
+    if (!this.#follows) {
+      this.#epoch = this.#nextId();
+      this.#renew();
+    }
+    this.#queue = this.#queue.filter((letter) => !this.#pass(letter));
     this.#become('open');
-    this.#emit('open', null);
+    if (this.#status === 'open') this.#emit('open', null);
   }
 
-  /**
-   * The end of a connection, of an attempt, or of it all.
-   * @param {{ code: number, reason: string }} end
-   */
+  /** Exchanges the credential in time. If that fails it is tried again while there is time; the last resort is to come back. */
+  #renew() {
+    const left = this.#expires - Date.now();
+    // Not if it is unknown, nor if it seems to be over: then it is this clock that is wrong.
+    if (!(left > 1000)) return;
+    const { signal } = this.#attempt;
+    this.#renewal = setTimeout(async () => {
+      try {
+        const { token, expires } = await this.#credential(signal);
+        if (signal.aborted) return;
+        const { code, msg } = await this.request(token, { flag: 'kw:refresh' });
+        if (code !== '00') throw new Error(`fresh credential refused: ${code} ${msg}`);
+        this.#expires = expires;
+      } catch (error) {
+        if (!signal.aborted) this.#emit('error', error);
+      }
+      if (!signal.aborted) this.#renew();
+    }, Math.min(Math.max(left - this.#options.renew, left * 0.75), LONGEST));
+  }
+
+  /** Gives up what does not work. @param {unknown} why */
+  #lose(why) {
+    const { signal } = this.#attempt;
+    this.#emit('error', why);
+    if (!signal.aborted) this.#end(LOST);
+  }
+
+  /** The server or the line ended it. @param {{ code: number, reason: string }} end */
   #end({ code, reason }) {
     const final = isFinal(code);
     if (final || Date.now() - this.#openedAt >= this.#options.settle) this.#failures = 0;
     const delay = final ? undefined : this.#delay(code, reason);
-    this.#openedAt = Infinity;
-    this.#socket = null;
-    clearTimeout(this.#timer);
-    if (final) {
-      this.#queue = [];
-      globalThis.removeEventListener?.('online', this.#online);
-    } else {
-      this.#failures += 1;
-      this.#timer = setTimeout(() => this.connect(), delay);
-    }
-    // A request that went into the lost socket gets no reply any more; one in the queue still can.
-    for (const id of this.#requests.keys()) {
-      if (!this.#queue.some((letter) => letter.id === id)) this.#fail(id, 'the connection ended');
-    }
-    this.#become(final ? 'closed' : 'waiting', delay);
-    this.#emit('close', { code, reason, final });
+    if (!final) this.#failures += 1;
+    this.#over({ code, reason, final }, delay);
   }
 
   /**
@@ -239,12 +397,197 @@ export class Keywire extends EventTarget {
    */
   #delay(code, reason) {
     const { min, max, delay } = this.#options;
-    if (code === DRAINING && /^0*[1-9]\d{0,5}$/.test(reason)) return Math.random() * Number(reason);
+    const window = Number(reason);
+    if (code === DRAINING && window > 0 && window < 1e6) return Math.random() * window;
     return delay ?? min + Math.random() * Math.min(max, min * 2 ** this.#failures);
+  }
+
+  /**
+   * The end of a connection, of an attempt, or of it all. With a delay, this tab is the one that comes back.
+   * @param {End} end
+   * @param {number} [delay]
+   */
+  #over(end, delay) {
+    this.#attempt.abort();
+    this.#socket?.close(1000);
+    this.#socket = null;
+    this.#openedAt = Infinity;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#renewal);
+    if (end.final) this.#queue = [];
+    if (delay !== undefined && !this.#follows) this.#timer = setTimeout(() => this.connect(), delay);
+    // A request that went into the lost socket gets no reply any more; one in the queue still can.
+    for (const id of this.#requests.keys()) {
+      if (!this.#queue.some((letter) => letter.id === id)) this.#fail(id, 'the connection ended');
+    }
+    this.#become(end.final ? 'closed' : 'waiting', delay, end);
+  }
+
+  /** @param {Status} status @param {number} [delay] @param {End} [end] */
+  #become(status, delay, end) {
+    this.#status = status;
+    this.#heard = Date.now();
+    this.#due = this.#heard + (delay ?? 0);
+    this.#post({ state: { status, epoch: this.#epoch, delay, end } });
+    if (status === 'closed') {
+      this.#life.abort();
+      this.#leave();
+    }
+    this.#beat();
+    this.#emit('status', { status, delay });
+    if (end) this.#emit('close', end);
+  }
+
+  // ── Is anybody there? ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Waits for silence: of the server where the socket is, of the leader in the other tabs. */
+  #beat() {
+    const { heartbeat } = this.#options;
+    clearTimeout(this.#pulse);
+    this.#asked = false;
+    if (!heartbeat || !(this.#follows || this.#status === 'open')) return;
+    const left = () => this.#heard + heartbeat - Date.now();
+    this.#pulse = setTimeout(() => (left() > 0 ? this.#beat() : this.#probe()), left());
+  }
+
+  /** Asks for a sign of life, and gives up whoever gives none. */
+  #probe(again = false) {
+    const { heartbeat, pong } = this.#options;
+    clearTimeout(this.#pulse);
+    if (this.#follows) this.#tabs?.post({ ask: 'state' });
+    else this.#socket?.send(PING);
+    if (!heartbeat) return;
+    this.#asked = true;
+    const due = Date.now() + pong;
+    this.#pulse = setTimeout(() => {
+      if (!this.#asked) this.#beat();
+      // A timer that is late says that this page or its machine slept, not that the other side did: once more, awake.
+      else if (!again && Date.now() > due + 1000) this.#probe(true);
+      else if (this.#follows) this.#tabs?.steal();
+      else this.#lose(new Error('no sign of life'));
+    }, pong);
+  }
+
+  #listen() {
+    const options = { signal: (this.#life = new AbortController()).signal, capture: true };
+    for (const type of ['online', 'offline', 'visibilitychange', 'freeze', 'resume', 'pagehide', 'pageshow']) {
+      globalThis.addEventListener?.(type, (event) => this.#turn(/** @type {PageTransitionEvent} */ (event)), options);
+    }
+  }
+
+  /** Something happens to the page. @param {PageTransitionEvent} event */
+  #turn({ type, persisted }) {
+    if (type === 'pagehide' || (type === 'freeze' && this.#tabs?.leads)) {
+      // A page that is kept for the way back may have no socket, and a frozen one would keep its socket from all tabs.
+      clearTimeout(this.#timer);
+      this.#leave();
+      if (this.#status !== 'waiting') this.#over({ ...LOST, code: 1001 });
+    } else if (type === 'freeze' || (type === 'pageshow' && !persisted) || (type === 'visibilitychange' && document.hidden)) {
+      return;
+    } else if (this.#status === 'waiting') {
+      if (type !== 'offline') this.connect();
+    } else if (this.#options.heartbeat && !this.#asked && (this.#follows || this.#status === 'open')) {
+      // The socket may have died meanwhile without anybody here to see it.
+      this.#probe();
+    }
+  }
+
+  // ── One connection for all tabs ─────────────────────────────────────────────────────────────────────────────────────
+
+  get #follows() {
+    return this.#tabs !== null && !this.#tabs.leads;
+  }
+
+  #join() {
+    const { shared } = this.#options;
+    const name = `keywire ${this.#url.href}${shared === true ? '' : ` ${shared}`}`;
+    const tabs = joinTabs(name, (note) => this.#hear(note), (stolen) => this.#lead(stolen), (error) => {
+      this.#leave();
+      // Where there are no locks to be had: without them.
+      if (error.name !== 'AbortError') return void this.#dial();
+      this.#over(LOST);
+      if (this.#status === 'waiting') this.connect();
+    });
+    this.#tabs = tabs;
+    this.#become('connecting');
+    if (this.#tabs === tabs) this.#probe();
+  }
+
+  #leave() {
+    this.#tabs?.leave();
+    this.#tabs = null;
+  }
+
+  /** @param {boolean} stolen */
+  #lead(stolen) {
+    this.#former = stolen ? NaN : this.#term;
+    this.#term = Math.max(Date.now(), this.#term + 1);
+    if (this.#status !== 'open') return void this.#dial();
+    this.#over(LOST);
+    // Unless a listener of the page closed it all.
+    if (this.#tabs) this.connect();
+  }
+
+  /** From a leader to all. @param {Note} note */
+  #post(note) {
+    if (this.#tabs?.leads) this.#tabs.post({ term: this.#term, ...note });
+  }
+
+  /** @param {Note} note */
+  #hear({ term, state, push, taken, ask, letter, epoch }) {
+    const { leads } = /** @type {Tabs} */ (this.#tabs);
+    if (leads && ask === 'now') this.connect();
+    else if (leads && ask) {
+      this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - Date.now(), 0) } });
+    } else if (leads && letter && epoch === this.#epoch && this.#isOpen) {
+      // Said before it is done: should this tab die in between, a message is lost, but none is sent twice.
+      this.#post({ taken: letter.n });
+      this.#pass(letter);
+    }
+    // A leader still listens to the last words of the one before it.
+    if (term === undefined || (leads ? term !== this.#former : term < this.#term)) return;
+    this.#heard = Date.now();
+    this.#asked = false;
+    if (taken) this.#queue = this.#queue.filter(({ n }) => n !== taken);
+    else if (!state) this.#receive(push);
+    else if (!leads) this.#mirror(term, state);
+    else if (state.end?.final) this.#over(state.end);
+  }
+
+  /** Makes this tab what its leader is. @param {number} term @param {State} state */
+  #mirror(term, { status, epoch, delay, end }) {
+    this.#term = term;
+    const tabs = this.#tabs;
+    if (this.#status === 'open' && (status !== 'open' || epoch !== this.#epoch)) this.#over(end ?? LOST, delay);
+    else if (end) this.#over(end, delay);
+    // By now a listener of the page may have closed it all.
+    if (this.#tabs !== tabs || status === this.#status) return;
+    this.#epoch = epoch;
+    if (status === 'open') this.#opened();
+    else this.#become(status, delay);
+  }
+
+  // ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A socket that is closing swallows what it is given, so the status alone does not tell. */
+  get #isOpen() {
+    return this.#status === 'open' && (this.#follows || this.#socket?.readyState === WebSocket.OPEN);
+  }
+
+  /** Hands on what is to be sent, and says whether it can be forgotten. @param {Letter} letter */
+  #pass(letter) {
+    if (this.#follows) {
+      this.#tabs?.post({ letter, epoch: this.#epoch });
+      return false;
+    }
+    this.#socket?.send(letter.text);
+    return true;
   }
 
   /** @param {unknown} text */
   #receive(text) {
+    this.#heard = Date.now();
+    this.#asked = false;
     /** @type {Push} */
     let push;
     try {
@@ -253,7 +596,11 @@ export class Keywire extends EventTarget {
     } catch (error) {
       return this.#emit('error', error);
     }
-    if (push.id !== undefined) this.#settle(push.id)?.resolve(push);
+    const id = String(push.id);
+    const request = this.#settle(push.id);
+    request?.resolve(push);
+    // Neither keywire's own talk nor what answers another tab is for the page.
+    if (OWN.test(request?.flag ?? push.flag ?? '') || (OWN.test(id) && !id.startsWith(this.#tab))) return;
     for (const flag of new Set([push.flag ?? '*', '*'])) {
       for (const handler of [...(this.#handlers.get(flag) ?? [])]) {
         try {
@@ -267,24 +614,22 @@ export class Keywire extends EventTarget {
     if (push.msg) this.#emit('notice', push);
   }
 
+  #nextId() {
+    return `${this.#tab}${(this.#lastId += 1)}`;
+  }
+
   /** @param {number | string} id @param {string} why */
   #fail(id, why) {
     this.#queue = this.#queue.filter((letter) => letter.id !== id);
     this.#settle(id)?.reject(new Error(why));
   }
 
-  /** @param {number | string} id */
-  #settle(id) {
+  /** @param {number | string} [id] */
+  #settle(id = '') {
     const request = this.#requests.get(id);
     clearTimeout(request?.timer);
     this.#requests.delete(id);
     return request;
-  }
-
-  /** @param {Status} status @param {number} [delay] */
-  #become(status, delay) {
-    this.#status = status;
-    this.#emit('status', { status, delay });
   }
 
   /** @template {keyof Events} T @param {T} type @param {Events[T]} detail */

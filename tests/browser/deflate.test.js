@@ -22,6 +22,7 @@ async function connect(key, perMessageDeflate) {
   const socket = new WebSocket(demo.socket(key), { perMessageDeflate });
   const raw = Object.assign(new Raw(socket), { socket });
   await within(new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject)), 'it opens');
+  await raw.entered();
   return raw;
 }
 

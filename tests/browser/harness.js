@@ -97,12 +97,14 @@ export class Demo {
   }
 }
 
-export async function launchChromium() {
+/** @param {{ cache?: boolean }} [options] with `cache`, a page that is left may come back as it was, as for people */
+export async function launchChromium({ cache = false } = {}) {
   const candidates = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
   const executablePath = process.env.CHROMIUM ?? candidates.find((path) => existsSync(path));
   if (!executablePath) throw new Error('no Chromium found: apt install chromium, or name one in CHROMIUM');
   const quiet = ['quic', 'background-networking', 'component-update', 'sync', 'gpu'].map((name) => `--disable-${name}`);
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+  const ignoreDefaultArgs = cache ? ['--disable-back-forward-cache'] : [];
+  return chromium.launch({ executablePath, ignoreDefaultArgs, args: ['--no-sandbox', '--no-first-run', ...quiet] });
 }
 
 /**
@@ -120,6 +122,53 @@ export async function open(context, demo, key) {
   await status(page, 'open');
   return Object.assign(page, { faults });
 }
+
+/**
+ * A blank page of the demo, with a client and all that it said: `wire`, `pushes` and `log` in its window.
+ * @param {import('playwright-core').BrowserContext | Page} where @param {string} address @param {object} options
+ */
+export async function wired(where, address, options) {
+  const page = 'newPage' in where ? await where.newPage() : where;
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(address);
+  await page.evaluate(async (options) => {
+    const { Keywire } = await import(/** @type {any} */ ('/keywire.js'));
+    const { tokens, ...rest } = /** @type {any} */ (options);
+    const ask = () => /** @type {any} */ (window).nextToken();
+    const wire = new Keywire('/websocket', tokens ? { ...rest, key: ask } : rest);
+    const log = /** @type {any[]} */ ([]);
+    const pushes = /** @type {any[]} */ ([]);
+    for (const type of ['open', 'close', 'status', 'error', 'notice']) {
+      wire.addEventListener(type, (/** @type {CustomEvent} */ { detail }) => log.push([type, detail]));
+    }
+    wire.on('*', (/** @type {any} */ push) => pushes.push(push));
+    Object.assign(window, { wire, log, pushes });
+    wire.connect();
+  }, options);
+  return page;
+}
+
+/** @param {Page} page @param {string} expected */
+export const becomes = (page, expected) =>
+  page.waitForFunction((expected) => /** @type {any} */ (window).wire.status === expected, expected, { polling: 20 });
+
+/** What its client said by events of a type. @param {Page} page @param {string} type @returns {Promise<any[]>} */
+export async function said(page, type) {
+  const log = /** @type {[string, any][]} */ (await page.evaluate(() => /** @type {any} */ (window).log));
+  return log.filter(([is]) => is === type).map(([, detail]) => detail);
+}
+
+/** The statuses that its client went through. @param {Page} page @returns {Promise<string[]>} */
+export const path = async (page) => (await said(page, 'status')).map(({ status }) => status);
+
+/** The pushes that its client got. @param {Page} page @returns {Promise<any[]>} */
+export const got = (page) => page.evaluate(() => /** @type {any} */ (window).pushes);
+
+/** The messages in them. @param {Page} page @returns {Promise<string[]>} */
+export const heard = async (page) => (await got(page)).map(({ msg }) => msg);
+
+/** @param {Page} page @param {string} text */
+export const hears = (page, text) => until(async () => (await heard(page)).includes(text), `"${text}" is heard`);
 
 /** @param {Page} page @param {string} expected */
 export const status = (page, expected) => page.locator(`#status[data-status="${expected}"]`).waitFor({ timeout: PATIENCE });
@@ -144,12 +193,16 @@ export class Raw {
   messages = [];
   #read = 0;
   #arrived = new EventTarget();
+  /** @type {(() => void) | undefined} */
+  #entered;
 
   /** @param {WebSocket} socket */
   constructor(socket) {
     this.socket = socket;
     socket.on('message', (data, binary) => {
-      this.messages.push(binary ? { binary: true } : JSON.parse(String(data)));
+      const message = binary ? { binary: true } : JSON.parse(String(data));
+      if (this.#entered && message.flag === 'kw:pong') return this.#entered();
+      this.messages.push(message);
       this.#arrived.dispatchEvent(new Event('message'));
     });
     this.closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
@@ -177,6 +230,14 @@ export class Raw {
     return within(find(), `a push that fits ${fits}, after ${JSON.stringify(this.messages.slice(-5))}`);
   }
 
+  /** Waits until its session can be sent to, which is a little after the opening; or until it was refused after all. */
+  async entered() {
+    const pong = new Promise((resolve) => (this.#entered = () => resolve(undefined)));
+    this.send({ flag: 'kw:ping' });
+    await within(Promise.race([pong, this.closed]), 'the session is there');
+    this.#entered = undefined;
+  }
+
   close() {
     this.socket.close(1000);
     return within(this.closed, 'the socket closes');
@@ -193,7 +254,7 @@ export function connectRaw(url, protocols = []) {
   // Listens before the opening, since the first message may come along with it.
   const raw = new Raw(socket);
   const opened = new Promise((resolve, reject) => {
-    socket.once('open', () => resolve(raw));
+    socket.once('open', () => resolve(raw.entered().then(() => raw)));
     socket.once('error', reject);
     socket.once('unexpected-response', (request, response) => {
       reject(Object.assign(new Error(`refused with ${response.statusCode}`), { status: response.statusCode }));

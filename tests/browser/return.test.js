@@ -1,8 +1,12 @@
 // The way back: a server that dies, one that drains, and a user who leaves meanwhile.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Demo, connectRaw, feedItem, launchChromium, open, status, toast, within } from './harness.js';
+import {
+  Demo, becomes, connectRaw, feedItem, launchChromium, open, said,
+  status, toast, until, wired, within,
+} from './harness.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -62,6 +66,52 @@ test('closing while waiting stays closed', async () => {
   assert.deepEqual(await demo.stats(), { sessions: 1, keys: 1 });
 });
 
+const SECRET = 'a secret that is long enough for HS256';
+
+/** A token of alice's that ends at `exp`, in s. @param {number} exp */
+function sign(exp) {
+  const parts = [{ alg: 'HS256', typ: 'JWT' }, { sub: 'alice', exp }].map((part) => Buffer.from(JSON.stringify(part)));
+  const [head, claims] = parts.map((part) => part.toString('base64url'));
+  return `${head}.${claims}.${createHmac('sha256', SECRET).update(`${head}.${claims}`).digest('base64url')}`;
+}
+
+test('a token that ended meanwhile is not used again: a fresh one is asked for', async () => {
+  await demo.stop();
+  demo = await Demo.start({ port: demo.url.port, args: ['--jwt-secret', SECRET] });
+  const now = () => Date.now() / 1000;
+  /** @type {number[]} */
+  const ends = [];
+  // The first has ended already, the second does so while the server is away.
+  const tokens = [() => now() - 3600, () => now() + 3, () => now() + 3600];
+  await context.exposeFunction('nextToken', () => {
+    ends.push(Math.floor(tokens[Math.min(ends.length, 2)]()));
+    return sign(Number(ends.at(-1)));
+  });
+  const page = await wired(context, demo.http('/healthz'), { tokens: true, delay: 1 });
+  await becomes(page, 'open');
+  assert.equal(ends.length, 2);
+  const codes = async () => (await said(page, 'close')).map(({ code }) => code);
+  assert.deepEqual(await codes(), [4001]);
+  await demo.stop('SIGKILL');
+  await until(() => now() > ends[1], 'the token ends');
+  demo = await Demo.start({ port: demo.url.port, args: ['--jwt-secret', SECRET] });
+  await becomes(page, 'open');
+  assert.ok(Number(ends.at(-1)) > now() + 3000);
+  assert.ok((await codes()).slice(1).every((code) => code === 1006));
+});
+
+test('who is told to stay away stays away, and the page says why', async () => {
+  const page = await open(context, demo, 'alice');
+  await demo.stop('SIGKILL');
+  await status(page, 'waiting');
+  // This one takes tokens only.
+  demo = await Demo.start({ port: demo.url.port, args: ['--jwt-secret', SECRET] });
+  await status(page, 'closed');
+  await page.locator('#next', { hasText: 'does not accept this credential' }).waitFor();
+  await page.evaluate(() => dispatchEvent(new Event('online')));
+  assert.equal(await page.getAttribute('#status', 'data-status'), 'closed');
+});
+
 test('SIGTERM tells each client what it understands, and the process is gone in time', async () => {
   const plain = await connectRaw(demo.socket('plain'));
   const ours = await connectRaw(demo.socket('ours'), ['keywire.v1']);
@@ -76,4 +126,20 @@ test('SIGTERM tells each client what it understands, and the process is gone in 
   await status(page, 'waiting');
   demo = await Demo.start({ port: demo.url.port });
   await status(page, 'open');
+});
+
+test('a drained server is returned to within the window that it named', async () => {
+  const page = await wired(context, demo.http('/healthz'), { key: 'alice', delay: 3_600_000 });
+  await becomes(page, 'open');
+  await demo.stop('SIGTERM');
+  await becomes(page, 'waiting');
+  const [end] = await said(page, 'close');
+  const waiting = (await said(page, 'status')).find(({ status }) => status === 'waiting');
+  assert.deepEqual([end.code, end.final], [4005, false]);
+  assert.ok(Number(end.reason) > 0);
+  assert.ok(waiting.delay <= Number(end.reason));
+  demo = await Demo.start({ port: demo.url.port });
+  // An attempt that came too early is followed by the hour that was chosen above.
+  await page.evaluate(() => dispatchEvent(new Event('online')));
+  await becomes(page, 'open');
 });

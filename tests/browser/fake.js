@@ -1,0 +1,130 @@
+// For the client alone: a WebSocket that is not one, a page that is not one, and a clock that stands still until it is told.
+
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { afterEach, beforeEach, mock } from 'node:test';
+import { Keywire } from '../../client/keywire.js';
+
+/** @typedef {import('../../client/keywire.js').Options} Options */
+
+export class FakeSocket extends EventTarget {
+  static OPEN = 1;
+  /** @type {FakeSocket[]} */
+  static all = [];
+  readyState = 0;
+  /** @type {any[]} */
+  sent = [];
+  /** @type {number | undefined} */
+  closedWith;
+
+  /** @param {string} url @param {string[]} protocols */
+  constructor(url, protocols) {
+    super();
+    this.url = url;
+    this.protocols = protocols;
+    FakeSocket.all.push(this);
+  }
+
+  /** @param {string} text */
+  send(text) {
+    assert.equal(this.readyState, FakeSocket.OPEN, 'sent into a socket that is not open');
+    this.sent.push(JSON.parse(text));
+  }
+
+  /** @param {number} code */
+  close(code) {
+    this.closedWith = code;
+    this.readyState = 2;
+  }
+
+  /** The server's side: opens, be it to refuse. */
+  open() {
+    this.readyState = FakeSocket.OPEN;
+    this.dispatchEvent(new Event('open'));
+    assert.deepEqual(this.sent.shift(), { flag: 'kw:ping' }, 'it asks whether it was let in');
+  }
+
+  accept() {
+    this.open();
+    this.push({ code: '00', msg: '', flag: 'kw:pong' });
+  }
+
+  /** @param {unknown} message */
+  push(message) {
+    const data = typeof message === 'string' ? message : JSON.stringify(message);
+    this.dispatchEvent(Object.assign(new Event('message'), { data }));
+  }
+
+  end(code = 1006, reason = '') {
+    this.readyState = 3;
+    this.dispatchEvent(Object.assign(new Event('close'), { code, reason }));
+  }
+}
+
+/** What the page would be. */
+const page = new EventTarget();
+export const listening = () => getEventListeners(page, 'online').length;
+/** What happens to the page. @param {string} type @param {object} [more] */
+export const happens = (type, more) => page.dispatchEvent(Object.assign(new Event(type), more));
+export const online = () => happens('online');
+/** What Math.random says next. */
+export const chance = { is: 0.5 };
+/** @type {Keywire[]} */
+let wires = [];
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  mock.method(Math, 'random', () => chance.is);
+  Object.assign(globalThis, {
+    WebSocket: FakeSocket,
+    addEventListener: page.addEventListener.bind(page),
+    document: { hidden: false },
+  });
+  FakeSocket.all = [];
+  chance.is = 0.5;
+  wires = [];
+});
+
+afterEach(() => {
+  for (const wire of wires) wire.close();
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+/** Lets what is promised happen. */
+export const settle = async () => {
+  for (let i = 0; i < 10; i += 1) await null;
+};
+
+/** @param {number} ms */
+export const pass = async (ms) => {
+  mock.timers.tick(ms);
+  await settle();
+};
+
+/** @returns {FakeSocket} */
+export const last = () => /** @type {FakeSocket} */ (FakeSocket.all.at(-1));
+
+/** @param {Options} [options] @param {string} [url] */
+export function create(options, url = 'ws://host/websocket') {
+  const wire = new Keywire(url, options);
+  /** @type {any[]} */
+  const log = [];
+  for (const type of /** @type {const} */ (['open', 'close', 'status', 'error', 'notice'])) {
+    wire.addEventListener(type, ({ detail }) => log.push([type, detail]));
+  }
+  wires.push(wire);
+  /** @param {string} type */
+  const seen = (type) => log.filter(([is]) => is === type).map(([, detail]) => detail);
+  const delay = () => seen('status').findLast(({ status }) => status === 'waiting').delay;
+  return { wire, seen, delay };
+}
+
+/** @param {Options} [options] */
+export async function opened(options) {
+  const made = create(options);
+  made.wire.connect();
+  await settle();
+  last().accept();
+  return made;
+}
