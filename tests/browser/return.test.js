@@ -1,12 +1,12 @@
 // The way back: a server that dies, one that drains, and a user who leaves meanwhile.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import {
   Demo, becomes, connectRaw, feedItem, launchChromium, open, said,
   status, toast, until, wired, within,
 } from './harness.js';
+import { SECRET, token } from './tokens.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -66,15 +66,6 @@ test('closing while waiting stays closed', async () => {
   assert.deepEqual(await demo.stats(), { sessions: 1, keys: 1 });
 });
 
-const SECRET = 'a secret that is long enough for HS256';
-
-/** A token of alice's that ends at `exp`, in s. @param {number} exp */
-function sign(exp) {
-  const parts = [{ alg: 'HS256', typ: 'JWT' }, { sub: 'alice', exp }].map((part) => Buffer.from(JSON.stringify(part)));
-  const [head, claims] = parts.map((part) => part.toString('base64url'));
-  return `${head}.${claims}.${createHmac('sha256', SECRET).update(`${head}.${claims}`).digest('base64url')}`;
-}
-
 test('a token that ended meanwhile is not used again: a fresh one is asked for', async () => {
   await demo.stop();
   demo = await Demo.start({ port: demo.url.port, args: ['--jwt-secret', SECRET] });
@@ -85,7 +76,7 @@ test('a token that ended meanwhile is not used again: a fresh one is asked for',
   const tokens = [() => now() - 3600, () => now() + 3, () => now() + 3600];
   await context.exposeFunction('nextToken', () => {
     ends.push(Math.floor(tokens[Math.min(ends.length, 2)]()));
-    return sign(Number(ends.at(-1)));
+    return token('alice', Number(ends.at(-1)));
   });
   const page = await wired(context, demo.http('/healthz'), { tokens: true, delay: 1 });
   await becomes(page, 'open');

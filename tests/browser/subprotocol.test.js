@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Demo, launchChromium, until } from './harness.js';
+import { SECRET } from './tokens.js';
 
 /** @type {Demo} */
 let demo;
@@ -14,7 +15,7 @@ let page;
 let token;
 
 before(async () => {
-  demo = await Demo.start({ args: ['--jwt-secret', 'a secret that is long enough for HS256'] });
+  demo = await Demo.start({ args: ['--jwt-secret', SECRET] });
   browser = await launchChromium();
   page = await browser.newPage();
   await page.goto(demo.http('/'));
