@@ -15,7 +15,7 @@ use keywire::{
     Session, Source, Switch, TicketKey, Tickets, TrustedProxies, extract_fn,
 };
 use serde_json::json;
-use support::{Server, masked, opening};
+use support::{Server, TEXT, masked, opening};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -105,6 +105,8 @@ async fn answers(server: &Server, secret: &str) -> String {
         let head = raw.head().await;
         let _ = writeln!(answers, "{head:?}");
         if head.status == 101 {
+            let refresh = json!({ "flag": "kw:refresh", "body": secret }).to_string();
+            raw.write(&masked(TEXT, refresh.as_bytes())).await;
             raw.write(&masked(8, &1000u16.to_be_bytes())).await;
             while let Some(frame) = raw.frame().await {
                 let _ = writeln!(answers, "{}", String::from_utf8_lossy(&frame.payload));
@@ -192,7 +194,7 @@ async fn no_real_credential_comes_back_or_is_logged() {
             assert!(!log.contains(part), "{part} in {log}");
         }
     }
-    for said in ["status: 101", "\"{\\\"error\\\":\\\"invalid", "expired", "malformed"] {
+    for said in ["status: 101", "refreshed", "\"{\\\"error\\\":\\\"invalid", "expired", "malformed"] {
         assert!(seen.contains(said), "{said} is not in {seen}");
     }
     assert!(log.contains("message=opened") && log.contains("message=refused"), "{log}");

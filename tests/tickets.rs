@@ -52,6 +52,28 @@ async fn a_ticket_opens_one_connection() {
     assert_eq!(server.refusal(&two, &[]).await.status, 400);
 }
 
+#[tokio::test]
+async fn a_ticket_renews_an_open_session_once() {
+    let tickets = Tickets::new();
+    let server = server(TicketKey::new(&tickets)).await;
+    let lasting = async |hours: u64| {
+        let end = SystemTime::now() + Duration::from_secs(hours * 3600);
+        let identity = Identity::new(Key::new("alice").expect("a key")).expiring_at(end);
+        (end, tickets.issue(identity).await.expect("a ticket").as_str().to_owned())
+    };
+    let (first, ticket) = lasting(1).await;
+    let mut alice = server.open(&format!("/websocket?ticket={ticket}")).await;
+    alice.ping().await;
+    let ends = async || server.hub.sessions("alice").await[0].identity().expires_at();
+    assert_eq!(ends().await, Some(first));
+    let (second, ticket) = lasting(2).await;
+    let refresh = json!({ "flag": "kw:refresh", "body": ticket });
+    assert_eq!(alice.ask(refresh.clone()).await["code"], "00");
+    assert_eq!(ends().await, Some(second));
+    assert_eq!(alice.ask(refresh).await, json!({ "code": "41", "msg": "expired" }));
+    assert_eq!(ends().await, Some(second));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_at_the_same_moment_one_gets_in() {
     let tickets = Tickets::new();
