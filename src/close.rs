@@ -26,6 +26,16 @@ impl CloseCode {
     pub const TOO_MANY_SESSIONS: Self = Self::known(4506);
     /// 4507: the refreshed token belongs to another key.
     pub const OTHER_KEY: Self = Self::known(4507);
+
+    /// Whether it asks the client to come back. Of the standard codes those do after which a second try may meet
+    /// another end; whatever an application makes of 3000–3999, coming back is the safe way.
+    #[must_use]
+    pub fn asks_to_return(self) -> bool {
+        match u16::from(self) {
+            1000 | 1002 | 1003 | 1007..=1010 => false,
+            code => code < 4500,
+        }
+    }
 }
 
 /// How a session ended.

@@ -15,7 +15,7 @@ use crate::rejection::Rejection;
 pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
 
 /// What stands in front of a token that is offered as a subprotocol.
-const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
+pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 
 /// The request by which a client asks for a connection: all that a [`KeyExtractor`](crate::KeyExtractor)
 /// has to go by.

@@ -55,6 +55,7 @@
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
+//! | `client` | no | `client::Client`, a client that comes back, for services and tests |
 //! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
@@ -89,6 +90,10 @@ mod adapter;
 mod connection;
 mod upgrade;
 mod websocket;
+
+// The other side.
+#[cfg(feature = "client")]
+pub mod client;
 
 mod excerpt;
 

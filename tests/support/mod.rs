@@ -83,10 +83,19 @@ impl Server {
     }
 
     pub(crate) async fn start_at(path: &str, hub: Hub) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), path, hub).await
+    }
+
+    pub(crate) async fn start_on(addr: SocketAddr, path: &str, hub: Hub) -> Self {
+        let listener = TcpListener::bind(addr).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let server = warp::serve(keywire::warp::websocket(path, hub.clone())).incoming(listener);
         Self { addr, hub, accepting: tokio::spawn(server.run()) }
+    }
+
+    /// Lets nobody in any more. Connections go on.
+    pub(crate) fn stop(&self) {
+        self.accepting.abort();
     }
 
     /// The session of `key` is in the store when this returns.

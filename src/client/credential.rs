@@ -1,0 +1,122 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+
+use super::ClientError;
+
+/// A key or a token, and until when it is good.
+///
+/// A token that is a JWT says that by itself.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use keywire::client::Credential;
+///
+/// let opaque = Credential::new("dGlja2V0").expiring_at(SystemTime::now() + Duration::from_secs(300));
+/// # let _ = opaque;
+/// ```
+#[derive(Clone)]
+pub struct Credential {
+    pub(super) text: String,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+impl Credential {
+    /// A credential that ends when it says so itself, if it is a JWT, and else never.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let expires_at = expiry(&text);
+        Self { text, expires_at }
+    }
+
+    /// The same credential, ending at `moment`.
+    #[must_use]
+    pub fn expiring_at(mut self, moment: SystemTime) -> Self {
+        self.expires_at = Some(moment);
+        self
+    }
+}
+
+impl From<&str> for Credential {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Credential {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Credential {
+    /// Without the credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// When a JWT ends, without checking it: that is the server's work.
+fn expiry(token: &str) -> Option<SystemTime> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)
+}
+
+type Asked = BoxFuture<'static, Result<Credential, Box<dyn std::error::Error + Send + Sync>>>;
+
+/// Where credentials come from.
+#[derive(Clone)]
+pub(super) enum Supply {
+    None,
+    /// Written down once, so there is nothing to exchange it for.
+    Fixed(Credential),
+    Asked(Arc<dyn Fn() -> Asked + Send + Sync>),
+}
+
+impl Supply {
+    pub(super) async fn ask(&self) -> Result<Option<Credential>, ClientError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Fixed(credential) => Ok(Some(credential.clone())),
+            Self::Asked(ask) => ask().await.map(Some).map_err(ClientError::NoCredential),
+        }
+    }
+
+    /// Whether asking again may bring a fresh one.
+    pub(super) fn is_renewable(&self) -> bool {
+        matches!(self, Self::Asked(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jwt_says_when_it_ends() {
+        let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+        assert_eq!(Credential::new(token(r#"{"exp":1000}"#)).expires_at, at(1000.0));
+        assert_eq!(Credential::new(token(r#"{"exp":1000.5}"#)).expires_at, at(1000.5));
+        for text in ["alice", "a.b.c", "", &token("{}"), &token(r#"{"exp":-1}"#), &token(r#"{"exp":1e300}"#)]
+        {
+            assert_eq!(Credential::new(text).expires_at, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_keeps_it_to_itself() {
+        assert!(!format!("{:?}", Credential::new("s3cret")).contains("s3cret"));
+    }
+}

@@ -1,0 +1,198 @@
+//! From a URL and a credential to an upgraded connection.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+
+use super::ClientError;
+use crate::extract::Source;
+use crate::handshake::{KEYWIRE_V1, TOKEN_PROTOCOL};
+
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Where to connect to.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    uri: Uri,
+    /// For `wss`.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// All but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Endpoint {
+    pub(super) fn new(url: &str) -> Result<Self, ClientError> {
+        let uri: Uri = url.parse().map_err(|_| ClientError::Url("it cannot be read"))?;
+        let secure = match uri.scheme_str() {
+            Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
+            _ => return Err(ClientError::Url("it must begin with ws, wss, http or https")),
+        };
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') {
+            return Err(ClientError::Url("a credential must not stand before the host"));
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = format!("{}://{authority}{path}", if secure { "wss" } else { "ws" });
+        let uri = uri.parse().map_err(|_| ClientError::Url("it cannot be read"))?;
+        let tls = if secure { Some(tls()?) } else { None };
+        Ok(Self { uri, tls })
+    }
+
+    pub(super) async fn connect(
+        &self,
+        credential: Option<&str>,
+        place: &Source,
+        message_bytes: usize,
+    ) -> Result<Socket, ClientError> {
+        let request = self.request(credential, place)?;
+        let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let port = self.uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
+        // It fails only on a socket that is dead already.
+        let _ = stream.set_nodelay(true);
+        let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(message_bytes))
+            .max_frame_size(Some(message_bytes));
+        match client_async_tls_with_config(request, stream, Some(config), Some(connector)).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(Error::Http(response)) => Err(ClientError::Status(response.status().as_u16())),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The opening, with the credential where it belongs.
+    fn request(&self, credential: Option<&str>, place: &Source) -> Result<Request<()>, ClientError> {
+        let (mut path, mut query) =
+            (self.uri.path().to_owned(), self.uri.query().unwrap_or_default().to_owned());
+        let mut headers = HeaderMap::new();
+        let mut protocols = KEYWIRE_V1.to_owned();
+        if let Some(credential) = credential {
+            let escaped = utf8_percent_encode(credential, RESERVED);
+            match place {
+                Source::Path => path = format!("{}/{escaped}", path.trim_end_matches('/')),
+                Source::Query(name) => {
+                    let name = utf8_percent_encode(name, RESERVED);
+                    query = [&*query, if query.is_empty() { "" } else { "&" }, &format!("{name}={escaped}")]
+                        .concat();
+                }
+                Source::Bearer => {
+                    headers.insert(AUTHORIZATION, secret(&format!("Bearer {credential}"))?);
+                }
+                Source::Cookie(name) => {
+                    headers.insert(COOKIE, secret(&format!("{name}={credential}"))?);
+                }
+                Source::Header(name) => {
+                    let name = HeaderName::try_from(&**name).map_err(|_| ClientError::Credential)?;
+                    headers.insert(name, secret(credential)?);
+                }
+                Source::Subprotocol => {
+                    protocols =
+                        format!("{protocols}, {TOKEN_PROTOCOL}{}", URL_SAFE_NO_PAD.encode(credential));
+                }
+            }
+        }
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, secret(&protocols)?);
+        let query = if query.is_empty() { query } else { format!("?{query}") };
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        let uri = format!("{scheme}://{authority}{path}{query}");
+        let mut request = uri.into_client_request().map_err(|_| ClientError::Credential)?;
+        request.headers_mut().extend(headers);
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// Without the path and the query, in which a credential may stand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        write!(f, "{}://{authority}", self.uri.scheme_str().unwrap_or_default())
+    }
+}
+
+fn secret(text: &str) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| ClientError::Credential)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+    ClientError::Connection(Box::new(error))
+}
+
+/// TLS with the certificate authorities that the system trusts.
+fn tls() -> Result<Arc<ClientConfig>, ClientError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(ClientError::Url("the system trusts no certificate authority"));
+    }
+    // Named, since rustls would panic where other crates leave it two backends to choose from.
+    let backend = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(backend).with_safe_default_protocol_versions();
+    let config = config.map_err(failed)?.with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(url: &str, credential: &str, place: Source) -> Request<()> {
+        Endpoint::new(url).unwrap().request(Some(credential), &place).unwrap()
+    }
+
+    #[test]
+    fn the_credential_goes_where_it_belongs() {
+        let strange = "a/b c?é";
+        let uri = |url, place| request(url, strange, place).uri().to_string();
+        assert_eq!(uri("http://h/ws/", Source::Path), "ws://h/ws/a%2Fb%20c%3F%C3%A9");
+        assert_eq!(uri("ws://h:8/ws?room=1", Source::Path), "ws://h:8/ws/a%2Fb%20c%3F%C3%A9?room=1");
+        assert_eq!(
+            uri("ws://h/ws?room=1", Source::Query("t".into())),
+            "ws://h/ws?room=1&t=a%2Fb%20c%3F%C3%A9"
+        );
+        assert_eq!(uri("ws://h/ws", Source::Query("t".into())), "ws://h/ws?t=a%2Fb%20c%3F%C3%A9");
+
+        let header = |name: &str, place| {
+            let request = request("ws://h/ws", "t0ken", place);
+            assert_eq!(request.uri(), "ws://h/ws");
+            request.headers()[name].to_str().unwrap().to_owned()
+        };
+        assert_eq!(header("authorization", Source::Bearer), "Bearer t0ken");
+        assert_eq!(header("cookie", Source::Cookie("id".into())), "id=t0ken");
+        assert_eq!(header("x-key", Source::Header("x-key".into())), "t0ken");
+        assert_eq!(header("sec-websocket-protocol", Source::Bearer), "keywire.v1");
+        assert_eq!(
+            header("sec-websocket-protocol", Source::Subprotocol),
+            "keywire.v1, base64url.bearer.keywire.dDBrZW4"
+        );
+    }
+
+    #[test]
+    fn what_cannot_stand_there_is_an_error() {
+        let endpoint = Endpoint::new("ws://h/ws").unwrap();
+        for place in [Source::Bearer, Source::Header("x y".into()), Source::Header("x".into())] {
+            let error = endpoint.request(Some("two\nlines"), &place).unwrap_err();
+            assert!(matches!(error, ClientError::Credential), "{place:?}");
+        }
+        for url in ["", "h", "/ws", "ftp://h/", "ws://me:secret@h/", "ws://"] {
+            assert!(matches!(Endpoint::new(url), Err(ClientError::Url(_))), "{url}");
+        }
+    }
+}
