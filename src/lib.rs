@@ -56,6 +56,7 @@
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
+//! | `metrics` | no | `METRICS`: what happens, counted and timed for the recorder of the `metrics` facade |
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
 
@@ -91,6 +92,7 @@ mod upgrade;
 mod websocket;
 
 mod excerpt;
+mod metrics;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -98,6 +100,8 @@ pub mod fuzz;
 
 pub use async_trait::async_trait;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::{METRICS, Metric, MetricKind};
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
