@@ -14,6 +14,7 @@ mod span;
 
 use std::future::poll_fn;
 use std::mem;
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join;
@@ -172,7 +173,13 @@ impl Drop for Registered<'_> {
         // The connection ended by a panic or because its runtime goes away: this is the last occasion.
         self.ended(&Closed::by_server(CloseCode::ABNORMAL, ""));
         let session = self.session.clone();
-        let mut remove = Box::pin(async move { session.hub().store().remove(&session).await });
+        let mut remove = Box::pin(async move {
+            // A panic while another one unwinds would end the process.
+            let remove = AssertUnwindSafe(async { session.hub().store().remove(&session).await });
+            if remove.catch_unwind().await.is_err() {
+                tracing::error!(session = %session.id(), "the session store panicked");
+            }
+        });
         // Stores in memory are done at once. Others go on where there is a runtime left to go on in.
         if (&mut remove).now_or_never().is_none()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -1,0 +1,397 @@
+//! Each number says what happened, and is right in the end.
+#![cfg(all(feature = "metrics", feature = "warp"))]
+
+mod support;
+
+use std::sync::Arc;
+
+use keywire::{
+    CloseCode, Config, Counts, Delivery, Envelope, HandlerError, Handshake, Hub, HubBuilder, Identity, Key,
+    MemoryStore, Order, Push, RawKey, Recipients, Rejection, Reply, Session, SessionPolicy, SessionStore,
+    StoreError, Switch, async_trait, extract_fn,
+};
+use serde_json::json;
+use support::{CLOSE, Numbers, Raw, Server, TEXT, masked, moves, opening, until};
+use tokio::sync::Barrier;
+
+const V1: (&str, &str) = ("sec-websocket-protocol", "keywire.v1");
+
+/// A masked frame's header, and a short one's of the server.
+const MASKED: f64 = 6.0;
+const SHORT: f64 = 2.0;
+
+const PING: &str = r#"{"flag":"kw:ping"}"#;
+const PONG: &str = r#"{"code":"00","msg":"","flag":"kw:pong"}"#;
+
+fn hub() -> HubBuilder {
+    Hub::builder().keys(RawKey::from_path())
+}
+
+async fn watched(hub: HubBuilder) -> (Server, Numbers) {
+    let numbers = Numbers::new();
+    (Server::start(numbers.hub(hub)).await, numbers)
+}
+
+#[tokio::test]
+async fn a_session_from_its_beginning_to_its_end() {
+    let echo = Switch::new().command(async |_: Session, envelope: Envelope| Ok(Push::data(envelope.body)));
+    let (server, mut numbers) = watched(hub().handler(echo)).await;
+    assert_eq!(numbers.moved(), moves(&[]));
+
+    // `raw_session` sends a ping and awaits the pong.
+    let mut alice = server.raw_session("alice").await;
+    assert_eq!(
+        numbers.moved(),
+        moves(&[
+            ("sessions", 1.0),
+            ("keys", 1.0),
+            ("sessions_opened_total", 1.0),
+            (r#"messages_total{direction="in"}"#, 1.0),
+            (r#"bytes_total{direction="in"}"#, MASKED + PING.len() as f64),
+            (r#"messages_total{direction="out"}"#, 1.0),
+            (r#"bytes_total{direction="out"}"#, SHORT + PONG.len() as f64),
+            // `opened`, which every handler has.
+            ("handler_seconds_count", 1.0),
+        ])
+    );
+
+    let command = r#"{"flag":"command","body":1}"#;
+    alice.write(&masked(TEXT, command.as_bytes())).await;
+    let reply = alice.frame().await.expect("a reply");
+    assert_eq!(
+        numbers.moved(),
+        moves(&[
+            (r#"messages_total{direction="in"}"#, 1.0),
+            (r#"bytes_total{direction="in"}"#, MASKED + command.len() as f64),
+            (r#"messages_total{direction="out"}"#, 1.0),
+            (r#"bytes_total{direction="out"}"#, SHORT + reply.payload.len() as f64),
+            ("handler_seconds_count", 1.0),
+        ])
+    );
+
+    let pushes = [Push::message("one"), Push::message("two")];
+    assert_eq!(server.hub.send_many("alice", &pushes).await.delivered, 1);
+    assert!(server.hub.send_to("bob", Push::message("")).await.is_absent());
+    let bytes: usize = pushes.iter().map(|push| push.to_json().len()).sum();
+    assert_eq!(
+        numbers.moved(),
+        moves(&[
+            (r#"messages_total{direction="out"}"#, 2.0),
+            (r#"bytes_total{direction="out"}"#, 2.0 * SHORT + bytes as f64),
+            ("dispatch_seconds_count", 2.0),
+        ])
+    );
+
+    alice.write(&masked(CLOSE, &1000u16.to_be_bytes())).await;
+    assert_eq!(alice.frame().await.expect("a push").text(), pushes[0].to_json());
+    assert_eq!(alice.frame().await.expect("a push").text(), pushes[1].to_json());
+    assert_eq!(alice.frame().await.expect("an answer").close_code(), 1000);
+    assert_eq!(
+        numbers.moved(),
+        moves(&[
+            ("sessions", -1.0),
+            ("keys", -1.0),
+            (r#"sessions_closed_total{by="peer",code="1000"}"#, 1.0),
+            (r#"bytes_total{direction="in"}"#, MASKED + 2.0),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn frames_that_came_with_the_opening_count() {
+    let (server, numbers) = watched(hub()).await;
+    let mut raw = server.raw().await;
+    let ping = masked(TEXT, PING.as_bytes());
+    raw.write(&[opening("/websocket/alice", &[]).as_bytes(), &ping].concat()).await;
+    assert_eq!(raw.head().await.status, 101);
+    assert_eq!(raw.frame().await.expect("a pong").text(), PONG);
+    assert_eq!(numbers.get(r#"bytes_total{direction="in"}"#), ping.len() as f64);
+    assert_eq!(numbers.get(r#"messages_total{direction="in"}"#), 1.0);
+}
+
+/// What ended a session, and that nothing is left of it.
+async fn ended(numbers: &mut Numbers) -> Vec<String> {
+    until("the end of the session", async || match numbers.get("sessions") {
+        0.0 => Ok(()),
+        sessions => Err(format!("{sessions} sessions")),
+    })
+    .await;
+    assert_eq!(numbers.get("keys"), 0.0);
+    let closed = numbers.moved().into_iter().filter_map(|(name, change)| {
+        let labels = name.strip_prefix("sessions_closed_total")?.to_owned();
+        assert_eq!(change, 1.0, "{labels}");
+        Some(labels)
+    });
+    closed.collect()
+}
+
+#[tokio::test]
+async fn each_end_has_its_code_and_who_it_was() {
+    let config = Config { message_bytes: 100, ..Config::default() };
+    let (server, mut numbers) = watched(hub().config(config)).await;
+    for (end, expected) in [
+        (masked(CLOSE, &1001u16.to_be_bytes()), r#"{by="peer",code="1001"}"#),
+        (masked(CLOSE, b""), r#"{by="peer",code="1005"}"#),
+        // What a client may make up is no label.
+        (masked(CLOSE, &4003u16.to_be_bytes()), r#"{by="peer",code="other"}"#),
+        (masked(CLOSE, &4999u16.to_be_bytes()), r#"{by="peer",code="other"}"#),
+        (masked(3, b""), r#"{by="server",code="1002"}"#),
+        (masked(TEXT, b"\xff"), r#"{by="server",code="1007"}"#),
+        (masked(TEXT, &[b' '; 101]), r#"{by="server",code="1009"}"#),
+    ] {
+        let mut alice = server.raw_session("alice").await;
+        alice.write(&end).await;
+        assert_eq!(alice.frame().await.expect("a close frame").opcode, CLOSE, "{expected}");
+        assert_eq!(ended(&mut numbers).await, [expected]);
+    }
+
+    server.raw_session("alice").await.reset();
+    assert_eq!(ended(&mut numbers).await, [r#"{by="network",code="1006"}"#]);
+
+    for (code, expected) in [
+        (CloseCode::DISCONNECTED, r#"{by="server",code="4505"}"#),
+        (CloseCode::GOING_AWAY, r#"{by="server",code="1001"}"#),
+        (CloseCode::new(4321).unwrap(), r#"{by="server",code="other"}"#),
+    ] {
+        let _alice = server.raw_session("alice").await;
+        server.hub.close(&Recipients::everyone(), code, "").await;
+        assert_eq!(ended(&mut numbers).await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read() {
+    let (server, mut numbers) = watched(hub()).await;
+    let mut good = server.client("good").await;
+    let push = Push::message("x".repeat(16 * 1024));
+    for _ in 0..100 {
+        server.hub.broadcast(push.clone()).await;
+        good.next().await;
+    }
+    assert_eq!(numbers.get("queue_fill_ratio_count"), 0.0, "who reads is not behind");
+
+    let _slow = server.raw_session("slow").await;
+    numbers.moved();
+    let mut sent = 0;
+    while server.hub.broadcast(push.clone()).await.slow == 0 {
+        good.next().await;
+        sent += 1;
+        assert!(sent < 100_000, "a socket without a bottom");
+    }
+    good.next().await;
+    good.ping().await;
+    let moved = numbers.moved();
+    assert_eq!(moved["slow_closes_total"], 1.0);
+    assert_eq!(moved[r#"sessions_closed_total{by="server",code="4003"}"#], 1.0);
+    assert_eq!(numbers.get("sessions"), 1.0);
+    // The queue of 1 MiB was filled by steps of 1/64.
+    assert!((50.0..=70.0).contains(&moved["queue_fill_ratio_count"]), "{moved:?}");
+    let fill = numbers.handle().render();
+    let fullest =
+        fill.lines().find_map(|line| line.strip_prefix(r#"keywire_queue_fill_ratio{quantile="1"} "#));
+    let fullest: f64 = fullest.expect("the largest").parse().expect("a number");
+    assert!((0.95..=1.0).contains(&fullest), "{fullest}");
+    // What was not taken was not sent: the last one went to one of the two, and the pong.
+    assert_eq!(moved[r#"messages_total{direction="out"}"#], f64::from(2 * sent + 2));
+}
+
+#[tokio::test]
+async fn each_kind_of_refusal() {
+    let keys = extract_fn(|handshake: Handshake| async move {
+        Err::<Identity, _>(match handshake.path_key()?.as_deref() {
+            None => Rejection::Missing,
+            Some("invalid") => Rejection::Invalid,
+            Some("expired") => Rejection::Expired,
+            Some("malformed") => Rejection::Malformed,
+            Some("forbidden") => Rejection::Forbidden,
+            Some("too_many") => Rejection::TooMany,
+            Some("throttled") => Rejection::Throttled,
+            Some("unavailable") => Rejection::Unavailable,
+            Some(_) => panic!("an extractor's bug"),
+        })
+    });
+    let (server, mut numbers) = watched(Hub::builder().keys(keys)).await;
+    for (key, kind) in [
+        ("", "missing"),
+        ("invalid", "invalid"),
+        ("expired", "expired"),
+        ("malformed", "malformed"),
+        ("forbidden", "forbidden"),
+        ("too_many", "too_many"),
+        ("throttled", "throttled"),
+        ("unavailable", "unavailable"),
+        ("panic", "unavailable"),
+    ] {
+        let (path, series) = (format!("/websocket/{key}"), format!(r#"refusals_total{{kind="{kind}"}}"#));
+        server.refusal(&path, &[]).await;
+        assert_eq!(numbers.moved(), moves(&[(&series, 1.0)]));
+        // By a close code in place of a status, it is no session either.
+        server.open_with(&path, &[V1]).await.end().await;
+        assert_eq!(numbers.moved(), moves(&[(&series, 1.0)]));
+    }
+    let mut raw = server.raw().await;
+    raw.write(b"GET /websocket/alice HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(raw.head().await.status, 426);
+    assert_eq!(numbers.moved(), moves(&[(r#"refusals_total{kind="no_opening"}"#, 1.0)]));
+}
+
+#[tokio::test]
+async fn how_handlers_fail() {
+    let switch = Switch::new()
+        .command(async |_: Session, fails: bool| match fails {
+            true => Err::<Reply, _>(HandlerError::msg("an error")),
+            false => panic!("a bug"),
+        })
+        .inform(async |session: Session, _: Envelope| {
+            session.close(CloseCode::NORMAL, "");
+            Ok(Reply::none())
+        })
+        .failed(async |_, _| {})
+        .closed(async |_, closed| assert_ne!(closed.code, CloseCode::NORMAL));
+    let (server, mut numbers) = watched(hub().handler(switch)).await;
+    let failures = |numbers: &mut Numbers| {
+        let mut moved = numbers.moved();
+        moved.retain(|name, _| name.starts_with("handler"));
+        moved
+    };
+
+    let mut alice = server.client("alice").await;
+    numbers.moved();
+    assert_eq!(alice.ask(json!({ "flag": "command", "body": true })).await["code"], "50");
+    let failed = r#"handler_failures_total{kind="error"}"#;
+    assert_eq!(failures(&mut numbers), moves(&[(failed, 1.0), ("handler_seconds_count", 1.0)]));
+    // What the handler never got to see is not its work.
+    assert_eq!(alice.ask(json!({ "flag": "command", "body": 1 })).await["code"], "40");
+    alice.ping().await;
+    numbers.moved();
+    alice.ping().await;
+    assert_eq!(failures(&mut numbers), moves(&[]));
+
+    alice.send(json!({ "flag": "command", "body": false })).await;
+    assert_eq!(alice.end().await.code, 1011);
+    let failed = r#"handler_failures_total{kind="panic"}"#;
+    assert_eq!(failures(&mut numbers), moves(&[(failed, 1.0), ("handler_seconds_count", 1.0)]));
+
+    let mut alice = server.client("alice").await;
+    numbers.moved();
+    alice.send(json!({ "flag": "inform" })).await;
+    assert_eq!(alice.end().await.code, 1000);
+    let failed = r#"handler_failures_total{kind="hook"}"#;
+    assert_eq!(failures(&mut numbers), moves(&[(failed, 1.0), ("handler_seconds_count", 1.0)]));
+}
+
+#[tokio::test]
+async fn tabs_share_a_key_and_hubs_a_recorder() {
+    let numbers = Numbers::new();
+    let [one, two] = [Server::start(numbers.hub(hub())).await, Server::start(numbers.hub(hub())).await];
+    let shown = || (numbers.get("sessions"), numbers.get("keys"));
+    let mut first = one.client("alice").await;
+    let mut second = one.client("alice").await;
+    assert_eq!(shown(), (2.0, 1.0));
+    let mut elsewhere = two.client("alice").await;
+    assert_eq!(shown(), (3.0, 2.0));
+    first.close(1000, "").await;
+    assert_eq!(shown(), (2.0, 2.0));
+    second.close(1000, "").await;
+    assert_eq!(shown(), (1.0, 1.0));
+    elsewhere.close(1000, "").await;
+    assert_eq!(shown(), (0.0, 0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_crowd_that_comes_and_goes_at_once() {
+    let (server, numbers) = watched(hub()).await;
+    let server = Arc::new(server);
+    let start = Arc::new(Barrier::new(16));
+    let crowd = (0..16).map(|number| {
+        let (server, start) = (server.clone(), start.clone());
+        tokio::spawn(async move {
+            for round in 0..20 {
+                start.wait().await;
+                // Two keys, so that many come while others of the same key go.
+                let mut client = server.client(["alice", "bob"][number % 2]).await;
+                if (number + round) % 3 == 0 { client.reset() } else { drop(client.close(1000, "").await) }
+            }
+        })
+    });
+    for one in crowd.collect::<Vec<_>>() {
+        one.await.expect("no panic");
+    }
+    until("the end of all", async || match (numbers.get("sessions"), numbers.get("keys")) {
+        (0.0, 0.0) => Ok(()),
+        left => Err(format!("{left:?}")),
+    })
+    .await;
+    let closed = numbers.all().into_iter().filter(|(name, _)| name.starts_with("sessions_closed_total"));
+    assert_eq!(closed.map(|(_, count)| count).sum::<f64>(), 320.0);
+    assert_eq!(numbers.get("sessions_opened_total"), 320.0);
+}
+
+#[test]
+fn a_runtime_that_goes_away_ends_its_sessions() {
+    let numbers = Numbers::new();
+    let hub = numbers.hub(hub());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let clients = runtime.block_on(async {
+        let server = Server::start(hub.clone()).await;
+        (server.client("alice").await, server.client("alice").await, server.client("bob").await)
+    });
+    assert_eq!((numbers.get("sessions"), numbers.get("keys")), (3.0, 2.0));
+    drop(runtime);
+    assert_eq!((numbers.get("sessions"), numbers.get("keys")), (0.0, 0.0));
+    assert_eq!(numbers.get(r#"sessions_closed_total{by="server",code="1006"}"#), 3.0);
+    drop(clients);
+}
+
+/// A store that fails as the key says.
+struct Faulty(MemoryStore);
+
+#[async_trait]
+impl SessionStore for Faulty {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+        match session.key().as_str() {
+            "full" => Err(StoreError::Full),
+            "gone" => Err(StoreError::Unavailable("no connection".into())),
+            "insert panics" => panic!("a store's bug"),
+            _ => self.0.insert(session, policy).await,
+        }
+    }
+
+    async fn remove(&self, session: &Session) {
+        self.0.remove(session).await;
+        assert_ne!(session.key().as_str(), "remove panics", "a store's bug");
+    }
+
+    async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
+        self.0.dispatch(to, order).await
+    }
+
+    async fn sessions(&self, key: &Key) -> Vec<Session> {
+        self.0.sessions(key).await
+    }
+
+    async fn counts(&self) -> Counts {
+        self.0.counts().await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails() {
+    let (server, mut numbers) = watched(hub().store(Faulty(MemoryStore::new()))).await;
+    for (key, code, kind) in [("full", 4506, "too_many"), ("gone", 1013, "unavailable")] {
+        assert_eq!(server.open(&format!("/websocket/{key}")).await.end().await.code, code);
+        assert_eq!(numbers.moved(), moves(&[(&format!(r#"refusals_total{{kind="{kind}"}}"#), 1.0)]));
+    }
+
+    let mut raw: Raw = server.raw().await;
+    raw.write(opening("/websocket/insert%20panics", &[]).as_bytes()).await;
+    assert_eq!(raw.head().await.status, 101);
+    raw.gone().await;
+    assert_eq!(numbers.moved(), moves(&[]), "it never was a session");
+
+    let mut alice = server.raw_session("remove%20panics").await;
+    assert_eq!(numbers.get("sessions"), 1.0);
+    alice.write(&masked(CLOSE, &1000u16.to_be_bytes())).await;
+    alice.gone().await;
+    assert_eq!(ended(&mut numbers).await, [r#"{by="peer",code="1000"}"#]);
+}
