@@ -146,3 +146,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "jwks", feature = "warp"))]
 #[doc = include_str!("../docs/authentication.md")]
 struct Authentication;
+
+/// Compiles and runs the code of the guide to numbers and logs.
+#[cfg(all(doctest, feature = "metrics"))]
+#[doc = include_str!("../docs/observability.md")]
+struct Observability;

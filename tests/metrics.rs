@@ -395,3 +395,39 @@ async fn a_store_that_fails() {
     alice.gone().await;
     assert_eq!(ended(&mut numbers).await, [r#"{by="peer",code="1000"}"#]);
 }
+
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn bytes_are_those_on_the_wire() {
+    const OFFER: (&str, &str) = ("sec-websocket-extensions", "permessage-deflate");
+    let compression = keywire::Compression::deflate().threshold(200);
+    let (server, mut numbers) = watched(hub().config(Config { compression, ..Config::default() })).await;
+    let mut plain = server.raw_session("plain").await;
+    let mut raw = server.raw().await;
+    raw.write(opening("/websocket/compressing", &[OFFER]).as_bytes()).await;
+    assert_eq!(raw.head().await.status, 101);
+    raw.write(&masked(TEXT, PING.as_bytes())).await;
+    assert_eq!(raw.frame().await.expect("a pong").text(), PONG);
+    numbers.moved();
+
+    // RFC 7692, section 7.2.3.1: five letters, in seven bytes. No envelope, which is answered.
+    let mut hello = masked(TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
+    hello[0] |= 0x40;
+    raw.write(&hello).await;
+    assert_eq!(raw.push().await["code"], "40");
+    let moved = numbers.moved();
+    assert_eq!(moved[r#"messages_total{direction="in"}"#], 1.0);
+    assert_eq!(moved[r#"bytes_total{direction="in"}"#], hello.len() as f64);
+
+    let push = Push::message("x".repeat(1000));
+    for (key, raw, compresses) in [("plain", &mut plain, false), ("compressing", &mut raw, true)] {
+        assert_eq!(server.hub.send_to(key, push.clone()).await.delivered, 1);
+        let (_, frame) = raw.any_frame().await.expect("a push");
+        let len = frame.payload.len();
+        assert_eq!(len < 126, compresses, "{key}: {len} bytes");
+        let header = if compresses { SHORT } else { 2.0 * SHORT };
+        let moved = numbers.moved();
+        assert_eq!(moved[r#"messages_total{direction="out"}"#], 1.0, "{key}");
+        assert_eq!(moved[r#"bytes_total{direction="out"}"#], header + len as f64, "{key}");
+    }
+}

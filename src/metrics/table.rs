@@ -94,7 +94,7 @@ pub(super) const BYTES: Metric = counter(
 pub(super) const QUEUE_FILL: Metric = histogram(
     "keywire_queue_fill_ratio",
     &FILL_BUCKETS,
-    "How full the queue of a session is whose socket takes no more, each time a message joins it; above 1 it is closed.",
+    "How full the queue of a session is whose socket takes no more, each time a message joins it (1: full).",
 );
 
 pub(super) const SLOW_CLOSES: Metric =
