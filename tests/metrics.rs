@@ -3,16 +3,12 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use keywire::{
-    CloseCode, Config, Counts, Delivery, Envelope, HandlerError, Handshake, Hub, HubBuilder, Identity, Key,
-    MemoryStore, Order, Push, RawKey, Recipients, Rejection, Reply, Session, SessionPolicy, SessionStore,
-    StoreError, Switch, async_trait, extract_fn,
+    CloseCode, Config, Envelope, HandlerError, Handshake, Hub, HubBuilder, Identity, Push, RawKey,
+    Recipients, Rejection, Reply, Session, Switch, extract_fn,
 };
 use serde_json::json;
-use support::{CLOSE, Numbers, Raw, Server, TEXT, masked, moves, opening, until};
-use tokio::sync::Barrier;
+use support::{CLOSE, Numbers, TEXT, masked, moves, opening, watched};
 
 const V1: (&str, &str) = ("sec-websocket-protocol", "keywire.v1");
 
@@ -25,11 +21,6 @@ const PONG: &str = r#"{"code":"00","msg":"","flag":"kw:pong"}"#;
 
 fn hub() -> HubBuilder {
     Hub::builder().keys(RawKey::from_path())
-}
-
-async fn watched(hub: HubBuilder) -> (Server, Numbers) {
-    let numbers = Numbers::new();
-    (Server::start(numbers.hub(hub)).await, numbers)
 }
 
 #[tokio::test]
@@ -109,22 +100,6 @@ async fn frames_that_came_with_the_opening_count() {
     assert_eq!(numbers.get(r#"messages_total{direction="in"}"#), 1.0);
 }
 
-/// What ended a session, and that nothing is left of it.
-async fn ended(numbers: &mut Numbers) -> Vec<String> {
-    until("the end of the session", async || match numbers.get("sessions") {
-        0.0 => Ok(()),
-        sessions => Err(format!("{sessions} sessions")),
-    })
-    .await;
-    assert_eq!(numbers.get("keys"), 0.0);
-    let closed = numbers.moved().into_iter().filter_map(|(name, change)| {
-        let labels = name.strip_prefix("sessions_closed_total")?.to_owned();
-        assert_eq!(change, 1.0, "{labels}");
-        Some(labels)
-    });
-    closed.collect()
-}
-
 #[tokio::test]
 async fn each_end_has_its_code_and_who_it_was() {
     let config = Config { message_bytes: 100, ..Config::default() };
@@ -142,11 +117,11 @@ async fn each_end_has_its_code_and_who_it_was() {
         let mut alice = server.raw_session("alice").await;
         alice.write(&end).await;
         assert_eq!(alice.frame().await.expect("a close frame").opcode, CLOSE, "{expected}");
-        assert_eq!(ended(&mut numbers).await, [expected]);
+        assert_eq!(numbers.ended().await, [expected]);
     }
 
     server.raw_session("alice").await.reset();
-    assert_eq!(ended(&mut numbers).await, [r#"{by="network",code="1006"}"#]);
+    assert_eq!(numbers.ended().await, [r#"{by="network",code="1006"}"#]);
 
     for (code, expected) in [
         (CloseCode::DISCONNECTED, r#"{by="server",code="4505"}"#),
@@ -155,7 +130,7 @@ async fn each_end_has_its_code_and_who_it_was() {
     ] {
         let _alice = server.raw_session("alice").await;
         server.hub.close(&Recipients::everyone(), code, "").await;
-        assert_eq!(ended(&mut numbers).await, [expected]);
+        assert_eq!(numbers.ended().await, [expected]);
     }
 }
 
@@ -278,122 +253,6 @@ async fn how_handlers_fail() {
     assert_eq!(alice.end().await.code, 1000);
     let failed = r#"handler_failures_total{kind="hook"}"#;
     assert_eq!(failures(&mut numbers), moves(&[(failed, 1.0), ("handler_seconds_count", 1.0)]));
-}
-
-#[tokio::test]
-async fn tabs_share_a_key_and_hubs_a_recorder() {
-    let numbers = Numbers::new();
-    let [one, two] = [Server::start(numbers.hub(hub())).await, Server::start(numbers.hub(hub())).await];
-    let shown = || (numbers.get("sessions"), numbers.get("keys"));
-    let mut first = one.client("alice").await;
-    let mut second = one.client("alice").await;
-    assert_eq!(shown(), (2.0, 1.0));
-    let mut elsewhere = two.client("alice").await;
-    assert_eq!(shown(), (3.0, 2.0));
-    first.close(1000, "").await;
-    assert_eq!(shown(), (2.0, 2.0));
-    second.close(1000, "").await;
-    assert_eq!(shown(), (1.0, 1.0));
-    elsewhere.close(1000, "").await;
-    assert_eq!(shown(), (0.0, 0.0));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_left_of_a_crowd_that_comes_and_goes_at_once() {
-    let (server, numbers) = watched(hub()).await;
-    let server = Arc::new(server);
-    let start = Arc::new(Barrier::new(16));
-    let crowd = (0..16).map(|number| {
-        let (server, start) = (server.clone(), start.clone());
-        tokio::spawn(async move {
-            for round in 0..20 {
-                start.wait().await;
-                // Two keys, so that many come while others of the same key go.
-                let mut client = server.client(["alice", "bob"][number % 2]).await;
-                if (number + round) % 3 == 0 { client.reset() } else { drop(client.close(1000, "").await) }
-            }
-        })
-    });
-    for one in crowd.collect::<Vec<_>>() {
-        one.await.expect("no panic");
-    }
-    until("the end of all", async || match (numbers.get("sessions"), numbers.get("keys")) {
-        (0.0, 0.0) => Ok(()),
-        left => Err(format!("{left:?}")),
-    })
-    .await;
-    let closed = numbers.all().into_iter().filter(|(name, _)| name.starts_with("sessions_closed_total"));
-    assert_eq!(closed.map(|(_, count)| count).sum::<f64>(), 320.0);
-    assert_eq!(numbers.get("sessions_opened_total"), 320.0);
-}
-
-#[test]
-fn a_runtime_that_goes_away_ends_its_sessions() {
-    let numbers = Numbers::new();
-    let hub = numbers.hub(hub());
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let clients = runtime.block_on(async {
-        let server = Server::start(hub.clone()).await;
-        (server.client("alice").await, server.client("alice").await, server.client("bob").await)
-    });
-    assert_eq!((numbers.get("sessions"), numbers.get("keys")), (3.0, 2.0));
-    drop(runtime);
-    assert_eq!((numbers.get("sessions"), numbers.get("keys")), (0.0, 0.0));
-    assert_eq!(numbers.get(r#"sessions_closed_total{by="server",code="1006"}"#), 3.0);
-    drop(clients);
-}
-
-/// A store that fails as the key says.
-struct Faulty(MemoryStore);
-
-#[async_trait]
-impl SessionStore for Faulty {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
-        match session.key().as_str() {
-            "full" => Err(StoreError::Full),
-            "gone" => Err(StoreError::Unavailable("no connection".into())),
-            "insert panics" => panic!("a store's bug"),
-            _ => self.0.insert(session, policy).await,
-        }
-    }
-
-    async fn remove(&self, session: &Session) {
-        self.0.remove(session).await;
-        assert_ne!(session.key().as_str(), "remove panics", "a store's bug");
-    }
-
-    async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        self.0.dispatch(to, order).await
-    }
-
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.0.sessions(key).await
-    }
-
-    async fn counts(&self) -> Counts {
-        self.0.counts().await
-    }
-}
-
-#[tokio::test]
-async fn a_store_that_fails() {
-    let (server, mut numbers) = watched(hub().store(Faulty(MemoryStore::new()))).await;
-    for (key, code, kind) in [("full", 4506, "too_many"), ("gone", 1013, "unavailable")] {
-        assert_eq!(server.open(&format!("/websocket/{key}")).await.end().await.code, code);
-        assert_eq!(numbers.moved(), moves(&[(&format!(r#"refusals_total{{kind="{kind}"}}"#), 1.0)]));
-    }
-
-    let mut raw: Raw = server.raw().await;
-    raw.write(opening("/websocket/insert%20panics", &[]).as_bytes()).await;
-    assert_eq!(raw.head().await.status, 101);
-    raw.gone().await;
-    assert_eq!(numbers.moved(), moves(&[]), "it never was a session");
-
-    let mut alice = server.raw_session("remove%20panics").await;
-    assert_eq!(numbers.get("sessions"), 1.0);
-    alice.write(&masked(CLOSE, &1000u16.to_be_bytes())).await;
-    alice.gone().await;
-    assert_eq!(ended(&mut numbers).await, [r#"{by="peer",code="1000"}"#]);
 }
 
 #[cfg(feature = "deflate")]

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, End, request};
 #[cfg(feature = "metrics")]
-pub(crate) use numbers::{Numbers, moves};
+pub(crate) use numbers::{Numbers, moves, watched};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 
 /// Longer than anything takes on the busiest machine. Only a broken test waits so long.

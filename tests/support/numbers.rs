@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use keywire::{Hub, HubBuilder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use super::{Server, until};
+
 /// The numbers of the hubs that were built with it.
 pub(crate) struct Numbers {
     recorder: PrometheusRecorder,
@@ -49,6 +51,27 @@ impl Numbers {
             self.seen.iter().map(|(name, now)| (name.clone(), now - before.get(name).unwrap_or(&0.0)));
         changes.filter(|(_, change)| *change != 0.0).collect()
     }
+
+    /// Waits until no session is left, and tells how those ended that have since this was last asked.
+    pub(crate) async fn ended(&mut self) -> Vec<String> {
+        until("the end of all sessions", async || match (self.get("sessions"), self.get("keys")) {
+            (0.0, 0.0) => Ok(()),
+            left => Err(format!("{left:?} are left")),
+        })
+        .await;
+        let closed = self.moved().into_iter().filter_map(|(name, count)| {
+            let labels = name.strip_prefix("sessions_closed_total")?.to_owned();
+            assert_eq!(count, 1.0, "{labels}");
+            Some(labels)
+        });
+        closed.collect()
+    }
+}
+
+/// A server, and its numbers.
+pub(crate) async fn watched(hub: HubBuilder) -> (Server, Numbers) {
+    let numbers = Numbers::new();
+    (Server::start(numbers.hub(hub)).await, numbers)
 }
 
 /// To compare with.
