@@ -70,7 +70,7 @@ pub(super) const OPENED: Metric =
 pub(super) const CLOSED: Metric = counter(
     "keywire_sessions_closed_total",
     &["by", "code"],
-    "Sessions that ended, by who ended them (peer, server, network) and close code (other: none that keywire knows).",
+    "Sessions that ended, by who ended them (peer, server, network) and close code (other: one that is not listed).",
 );
 
 pub(super) const REFUSALS: Metric = counter(
