@@ -15,6 +15,7 @@ use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
 use crate::key::Key;
 use crate::message::Push;
+use crate::metrics::{Metrics, Stopwatch};
 use crate::origin::Origins;
 use crate::session::Session;
 use crate::store::{Counts, Delivery, MemoryStore, Order, Recipients, SessionStore};
@@ -50,6 +51,7 @@ struct Core {
     origins: Origins,
     doorman: Doorman,
     config: Config,
+    metrics: Metrics,
     draining: AtomicBool,
     connections: TaskTracker,
 }
@@ -110,7 +112,10 @@ impl Hub {
 
     /// Gives an order to the sessions that `to` includes: what all of the above do.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        self.store().dispatch(to, order).await
+        let since = Stopwatch::start();
+        let delivery = self.store().dispatch(to, order).await;
+        self.metrics().dispatched(since);
+        delivery
     }
 
     /// The live sessions of a key on this node, the oldest first.
@@ -162,6 +167,10 @@ impl Hub {
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -224,6 +233,8 @@ impl HubBuilder {
 
     /// The hub.
     ///
+    /// With the feature `metrics` it reports to the recorder that is installed now.
+    ///
     /// # Panics
     ///
     /// When [`HubBuilder::keys`] was not given.
@@ -238,6 +249,7 @@ impl HubBuilder {
             origins: self.origins,
             doorman: Doorman::new(&self.config.door),
             config: self.config,
+            metrics: Metrics::register(),
             draining: AtomicBool::new(false),
             connections: TaskTracker::new(),
         }))

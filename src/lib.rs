@@ -57,6 +57,7 @@
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `client` | no | `client::Client`, a client that comes back, for services and tests |
 //! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
+//! | `metrics` | no | `METRICS`: what happens, counted and timed for the recorder of the `metrics` facade |
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
 
@@ -96,6 +97,7 @@ mod websocket;
 pub mod client;
 
 mod excerpt;
+mod metrics;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -103,6 +105,8 @@ pub mod fuzz;
 
 pub use async_trait::async_trait;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::{METRICS, Metric, MetricKind};
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
@@ -147,3 +151,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "jwks", feature = "warp"))]
 #[doc = include_str!("../docs/authentication.md")]
 struct Authentication;
+
+/// Compiles and runs the code of the guide to numbers and logs.
+#[cfg(all(doctest, feature = "metrics"))]
+#[doc = include_str!("../docs/observability.md")]
+struct Observability;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
 use crate::close::Closed;
@@ -119,8 +120,7 @@ impl Session {
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
         if self.0.compresses {
             let config = self.0.hub.config();
-            let bytes = frame.compressed(config.compression).clone();
-            return self.0.outbox.push(bytes, frame.messages(), config, self);
+            return self.push(frame.compressed(config.compression).clone(), frame.messages());
         }
         self.send_plain(frame.clone())
     }
@@ -132,7 +132,14 @@ impl Session {
 
     fn send_plain(&self, frame: Frame) -> Outcome {
         let messages = frame.messages();
-        self.0.outbox.push(frame.into_bytes(), messages, self.0.hub.config(), self)
+        self.push(frame.into_bytes(), messages)
+    }
+
+    fn push(&self, bytes: Bytes, messages: usize) -> Outcome {
+        let (hub, len) = (self.hub(), bytes.len());
+        let outcome = self.0.outbox.push(bytes, messages, hub.config(), self);
+        hub.metrics().sent(outcome, messages, len);
+        outcome
     }
 
     /// Ends the session, behind what has been sent to it. The client comes back or not as the code tells it.

@@ -49,6 +49,7 @@ impl Hub {
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {
+                self.metrics().no_opening();
                 tracing::debug!(peer = peer.map(tracing::field::display), %error, "no opening");
                 let mut response = refusal(error.status(), &error.to_string());
                 response.headers_mut().extend(error.headers());
@@ -72,6 +73,7 @@ impl Hub {
                 upgrade
             }
             Err(rejection) => {
+                self.metrics().refused(rejection);
                 tracing::debug!(peer = peer.map(tracing::field::display), %rejection, "refused");
                 // A browser cannot read the status of a refusal, but it can read a close code. When there are
                 // too many it is left with 1006, which asks it to come back.

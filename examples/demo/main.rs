@@ -4,10 +4,12 @@
 //! `curl --json '{"msg":"hello"}' http://127.0.0.1:8090/broadcast`.
 //!
 //! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them. `--jwt-key` and `--jwt-jwks` let in tokens
-//! that somebody else issues.
+//! that somebody else issues. With `--features metrics` there is `--metrics`: numbers for Prometheus.
 
 mod login;
 mod mine;
+#[cfg(feature = "metrics")]
+mod numbers;
 mod relay;
 mod routes;
 mod tokens;
@@ -42,6 +44,11 @@ struct Options {
     #[arg(long)]
     deflate: bool,
 
+    /// Show numbers for Prometheus at `/metrics`, to whoever asks.
+    #[cfg(feature = "metrics")]
+    #[arg(long)]
+    metrics: bool,
+
     #[command(flatten)]
     tokens: TokenOptions,
 }
@@ -73,8 +80,18 @@ async fn main() -> ExitCode {
         }
         None => (None, Login::No),
     };
+    #[cfg(feature = "metrics")]
+    let numbers = match options.metrics.then(numbers::collect).transpose() {
+        Ok(numbers) => numbers,
+        Err(error) => {
+            eprintln!("cannot collect numbers: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let hub = hub(&options, key);
     let routes = routes::all(hub.clone(), login);
+    #[cfg(feature = "metrics")]
+    let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");
     tokio::select! {
         () = warp::serve(routes).incoming(listener).run() => {}

@@ -17,6 +17,7 @@ use crate::close::Closed;
 use crate::excerpt::Excerpt;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
 use crate::message::{Code, Envelope, Flag, MessageId, Push};
+use crate::metrics::Stopwatch;
 use crate::session::Session;
 use crate::text::Text;
 use crate::websocket::CloseCode;
@@ -35,6 +36,8 @@ pub(super) struct Calls<'a> {
     stage: Stage<'a>,
     /// What the reply to the message at work will carry.
     id: Option<MessageId>,
+    /// When it began.
+    since: Stopwatch,
 }
 
 /// How far a call is. What the handler returns is boxed already, so that a call needs no box of its own.
@@ -49,7 +52,7 @@ enum Stage<'a> {
 
 impl<'a> Calls<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
-        Self { session, stage: Stage::Idle, id: None }
+        Self { session, stage: Stage::Idle, id: None, since: Stopwatch::start() }
     }
 
     /// Whose calls these are.
@@ -60,6 +63,7 @@ impl<'a> Calls<'a> {
     /// Begins a call. The one before must be done.
     pub(super) fn begin(&mut self, incoming: Incoming) {
         debug_assert!(self.is_idle(), "one call at a time");
+        self.since = Stopwatch::start();
         let (session, handler) = (self.session, self.session.hub().handler());
         let _ = self.guard(|calls| {
             calls.stage = match incoming {
@@ -89,7 +93,7 @@ impl<'a> Calls<'a> {
     pub(super) async fn finish(mut self, closed: &Closed) {
         poll_fn(|cx| self.poll(cx)).await;
         let session = self.session;
-        quietly(async { session.hub().handler().closed(session, closed).await }).await;
+        quietly(session, async { session.hub().handler().closed(session, closed).await }).await;
     }
 
     /// Runs what belongs to the handler. A panic in it is a failure of the call.
@@ -105,12 +109,12 @@ impl<'a> Calls<'a> {
         match &mut self.stage {
             Stage::Idle => {}
             Stage::Text(hook) => match ready!(hook.as_mut().poll(cx)) {
-                Ok(ControlFlow::Break(reply)) => self.answer(reply),
+                Ok(ControlFlow::Break(reply)) => self.succeed(reply),
                 Ok(ControlFlow::Continue(text)) => self.read(&text),
                 Err(error) => self.fail(Failure::Error(error)),
             },
             Stage::Opened(hook) | Stage::Message(hook) => match ready!(hook.as_mut().poll(cx)) {
-                Ok(reply) => self.answer(reply),
+                Ok(reply) => self.succeed(reply),
                 Err(error) => self.fail(Failure::Error(error)),
             },
             Stage::Failed(hook) => {
@@ -153,6 +157,12 @@ impl<'a> Calls<'a> {
         }
     }
 
+    /// What the handler has answered itself.
+    fn succeed(&mut self, reply: Reply) {
+        self.session.hub().metrics().handled(self.since);
+        self.answer(reply);
+    }
+
     fn answer(&mut self, reply: Reply) {
         self.stage = Stage::Idle;
         if let Some(frame) = reply.into_frame(self.id.take()) {
@@ -165,19 +175,22 @@ impl<'a> Calls<'a> {
         // A session whose beginning failed is not the session that the application meant it to be.
         let ends = matches!(failed, Stage::Opened(_)) || matches!(failure, Failure::Panic(_));
         if !matches!(failed, Stage::Failed(_)) {
+            let metrics = self.session.hub().metrics();
+            metrics.handled(self.since);
+            metrics.failed(&failure);
             let report = report(self.session, failure, ends, self.id.take());
             self.stage = Stage::Failed(span::around(self.session, Box::pin(report)));
         }
         // What has panicked may do so again when it is dropped.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(failed))) {
-            log_panic(&*panic);
+            log_panic(self.session, &*panic);
         }
     }
 }
 
 /// Tells the handler how it failed, and the client that it did.
 async fn report(session: &Session, failure: Failure, ends: bool, id: Option<MessageId>) {
-    quietly(async { session.hub().handler().failed(session, &failure).await }).await;
+    quietly(session, async { session.hub().handler().failed(session, &failure).await }).await;
     if ends {
         session.close(CloseCode::INTERNAL, "internal error");
     } else {
@@ -186,13 +199,14 @@ async fn report(session: &Session, failure: Failure, ends: bool, id: Option<Mess
 }
 
 /// Runs a hook from which nothing is expected. Its panic is logged and harms nobody.
-async fn quietly(hook: impl Future<Output = ()>) {
+async fn quietly(session: &Session, hook: impl Future<Output = ()>) {
     if let Err(panic) = AssertUnwindSafe(hook).catch_unwind().await {
-        log_panic(&*panic);
+        log_panic(session, &*panic);
     }
 }
 
-fn log_panic(panic: &(dyn Any + Send)) {
+fn log_panic(session: &Session, panic: &(dyn Any + Send)) {
+    session.hub().metrics().hook_failed();
     let failure = Failure::from_panic(panic).to_string();
     tracing::error!(failure = %Excerpt(&failure), "a handler's hook failed");
 }

@@ -164,6 +164,7 @@ impl<'a> Engine<'a> {
                 Poll::Ready(_) => return Err(Closed::lost()),
             };
             self.pulse.heard(Instant::now());
+            calls.session().hub().metrics().read(len);
             self.digest(cx, calls, &mut scratch[..len])?;
             Ok(Poll::Ready(()))
         })
@@ -215,6 +216,7 @@ impl<'a> Engine<'a> {
                 });
             }
         };
+        calls.session().hub().metrics().received();
         if calls.is_idle() {
             calls.begin(incoming);
             // Most calls are done at once, and the next message follows in the same read.

@@ -13,6 +13,8 @@ mod socket;
 mod span;
 
 use std::future::poll_fn;
+use std::mem;
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join;
@@ -49,7 +51,7 @@ pub(crate) fn run(
     tracked: TaskTrackerToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     async move {
-        let mut registered = Registered { session: seat.session(), inside: false };
+        let mut registered = Registered { session: seat.session(), inside: Inside::No };
         let begin = Box::pin(begin(wire, &mut registered).instrument(span::of(seat.session())));
         let Some(mut engine) = begin.await else { return };
         let mut calls = Calls::new(seat.session());
@@ -63,15 +65,18 @@ pub(crate) fn run(
 /// Enters the session into the store. If it may not, says so to the client, and that is all.
 async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
     let refusal = registered.enter().await.err();
+    let metrics = registered.session.hub().metrics();
+    metrics.read(wire.early.len());
     let mut engine = Engine::new(*wire, registered.session);
-    let Some(refusal) = refusal else { return Some(engine) };
-    registered.session.outbox().close_now(refusal);
+    let Some(rejection) = refusal else { return Some(engine) };
+    metrics.refused(rejection);
+    registered.session.outbox().close_now(refused(rejection));
     engine.finish().await;
     None
 }
 
 async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registered<'_>, closed: Closed) {
-    registered.leave().await;
+    registered.leave(&closed).await;
     let session = registered.session;
     let peer = session.peer().map(tracing::field::display);
     tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
@@ -101,15 +106,22 @@ fn refused(rejection: Rejection) -> Closed {
 /// Sees to it that the session is out of the store at the end, whatever the end is.
 struct Registered<'a> {
     session: &'a Session,
-    /// Whether the store may know the session.
-    inside: bool,
+    inside: Inside,
+}
+
+/// Whether the store knows the session.
+enum Inside {
+    No,
+    /// It was asked to take it in or to take it out, and has not answered.
+    Perhaps,
+    Yes,
 }
 
 impl Registered<'_> {
     /// Puts the session into the store, or says with what to turn it away.
-    async fn enter(&mut self) -> Result<(), Closed> {
+    async fn enter(&mut self) -> Result<(), Rejection> {
         let hub = self.session.hub();
-        self.inside = true;
+        self.inside = Inside::Perhaps;
         match hub.store().insert(self.session.clone(), hub.config().policy).await {
             Ok(replaced) => {
                 for former in replaced {
@@ -117,14 +129,16 @@ impl Registered<'_> {
                 }
             }
             Err(StoreError::Full) => {
-                return Err(refused(Rejection::TooMany));
+                return Err(Rejection::TooMany);
             }
             Err(StoreError::Unavailable(error)) => {
                 let error = error.to_string();
                 tracing::error!(session = %self.session.id(), error = %Excerpt(&error), "session store unavailable");
-                return Err(refused(Rejection::Unavailable));
+                return Err(Rejection::Unavailable);
             }
         }
+        self.inside = Inside::Yes;
+        hub.metrics().opened(self.session.key());
         // A shutdown that began after the opening was let in has not seen this session.
         if hub.is_draining() {
             self.session.close(CloseCode::DRAIN, "0");
@@ -135,22 +149,37 @@ impl Registered<'_> {
     }
 
     /// Takes it out again.
-    async fn leave(&mut self) {
+    async fn leave(&mut self, closed: &Closed) {
+        self.ended(closed);
         self.session.hub().store().remove(self.session).await;
-        self.inside = false;
+        self.inside = Inside::No;
         seat::leave(self.session);
+    }
+
+    /// What has been counted as opened is counted as closed, once.
+    fn ended(&mut self, closed: &Closed) {
+        if let Inside::Yes = mem::replace(&mut self.inside, Inside::Perhaps) {
+            self.session.hub().metrics().closed(self.session.key(), closed);
+        }
     }
 }
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.session.outbox().end();
-        if !self.inside {
+        if let Inside::No = self.inside {
             return;
         }
         // The connection ended by a panic or because its runtime goes away: this is the last occasion.
+        self.ended(&Closed::by_server(CloseCode::ABNORMAL, ""));
         let session = self.session.clone();
-        let mut remove = Box::pin(async move { session.hub().store().remove(&session).await });
+        let mut remove = Box::pin(async move {
+            // A panic while another one unwinds would end the process.
+            let remove = AssertUnwindSafe(async { session.hub().store().remove(&session).await });
+            if remove.catch_unwind().await.is_err() {
+                tracing::error!(session = %session.id(), "the session store panicked");
+            }
+        });
         // Stores in memory are done at once. Others go on where there is a runtime left to go on in.
         if (&mut remove).now_or_never().is_none()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -107,6 +107,9 @@ impl Outbox {
         }
         state.queue.push(bytes, messages);
         self.paused.store(state.is_filling(config), Ordering::Relaxed);
+        if state.attention == Attention::Socket {
+            session.hub().metrics().behind(state.queue.messages(), state.queue.bytes(), config);
+        }
         if state.attention == Attention::Nobody {
             if let Some(home) = state.home {
                 state.attention = Attention::Flusher;

@@ -29,7 +29,7 @@ export async function within(promise, what, ms = PATIENCE) {
   }
 }
 
-/** The demo, as `cargo build --example demo --features deflate,jwks` makes it. */
+/** The demo, as `cargo build --example demo --features deflate,jwks,metrics` makes it. */
 export const PROGRAM =
   process.env.KEYWIRE_DEMO ?? fileURLToPath(new URL('../../target/debug/examples/demo', import.meta.url));
 

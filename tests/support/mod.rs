@@ -4,6 +4,8 @@
 #![allow(dead_code, unused_imports)]
 
 mod client;
+#[cfg(feature = "metrics")]
+mod numbers;
 mod raw;
 pub(crate) mod tokens;
 
@@ -16,6 +18,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, End, request};
+#[cfg(feature = "metrics")]
+pub(crate) use numbers::{Numbers, moves, watched};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 
 /// Longer than anything takes on the busiest machine. Only a broken test waits so long.

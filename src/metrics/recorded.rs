@@ -1,0 +1,299 @@
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use ::metrics::{
+    Counter, Gauge, Histogram, Key as Name, Label, Level, Metadata, SharedString, Unit, with_recorder,
+};
+
+use super::keys::Keys;
+use super::table::{self, METRICS, Metric, MetricKind};
+use crate::close::{Closed, ClosedBy};
+use crate::config::Config;
+use crate::handler::Failure;
+use crate::key::Key;
+use crate::rejection::Rejection;
+use crate::store::Outcome;
+use crate::websocket::CloseCode;
+
+/// The handles of a hub. All are registered when it is built: a message costs no lookup of a name, and what has not
+/// happened yet is there as 0.
+pub(crate) struct Metrics {
+    present: Keys,
+    sessions: Gauge,
+    keys: Gauge,
+    opened: Counter,
+    closed: Vec<Ending>,
+    refusals: Vec<(&'static str, Counter)>,
+    received: Counter,
+    received_bytes: Counter,
+    sent: Counter,
+    sent_bytes: Counter,
+    queue_fill: Histogram,
+    slow_closes: Counter,
+    dispatch: Histogram,
+    handler: Histogram,
+    errors: Counter,
+    panics: Counter,
+    hook_failures: Counter,
+}
+
+/// A way for a session to end.
+struct Ending {
+    by: ClosedBy,
+    /// None: all that are not listed.
+    code: Option<CloseCode>,
+    count: Counter,
+}
+
+/// The codes of which each is counted by itself. A client may send 2000 others, and so may an application.
+const CODES: [(ClosedBy, &[CloseCode]); 3] = [
+    (
+        ClosedBy::Server,
+        &[
+            // Cut without a close frame, as when the runtime goes away.
+            CloseCode::ABNORMAL,
+            CloseCode::NORMAL,
+            CloseCode::GOING_AWAY,
+            CloseCode::PROTOCOL_ERROR,
+            CloseCode::UNSUPPORTED,
+            CloseCode::INVALID_DATA,
+            CloseCode::POLICY,
+            CloseCode::TOO_BIG,
+            CloseCode::INTERNAL,
+            CloseCode::RESTART,
+            CloseCode::TRY_AGAIN,
+            CloseCode::EXPIRED,
+            CloseCode::NO_PONG,
+            CloseCode::TOO_SLOW,
+            CloseCode::TOO_MANY_MESSAGES,
+            CloseCode::DRAIN,
+            CloseCode::UNAUTHENTICATED,
+            CloseCode::FORBIDDEN,
+            CloseCode::REPLACED,
+            CloseCode::DISCONNECTED,
+            CloseCode::TOO_MANY_SESSIONS,
+            CloseCode::OTHER_KEY,
+        ],
+    ),
+    (
+        ClosedBy::Peer,
+        &[
+            CloseCode::NORMAL,
+            CloseCode::GOING_AWAY,
+            CloseCode::PROTOCOL_ERROR,
+            CloseCode::UNSUPPORTED,
+            CloseCode::NO_STATUS,
+            CloseCode::INVALID_DATA,
+            CloseCode::POLICY,
+            CloseCode::TOO_BIG,
+            CloseCode::INTERNAL,
+        ],
+    ),
+    (ClosedBy::Network, &[CloseCode::ABNORMAL]),
+];
+
+/// What is refused before there is anything to decide about.
+const NO_OPENING: &str = "no_opening";
+
+const REJECTIONS: [Rejection; 8] = [
+    Rejection::Missing,
+    Rejection::Invalid,
+    Rejection::Expired,
+    Rejection::Malformed,
+    Rejection::Forbidden,
+    Rejection::TooMany,
+    Rejection::Throttled,
+    Rejection::Unavailable,
+];
+
+impl Metrics {
+    /// With the recorder of this thread or process; where there is none, nothing is ever recorded.
+    pub(crate) fn register() -> Self {
+        METRICS.into_iter().for_each(describe);
+        let direction = |metric, direction| counter(metric, &[("direction", direction)]);
+        let failure = |kind| counter(&table::HANDLER_FAILURES, &[("kind", kind)]);
+        let refusals = REJECTIONS.into_iter().map(Rejection::kind).chain([NO_OPENING]);
+        Self {
+            present: Keys::default(),
+            sessions: gauge(&table::SESSIONS),
+            keys: gauge(&table::KEYS),
+            opened: counter(&table::OPENED, &[]),
+            closed: CODES.into_iter().flat_map(|(by, codes)| Ending::register(by, codes)).collect(),
+            refusals: refusals.map(|kind| (kind, counter(&table::REFUSALS, &[("kind", kind)]))).collect(),
+            received: direction(&table::MESSAGES, "in"),
+            received_bytes: direction(&table::BYTES, "in"),
+            sent: direction(&table::MESSAGES, "out"),
+            sent_bytes: direction(&table::BYTES, "out"),
+            queue_fill: histogram(&table::QUEUE_FILL),
+            slow_closes: counter(&table::SLOW_CLOSES, &[]),
+            dispatch: histogram(&table::DISPATCH),
+            handler: histogram(&table::HANDLER),
+            errors: failure("error"),
+            panics: failure("panic"),
+            hook_failures: failure("hook"),
+        }
+    }
+
+    /// A session of `key` has entered the store. It must be [`Metrics::closed`] once.
+    pub(crate) fn opened(&self, key: &Key) {
+        self.opened.increment(1);
+        self.sessions.increment(1);
+        if self.present.enter(key) {
+            self.keys.increment(1);
+        }
+    }
+
+    /// It has ended.
+    pub(crate) fn closed(&self, key: &Key, closed: &Closed) {
+        if self.present.leave(key) {
+            self.keys.decrement(1);
+        }
+        self.sessions.decrement(1);
+        // The last of each list takes all.
+        let ending = self.closed.iter().find(|ending| ending.is(closed));
+        if let Some(ending) = ending {
+            ending.count.increment(1);
+        }
+    }
+
+    /// A request was no opening.
+    pub(crate) fn no_opening(&self) {
+        self.refuse(NO_OPENING);
+    }
+
+    /// Somebody was not let in.
+    pub(crate) fn refused(&self, rejection: Rejection) {
+        self.refuse(rejection.kind());
+    }
+
+    /// So many bytes were read.
+    pub(crate) fn read(&self, bytes: usize) {
+        self.received_bytes.increment(bytes as u64);
+    }
+
+    /// A message came in.
+    pub(crate) fn received(&self) {
+        self.received.increment(1);
+    }
+
+    /// What became of so many messages and bytes for one session.
+    pub(crate) fn sent(&self, outcome: Outcome, messages: usize, bytes: usize) {
+        match outcome {
+            Outcome::Accepted => {
+                self.sent.increment(messages as u64);
+                self.sent_bytes.increment(bytes as u64);
+            }
+            Outcome::Slow => self.slow_closes.increment(1),
+            Outcome::Gone => {}
+        }
+    }
+
+    /// A message has joined these, which wait for a socket that takes no more.
+    pub(crate) fn behind(&self, messages: usize, bytes: usize, config: &Config) {
+        let [messages, bytes] = [(messages, config.queue_messages), (bytes, config.queue_bytes)]
+            .map(|(waiting, most)| waiting as f64 / most.max(1) as f64);
+        self.queue_fill.record(messages.max(bytes));
+    }
+
+    /// An order has been given to all its recipients.
+    pub(crate) fn dispatched(&self, since: Stopwatch) {
+        self.dispatch.record(since.elapsed());
+    }
+
+    /// A call of the handler is over.
+    pub(crate) fn handled(&self, since: Stopwatch) {
+        self.handler.record(since.elapsed());
+    }
+
+    /// A call of the handler has failed.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        let count = match failure {
+            Failure::Error(_) => &self.errors,
+            Failure::Panic(_) => &self.panics,
+        };
+        count.increment(1);
+    }
+
+    /// A hook from which nothing was expected has panicked.
+    pub(crate) fn hook_failed(&self) {
+        self.hook_failures.increment(1);
+    }
+
+    fn refuse(&self, kind: &str) {
+        if let Some((_, count)) = self.refusals.iter().find(|(known, _)| *known == kind) {
+            count.increment(1);
+        }
+    }
+}
+
+/// When something began, in nanoseconds since the first time. It is half as large as an `Instant`, since every idle session
+/// has one.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch(u64);
+
+static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(FIRST.elapsed().as_nanos() as u64)
+    }
+
+    fn elapsed(self) -> Duration {
+        FIRST.elapsed().saturating_sub(Duration::from_nanos(self.0))
+    }
+}
+
+impl Ending {
+    fn register(by: ClosedBy, codes: &'static [CloseCode]) -> impl Iterator<Item = Self> {
+        let name = match by {
+            ClosedBy::Peer => "peer",
+            ClosedBy::Server => "server",
+            ClosedBy::Network => "network",
+        };
+        codes.iter().copied().map(Some).chain([None]).map(move |code| {
+            let label = code.map_or_else(|| "other".to_owned(), |code| code.to_string());
+            let count = counter(&table::CLOSED, &[("by", name), ("code", &label)]);
+            Self { by, code, count }
+        })
+    }
+
+    fn is(&self, closed: &Closed) -> bool {
+        self.by == closed.by && self.code.is_none_or(|code| code == closed.code)
+    }
+}
+
+const METADATA: Metadata<'static> = Metadata::new("keywire", Level::INFO, Some("keywire"));
+
+fn describe(metric: &Metric) {
+    let about = SharedString::const_str(metric.about);
+    let name = metric.name.into();
+    with_recorder(|recorder| match metric.kind {
+        MetricKind::Counter => recorder.describe_counter(name, unit(metric), about),
+        MetricKind::Gauge => recorder.describe_gauge(name, unit(metric), about),
+        MetricKind::Histogram => recorder.describe_histogram(name, unit(metric), about),
+    });
+}
+
+/// As the name says.
+fn unit(metric: &Metric) -> Option<Unit> {
+    let base = metric.name.trim_end_matches("_total");
+    match base.rsplit('_').next() {
+        Some("seconds") => Some(Unit::Seconds),
+        Some("bytes") => Some(Unit::Bytes),
+        Some("ratio") => None,
+        _ => Some(Unit::Count),
+    }
+}
+
+fn counter(metric: &Metric, labels: &[(&'static str, &str)]) -> Counter {
+    let labels: Vec<_> = labels.iter().map(|&(name, value)| Label::new(name, value.to_owned())).collect();
+    with_recorder(|recorder| recorder.register_counter(&Name::from_parts(metric.name, labels), &METADATA))
+}
+
+fn gauge(metric: &Metric) -> Gauge {
+    with_recorder(|recorder| recorder.register_gauge(&Name::from_static_name(metric.name), &METADATA))
+}
+
+fn histogram(metric: &Metric) -> Histogram {
+    with_recorder(|recorder| recorder.register_histogram(&Name::from_static_name(metric.name), &METADATA))
+}

@@ -1,0 +1,49 @@
+//! What stands in the place of the recording without that feature: nothing, at no cost.
+
+use crate::close::Closed;
+use crate::config::Config;
+use crate::handler::Failure;
+use crate::key::Key;
+use crate::rejection::Rejection;
+use crate::store::Outcome;
+
+pub(crate) struct Metrics;
+
+impl Metrics {
+    pub(crate) fn register() -> Self {
+        Self
+    }
+
+    pub(crate) fn opened(&self, _: &Key) {}
+
+    pub(crate) fn closed(&self, _: &Key, _: &Closed) {}
+
+    pub(crate) fn no_opening(&self) {}
+
+    pub(crate) fn refused(&self, _: Rejection) {}
+
+    pub(crate) fn read(&self, _: usize) {}
+
+    pub(crate) fn received(&self) {}
+
+    pub(crate) fn sent(&self, _: Outcome, _: usize, _: usize) {}
+
+    pub(crate) fn behind(&self, _: usize, _: usize, _: &Config) {}
+
+    pub(crate) fn dispatched(&self, _: Stopwatch) {}
+
+    pub(crate) fn handled(&self, _: Stopwatch) {}
+
+    pub(crate) fn failed(&self, _: &Failure) {}
+
+    pub(crate) fn hook_failed(&self) {}
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch;
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self
+    }
+}
