@@ -2,14 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::door::Doorman;
+use crate::drain::Drain;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
@@ -50,8 +46,7 @@ struct Core {
     origins: Origins,
     doorman: Doorman,
     config: Config,
-    draining: AtomicBool,
-    connections: TaskTracker,
+    drain: Drain,
 }
 
 impl Hub {
@@ -126,19 +121,6 @@ impl Hub {
         self.store().counts().await
     }
 
-    /// Lets nobody in any more, closes every session (4005 for clients that speak `keywire.v1`, 1001 for
-    /// others) and waits until the last connection has ended and its handlers are done, at most for `wait`.
-    /// Returns how many connections were left then; what ends the runtime ends them.
-    pub async fn shutdown(&self, wait: Duration) -> usize {
-        self.0.draining.store(true, Ordering::SeqCst);
-        self.0.connections.close();
-        let window = wait.as_millis().to_string();
-        self.close(&Recipients::everyone(), CloseCode::DRAIN, window).await;
-        // A timeout is said by what is left.
-        let _ = tokio::time::timeout(wait, self.0.connections.wait()).await;
-        self.0.connections.len()
-    }
-
     pub(crate) fn keys(&self) -> &dyn KeyExtractor {
         &*self.0.keys
     }
@@ -164,13 +146,8 @@ impl Hub {
         &self.0.config
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::SeqCst)
-    }
-
-    /// As long as it is held, [`Hub::shutdown`] waits.
-    pub(crate) fn connection_token(&self) -> TaskTrackerToken {
-        self.0.connections.token()
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.0.drain
     }
 }
 
@@ -238,8 +215,7 @@ impl HubBuilder {
             origins: self.origins,
             doorman: Doorman::new(&self.config.door),
             config: self.config,
-            draining: AtomicBool::new(false),
-            connections: TaskTracker::new(),
+            drain: Drain::default(),
         }))
     }
 }

@@ -53,6 +53,7 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
+//! | `serve` | yes | a server for production, `keywire::serve` |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `deflate` | no | `Compression::deflate`: messages compressed for clients that offer it |
@@ -65,6 +66,7 @@ mod extract;
 mod handshake;
 mod key;
 mod origin;
+mod peer;
 mod rejection;
 
 // What is said.
@@ -79,6 +81,7 @@ mod handler;
 // Where it goes.
 mod compression;
 mod config;
+mod drain;
 mod hub;
 mod outbox;
 mod session;
@@ -87,6 +90,8 @@ mod store;
 // How it gets there.
 mod adapter;
 mod connection;
+#[cfg(feature = "serve")]
+mod serve;
 mod upgrade;
 mod websocket;
 
@@ -102,6 +107,7 @@ pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
 pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
+pub use drain::Roll;
 pub use extract::{
     AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,
     TicketHash, TicketKey, TicketStore, Tickets, extract_fn,
@@ -121,7 +127,10 @@ pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, InvalidKey, Key};
 pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
 pub use origin::Origins;
+pub use peer::Peer;
 pub use rejection::Rejection;
+#[cfg(feature = "serve")]
+pub use serve::{Listener, Serve, ServeConfig, serve, serve_hyper};
 pub use session::{Session, SessionId};
 pub use store::{
     Counts, Delivery, MemoryStore, Order, Outcome, Recipients, Remote, SessionStore, StoreError, To,
