@@ -103,3 +103,23 @@ impl sealed::Accept for UnixListener {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_leave_at_once_and_silence_is_looked_into() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let mut listener = TcpListener::bind(address).await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let config = ServeConfig { tcp_keepalive: Duration::from_secs(17), ..ServeConfig::default() };
+            let (stream, peer) = next(&mut listener, &config).await;
+            assert_eq!(peer, client.local_addr().ok().map(Peer));
+            assert!(stream.nodelay().unwrap());
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), config.tcp_keepalive);
+        }
+    }
+}
