@@ -48,6 +48,8 @@
 //! # fn main() {}
 //! ```
 //!
+//! In production `keywire::serve` takes the place of `warp::serve`.
+//!
 //! # Features
 //!
 //! | feature | default | |
@@ -130,7 +132,7 @@ pub use origin::Origins;
 pub use peer::Peer;
 pub use rejection::Rejection;
 #[cfg(feature = "serve")]
-pub use serve::{Listener, Serve, ServeConfig, serve, serve_hyper};
+pub use serve::{Listener, RequestBody, Serve, ServeConfig, serve, serve_hyper};
 pub use session::{Session, SessionId};
 pub use store::{
     Counts, Delivery, MemoryStore, Order, Outcome, Recipients, Remote, SessionStore, StoreError, To,
@@ -143,7 +145,7 @@ pub use websocket::CloseCode;
 pub use adapter::warp;
 
 /// Compiles and runs the code of the README as an outside crate would.
-#[cfg(all(doctest, feature = "jwt", feature = "warp"))]
+#[cfg(all(doctest, feature = "jwt", feature = "serve", feature = "warp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -22,6 +22,9 @@ pub struct ServeConfig {
     /// How long a connection may stay open between two requests: 75 s. More than the 60 s of most proxies in front of it, so
     /// that it is they who close a connection that they no longer use.
     pub idle_timeout: Duration,
+    /// How long a client may send nothing of a body that a service waits for, or take nothing of an answer: 30 s. The
+    /// service sees the first as an error of the body, the second cuts the connection.
+    pub stall_timeout: Duration,
     /// The largest head of a request: 32 KiB, which is 431 beyond that. More than 100 headers are as well.
     pub head_bytes: usize,
     /// After how long a silence the system asks whether the peer is still there (TCP keep-alive): 60 s, and three times
@@ -38,6 +41,7 @@ impl Default for ServeConfig {
             connections: 10_000,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(30),
             head_bytes: 32 * 1024,
             tcp_keepalive: Duration::from_secs(60),
             grace: Duration::from_secs(30),

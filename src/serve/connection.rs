@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::body::RequestBody;
 use super::config::ServeConfig;
 use super::counted::Counted;
 use super::patience::Patience;
@@ -40,17 +41,18 @@ impl Connections {
         config: &ServeConfig,
     ) where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Send + 'static,
         S::Future: Send,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
+        let service = Prepared { service, peer, stall_timeout: config.stall_timeout };
         let connection = http1::Builder::new()
             .timer(Patience::new(config, io.reads()))
             .header_read_timeout(DECIDED_BY_THE_TIMER)
             .max_header_size(config.head_bytes)
             .max_buf_size(config.head_bytes.max(MIN_BUFFER))
-            .serve_connection(TokioIo::new(io), FromPeer { service, peer })
+            .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let (draining, cut) = (self.draining.clone(), self.cut.clone());
         self.tracker.spawn(async move {
@@ -92,18 +94,20 @@ impl Connections {
     }
 }
 
-/// Tells a service where requests come from.
-struct FromPeer<S> {
+/// Tells a service where requests come from, and bounds the time for their bodies.
+struct Prepared<S> {
     service: S,
     peer: Option<Peer>,
+    stall_timeout: Duration,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for FromPeer<S> {
+impl<S: Service<Request<RequestBody>>> Service<Request<Incoming>> for Prepared<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
 
-    fn call(&self, mut request: Request<Incoming>) -> S::Future {
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        let mut request = request.map(|body| RequestBody::new(body, self.stall_timeout));
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
         }

@@ -3,9 +3,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+
+use super::stall::Stall;
 
 /// A stream that has one of the places for connections, wherever it goes, until it becomes a session.
 ///
@@ -14,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) struct Counted<S> {
     stream: S,
     reads: Reads,
+    writing: Stall,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -28,12 +32,18 @@ impl Reads {
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(stream: S, place: Option<OwnedSemaphorePermit>) -> Self {
-        Self { stream, reads: Reads::default(), _place: place }
+    pub(super) fn new(stream: S, place: Option<OwnedSemaphorePermit>, stall_timeout: Duration) -> Self {
+        Self { stream, reads: Reads::default(), writing: Stall::new(stall_timeout), _place: place }
     }
 
     pub(super) fn reads(&self) -> Reads {
         self.reads.clone()
+    }
+
+    fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.writing.watch(cx, polled).map(|polled| {
+            polled.unwrap_or_else(|stalled| Err(io::Error::new(io::ErrorKind::TimedOut, stalled)))
+        })
     }
 
     /// The bare stream. Its place is free from now on.
@@ -57,7 +67,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -65,7 +76,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

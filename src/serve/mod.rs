@@ -1,10 +1,12 @@
 //! A server that is fit for production, for whatever answers requests.
 
+mod body;
 mod config;
 mod connection;
 mod counted;
 mod listener;
 mod patience;
+mod stall;
 
 use std::error::Error;
 use std::fmt;
@@ -15,12 +17,13 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join, select};
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub use self::body::RequestBody;
 pub use self::config::ServeConfig;
 use self::connection::Connections;
 pub(crate) use self::counted::Counted;
@@ -29,8 +32,8 @@ use crate::hub::Hub;
 
 /// Serves HTTP/1.1 and what it is upgraded to with a tower service: `warp::service(filter)`, an axum router, any other.
 ///
-/// It does what the frameworks' own servers leave out: who does not send a request is cut off, connections are bounded,
-/// small messages leave at once, file descriptors may run out, and the end is told to everybody ([`Serve::graceful`]).
+/// It does what the frameworks' own servers leave out: who does not send a request or stalls is cut off, connections are
+/// bounded, small messages leave at once, file descriptors may run out, and the end is told to everybody ([`Serve::graceful`]).
 ///
 /// ```no_run
 /// use keywire::{Hub, RawKey};
@@ -54,7 +57,7 @@ use crate::hub::Hub;
 pub fn serve<L, S, B>(listener: L, service: S) -> Serve<L, TowerToHyperService<S>>
 where
     L: Listener,
-    S: tower_service::Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: tower_service::Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -102,11 +105,11 @@ impl<L, S> Serve<L, S> {
     ///
     /// # Panics
     ///
-    /// At the first poll, outside of a tokio runtime.
+    /// When it is polled outside of a tokio runtime.
     pub fn run<B>(self) -> impl Future<Output = usize> + Send + 'static
     where
         L: Listener,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -143,7 +146,7 @@ async fn accept<L, S, B>(
 ) -> usize
 where
     L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -153,7 +156,7 @@ where
         // Nobody closes it.
         let place = places.clone().acquire_owned().await.ok();
         let (stream, peer) = listener::next(&mut listener, config).await;
-        connections.begin(Counted::new(stream, place), peer, service.clone(), config);
+        connections.begin(Counted::new(stream, place, config.stall_timeout), peer, service.clone(), config);
     }
 }
 

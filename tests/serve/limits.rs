@@ -75,8 +75,31 @@ async fn a_request_may_take_longer_than_its_head() {
 }
 
 #[tokio::test]
+async fn who_stalls_within_a_body_gets_an_error() {
+    let server = Served::start(ServeConfig { stall_timeout: SHORT, ..ServeConfig::default() }).await;
+    let mut raw = server.raw().await;
+    raw.write(b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").await;
+    assert_eq!(raw.head().await.body, "5");
+    raw.write(b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhell").await;
+    assert_ne!(raw.head().await.status, 200);
+    raw.gone().await;
+}
+
+#[tokio::test]
+async fn who_does_not_take_an_answer_is_cut() {
+    let server =
+        Served::start(ServeConfig { connections: 1, stall_timeout: SHORT, ..ServeConfig::default() }).await;
+    let mut lazy = server.raw().await;
+    lazy.write(b"GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    // There is only one place.
+    server.kept().await;
+    lazy.gone().await;
+}
+
+#[tokio::test]
 async fn a_session_is_not_a_request() {
-    let server = Served::start(ServeConfig { idle_timeout: SHORT, ..impatient() }).await;
+    let server =
+        Served::start(ServeConfig { idle_timeout: SHORT, stall_timeout: SHORT, ..impatient() }).await;
     let mut alice = server.client("alice").await;
     server.raw().await.gone().await;
     server.raw().await.gone().await;

@@ -96,6 +96,8 @@ fn routes(
     };
     keywire::warp::websocket("websocket", hub)
         .or(warp::path!("hello").map(|| "hello"))
+        .or(warp::path!("much").map(|| vec![b'x'; 64 << 20]))
+        .or(warp::path!("length").and(warp::body::bytes()).map(|body: bytes::Bytes| body.len().to_string()))
         .or(warp::path!("slow").then(slow))
         .boxed()
 }

@@ -7,9 +7,8 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::routing::get;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
-use keywire::{Hub, Peer, RawKey, ServeConfig};
+use keywire::{Hub, Peer, RawKey, RequestBody, ServeConfig};
 use serde_json::json;
 use tokio::net::TcpListener;
 use warp::Filter;
@@ -81,7 +80,7 @@ async fn an_axum_router_over_either_version_of_ip() {
 #[tokio::test]
 async fn a_service_of_hypers() {
     let (listener, addr) = listen("127.0.0.1:0").await;
-    let service = service_fn(|request: Request<Incoming>| async move {
+    let service = service_fn(|request: Request<RequestBody>| async move {
         Ok::<_, Infallible>(Response::new(request.uri().path().to_owned()))
     });
     tokio::spawn(keywire::serve_hyper(listener, service).run());
