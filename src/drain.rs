@@ -140,6 +140,8 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use async_trait::async_trait;
     use tokio::time::Instant;
 
@@ -154,12 +156,15 @@ mod tests {
         let hub = Hub::builder().keys(RawKey::from_path()).build();
         let mut sessions = Vec::new();
         for n in 0..count {
-            let identity = Identity::new(Key::new(n.to_string()).unwrap());
-            let session = Session::new(hub.clone(), identity, None, true, false);
-            hub.store().insert(session.clone(), SessionPolicy::default()).await.unwrap();
-            sessions.push(session);
+            sessions.push(enter(&hub, &n.to_string()).await);
         }
         (hub, sessions)
+    }
+
+    async fn enter(hub: &Hub, key: &str) -> Session {
+        let session = Session::new(hub.clone(), Identity::new(Key::new(key).unwrap()), None, true, false);
+        hub.store().insert(session.clone(), SessionPolicy::default()).await.unwrap();
+        session
     }
 
     /// How many sessions were closed after each batch of a shutdown.
@@ -216,8 +221,8 @@ mod tests {
         assert_eq!(first.await.unwrap(), 0);
     }
 
-    /// A store that does not answer.
-    struct Hanging(MemoryStore);
+    /// A store that does not answer so many times.
+    struct Hanging(MemoryStore, AtomicUsize);
 
     #[async_trait]
     impl SessionStore for Hanging {
@@ -229,8 +234,11 @@ mod tests {
             self.0.remove(session).await;
         }
 
-        async fn dispatch(&self, _: &Recipients, _: &Order) -> Delivery {
-            std::future::pending().await
+        async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
+            if self.1.fetch_sub(1, Ordering::SeqCst) > 0 {
+                std::future::pending().await
+            }
+            self.0.dispatch(to, order).await
         }
 
         async fn sessions(&self, key: &Key) -> Vec<Session> {
@@ -244,10 +252,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_hangs_does_not_keep_a_shutdown() {
-        let hub = Hub::builder().keys(RawKey::from_path()).store(Hanging(MemoryStore::new())).build();
-        let start = Instant::now();
-        let _connection = hub.drain().connection_token();
-        assert_eq!(hub.shutdown(Duration::from_secs(10)).await, 1);
-        assert_eq!(start.elapsed(), Duration::from_secs(10) + 2 * CUT);
+        let wait = Duration::from_secs(10);
+        for (times, took) in [(1, wait + CUT), (2, wait + 2 * CUT)] {
+            let store = Hanging(MemoryStore::new(), times.into());
+            let hub = Hub::builder().keys(RawKey::from_path()).store(store).build();
+            let session = enter(&hub, "alice").await;
+            let start = Instant::now();
+            let _connection = hub.drain().connection_token();
+            assert_eq!(hub.shutdown(wait).await, 1);
+            assert_eq!(start.elapsed(), took);
+            assert_eq!(session.is_open(), times > 1, "closed with the rest once the store answers");
+        }
     }
 }

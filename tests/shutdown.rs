@@ -6,7 +6,10 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywire::{Counts, Envelope, Handshake, Hub, Identity, Key, RawKey, Session, Switch, extract_fn};
+use keywire::{
+    Config, Counts, Delivery, Envelope, Handshake, Hub, Identity, Key, Order, RawKey, Recipients, Session,
+    SessionPolicy, SessionStore, StoreError, Switch, async_trait, extract_fn,
+};
 use serde_json::json;
 use support::{Client, Server, events, opening, within};
 use tokio::sync::Notify;
@@ -168,9 +171,14 @@ async fn but_not_for_ever() {
     assert_eq!(server.hub.shutdown(WINDOW).await, 0, "nothing is left to wait for");
 }
 
+/// Nothing but a shutdown ends a wait for the client.
+fn patient() -> Config {
+    Config { close_timeout: Duration::MAX, ..Config::default() }
+}
+
 #[tokio::test]
 async fn who_does_not_answer_the_close_frame_is_cut() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(patient()).build()).await;
     let mut mute = server.raw_session("mute").await;
     let left = within("the shutdown", server.hub.shutdown(Duration::from_millis(50))).await;
     assert_eq!(left, 1);
@@ -181,7 +189,7 @@ async fn who_does_not_answer_the_close_frame_is_cut() {
 
 #[tokio::test]
 async fn without_time_everybody_is_told_and_cut() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(patient()).build()).await;
     let mut clients = Vec::new();
     for _ in 0..200 {
         clients.push(server.raw_session("alice").await);
@@ -215,11 +223,48 @@ async fn another_shutdown_ends_one_that_takes_too_long() {
 #[tokio::test]
 async fn who_is_being_refused_is_cut_as_well() {
     let keys = extract_fn(|_: Handshake| async { Err(keywire::Rejection::Invalid) });
-    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let server = Server::start(Hub::builder().keys(keys).config(patient()).build()).await;
     let mut raw = server.raw().await;
     raw.write(opening("/websocket", &[V1]).as_bytes()).await;
     assert_eq!(raw.head().await.status, 101);
     assert_eq!(raw.frame().await.map(|frame| frame.close_code()), Some(4501));
+    assert_eq!(within("the shutdown", server.hub.shutdown(Duration::ZERO)).await, 1);
+    raw.gone().await;
+}
+
+/// A store that lets nobody in, and does not say so.
+struct Undecided(UnboundedSender<()>);
+
+#[async_trait]
+impl SessionStore for Undecided {
+    async fn insert(&self, _: Session, _: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+        let _ = self.0.send(());
+        std::future::pending().await
+    }
+
+    async fn remove(&self, _: &Session) {}
+
+    async fn dispatch(&self, _: &Recipients, _: &Order) -> Delivery {
+        Delivery::default()
+    }
+
+    async fn sessions(&self, _: &Key) -> Vec<Session> {
+        Vec::new()
+    }
+
+    async fn counts(&self) -> Counts {
+        Counts::default()
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_the_store_is_cut_as_well() {
+    let (tell, mut asked) = events();
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).store(Undecided(tell)).build()).await;
+    let mut raw = server.raw().await;
+    raw.write(opening("/websocket/alice", &[]).as_bytes()).await;
+    assert_eq!(raw.head().await.status, 101);
+    asked.next("the store").await;
     assert_eq!(within("the shutdown", server.hub.shutdown(Duration::ZERO)).await, 1);
     raw.gone().await;
 }
