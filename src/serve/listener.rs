@@ -9,7 +9,8 @@ use tokio::net::{UnixListener, UnixStream};
 use super::config::ServeConfig;
 use crate::peer::Peer;
 
-/// What connections come from: tokio's `TcpListener`, for either version of IP or for both, and its `UnixListener`.
+/// What connections come from: tokio's `TcpListener`, for either version of IP or for both, and its `UnixListener`. It cannot be
+/// implemented for others.
 pub trait Listener: sealed::Accept {}
 
 mod sealed {

@@ -74,6 +74,7 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     // A stretch of time is the subject here, of the process's own: to accept again and again would take all of it.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let spent = processor_time(pid) - before;
+    println!("{spent} hundredths of a second of processor time in 2 s without descriptors");
     assert!(spent < 20, "{spent} hundredths of a second");
     assert_eq!(first.get("/hello").await.status, 200, "whoever is in is served");
 
