@@ -2,14 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::door::Doorman;
+use crate::drain::Drain;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
@@ -52,8 +48,7 @@ struct Core {
     doorman: Doorman,
     config: Config,
     metrics: Metrics,
-    draining: AtomicBool,
-    connections: TaskTracker,
+    drain: Drain,
 }
 
 impl Hub {
@@ -131,19 +126,6 @@ impl Hub {
         self.store().counts().await
     }
 
-    /// Lets nobody in any more, closes every session (4005 for clients that speak `keywire.v1`, 1001 for
-    /// others) and waits until the last connection has ended and its handlers are done, at most for `wait`.
-    /// Returns how many connections were left then; what ends the runtime ends them.
-    pub async fn shutdown(&self, wait: Duration) -> usize {
-        self.0.draining.store(true, Ordering::SeqCst);
-        self.0.connections.close();
-        let window = wait.as_millis().to_string();
-        self.close(&Recipients::everyone(), CloseCode::DRAIN, window).await;
-        // A timeout is said by what is left.
-        let _ = tokio::time::timeout(wait, self.0.connections.wait()).await;
-        self.0.connections.len()
-    }
-
     pub(crate) fn keys(&self) -> &dyn KeyExtractor {
         &*self.0.keys
     }
@@ -173,13 +155,8 @@ impl Hub {
         &self.0.metrics
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::SeqCst)
-    }
-
-    /// As long as it is held, [`Hub::shutdown`] waits.
-    pub(crate) fn connection_token(&self) -> TaskTrackerToken {
-        self.0.connections.token()
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.0.drain
     }
 }
 
@@ -250,8 +227,7 @@ impl HubBuilder {
             doorman: Doorman::new(&self.config.door),
             config: self.config,
             metrics: Metrics::register(),
-            draining: AtomicBool::new(false),
-            connections: TaskTracker::new(),
+            drain: Drain::default(),
         }))
     }
 }

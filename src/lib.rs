@@ -48,11 +48,14 @@
 //! # fn main() {}
 //! ```
 //!
+//! In production `keywire::serve` takes the place of `warp::serve`.
+//!
 //! # Features
 //!
 //! | feature | default | |
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
+//! | `serve` | yes | a server for production, `keywire::serve` |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `client` | no | `client::Client`, a client that comes back, for services and tests |
@@ -67,6 +70,7 @@ mod extract;
 mod handshake;
 mod key;
 mod origin;
+mod peer;
 mod rejection;
 
 // What is said.
@@ -81,6 +85,7 @@ mod handler;
 // Where it goes.
 mod compression;
 mod config;
+mod drain;
 mod hub;
 mod outbox;
 mod session;
@@ -89,6 +94,8 @@ mod store;
 // How it gets there.
 mod adapter;
 mod connection;
+#[cfg(feature = "serve")]
+mod serve;
 mod upgrade;
 mod websocket;
 
@@ -111,6 +118,7 @@ pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy};
 pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
+pub use drain::Roll;
 pub use extract::{
     AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,
     TicketHash, TicketKey, TicketStore, Tickets, extract_fn,
@@ -130,7 +138,10 @@ pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, InvalidKey, Key};
 pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
 pub use origin::Origins;
+pub use peer::Peer;
 pub use rejection::Rejection;
+#[cfg(feature = "serve")]
+pub use serve::{Listener, RequestBody, Serve, ServeConfig, serve, serve_hyper};
 pub use session::{Session, SessionId};
 pub use store::{
     Counts, Delivery, MemoryStore, Order, Outcome, Recipients, Remote, SessionStore, StoreError, To,
@@ -143,7 +154,7 @@ pub use websocket::CloseCode;
 pub use adapter::warp;
 
 /// Compiles and runs the code of the README as an outside crate would.
-#[cfg(all(doctest, feature = "jwt", feature = "warp"))]
+#[cfg(all(doctest, feature = "jwt", feature = "serve", feature = "warp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

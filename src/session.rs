@@ -157,6 +157,10 @@ impl Session {
         match order {
             Order::Deliver(frame) => self.send_frame(frame),
             Order::Close(code, reason) => self.close(*code, reason.clone()),
+            Order::Enlist(roll) => {
+                roll.add(self);
+                Outcome::Accepted
+            }
         }
     }
 

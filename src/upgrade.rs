@@ -90,7 +90,7 @@ impl Hub {
 
     /// From what costs least to what costs most.
     async fn admit(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
-        if self.is_draining() {
+        if self.drain().has_begun() {
             return Err(Rejection::Unavailable);
         }
         self.doorman().knock(handshake.peer())?;
@@ -168,7 +168,7 @@ enum Fate {
 
 impl Connection {
     fn new(hub: &Hub, fate: Fate) -> Self {
-        Self { fate, tracked: hub.connection_token() }
+        Self { fate, tracked: hub.drain().connection_token() }
     }
 
     /// Runs the connection to its end over a bare TCP connection, which costs the least: whoever sends to
@@ -215,7 +215,8 @@ impl Connection {
                 let outbox = Outbox::default();
                 let socket = socket(&outbox);
                 Either::Right(Box::pin(async move {
-                    connection::turn_away(socket, &outbox, hub.config(), rejection).await;
+                    let farewells = connection::turn_away(socket, &outbox, hub.config(), rejection);
+                    hub.drain().unless_cut(farewells).await;
                     drop((self.tracked, farewell));
                 }))
             }

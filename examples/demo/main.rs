@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use keywire::{Config, Hub, JwtKey, Origins, RawKey, Session, Switch};
+use keywire::{Config, Hub, JwtKey, Origins, RawKey, ServeConfig, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -93,14 +93,12 @@ async fn main() -> ExitCode {
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");
-    tokio::select! {
-        () = warp::serve(routes).incoming(listener).run() => {}
-        () = stop_signal() => {}
-    }
     // Leaves a second of the five in which a service manager wants us gone.
-    let left = hub.shutdown(Duration::from_secs(4)).await;
-    if left > 0 {
-        eprintln!("{left} connections were cut");
+    let config = ServeConfig { grace: Duration::from_secs(4), ..ServeConfig::default() };
+    let server = keywire::serve(listener, warp::service(routes)).config(config).graceful(&hub, stop_signal());
+    let cut = server.run().await;
+    if cut > 0 {
+        eprintln!("{cut} connections were cut");
     }
     ExitCode::SUCCESS
 }

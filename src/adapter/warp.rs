@@ -1,23 +1,20 @@
 //! The adapter for [warp](::warp).
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::{Either, ready};
 use http::header::UPGRADE;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::downcast;
-use tokio::net::TcpStream;
+use hyper::upgrade::OnUpgrade;
 use warp::filters::BoxedFilter;
 use warp::path::{FullPath, Tail};
 use warp::{Filter, Reply};
 
+use super::upgraded;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
-use crate::upgrade::{Connection, Upgrade};
+use crate::peer::Peer;
+use crate::upgrade::Upgrade;
 
 /// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials that stand elsewhere.
 ///
@@ -46,7 +43,7 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
         .and(warp::path::full())
         .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
         .and(warp::header::headers_cloned())
-        .and(warp::addr::remote())
+        .and(peer())
         .and(warp::ext::optional::<OnUpgrade>())
         .then(move |key, method, path, query, headers, peer, on_upgrade: Option<OnUpgrade>| {
             let hub = hub.clone();
@@ -67,6 +64,12 @@ async fn key(tail: Tail) -> Result<Option<String>, warp::Rejection> {
         more if more.contains('/') => Err(warp::reject::not_found()),
         key => Ok(Some(key.to_owned())),
     }
+}
+
+/// Where the request comes from. warp knows it from its own server, and no other can tell it.
+fn peer() -> impl Filter<Extract = (Option<SocketAddr>,), Error = Infallible> + Copy {
+    let told = warp::ext::optional::<Peer>();
+    told.and(warp::addr::remote()).map(|told: Option<Peer>, remote| told.map(|Peer(addr)| addr).or(remote))
 }
 
 fn handshake(
@@ -99,7 +102,7 @@ async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) 
     let Upgrade { response, connection } = hub.upgrade(handshake).await;
     // Without the one there is not the other, see `version`.
     if let (Some(connection), Some(on_upgrade)) = (connection, on_upgrade) {
-        tokio::spawn(run(connection, on_upgrade));
+        tokio::spawn(upgraded::run(connection, on_upgrade));
     }
     response
 }
@@ -108,24 +111,4 @@ async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) 
 /// for one, so who asks and has none speaks another version.
 fn version(headers: &HeaderMap, on_upgrade: Option<&OnUpgrade>) -> Version {
     if headers.contains_key(UPGRADE) && on_upgrade.is_none() { Version::HTTP_10 } else { Version::HTTP_11 }
-}
-
-/// One task sees to the upgrade and then to the connection. `then` overlays the two, so that the task is no
-/// larger than what stays of it.
-fn run(connection: Connection, on_upgrade: OnUpgrade) -> impl Future<Output = ()> + Send + 'static {
-    on_upgrade.then(|upgraded| match upgraded {
-        Ok(upgraded) => Either::Left(begin(connection, upgraded)),
-        Err(error) => {
-            tracing::debug!(%error, "the client went away before the upgrade");
-            Either::Right(ready(()))
-        }
-    })
-}
-
-fn begin(connection: Connection, upgraded: Upgraded) -> impl Future<Output = ()> + Send + 'static {
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Either::Left(connection.run_tcp(parts.io.into_inner(), parts.read_buf)),
-        // TLS, a Unix socket, a test.
-        Err(upgraded) => Either::Right(connection.run(TokioIo::new(upgraded), Bytes::new()).boxed()),
-    }
 }

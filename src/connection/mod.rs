@@ -52,12 +52,14 @@ pub(crate) fn run(
 ) -> impl Future<Output = ()> + Send + 'static {
     async move {
         let mut registered = Registered { session: seat.session(), inside: Inside::No };
-        let begin = Box::pin(begin(wire, &mut registered).instrument(span::of(seat.session())));
-        let Some(mut engine) = begin.await else { return };
+        let drain = seat.session().hub().drain();
+        let begin = begin(wire, &mut registered).instrument(span::of(seat.session()));
+        let Some(Some(mut engine)) = Box::pin(drain.unless_cut(begin)).await else { return };
         let mut calls = Calls::new(seat.session());
         calls.begin(Incoming::Opened);
         let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-        Box::pin(end(engine, calls, registered, closed).instrument(span::of(seat.session()))).await;
+        let end = end(engine, calls, registered, closed).instrument(span::of(seat.session()));
+        Box::pin(drain.unless_cut(end)).await;
         drop(tracked);
     }
 }
@@ -140,7 +142,7 @@ impl Registered<'_> {
         self.inside = Inside::Yes;
         hub.metrics().opened(self.session.key());
         // A shutdown that began after the opening was let in has not seen this session.
-        if hub.is_draining() {
+        if hub.drain().has_begun() {
             self.session.close(CloseCode::DRAIN, "0");
         }
         let peer = self.session.peer().map(tracing::field::display);

@@ -14,6 +14,7 @@ pub use memory::MemoryStore;
 pub use recipients::{Recipients, To};
 
 use crate::config::SessionPolicy;
+use crate::drain::Roll;
 use crate::frame::Frame;
 use crate::key::Key;
 use crate::session::Session;
@@ -112,6 +113,9 @@ pub enum Order {
     Deliver(Frame),
     /// End it with this code and reason.
     Close(CloseCode, Box<str>),
+    /// Put it on this list, by which [`Hub::shutdown`](crate::Hub::shutdown) finds the sessions of its node. A store that
+    /// forwards orders to other nodes keeps this one.
+    Enlist(Roll),
 }
 
 /// How many sessions there are.

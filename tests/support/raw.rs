@@ -106,6 +106,17 @@ impl Raw {
         Self { stream, unread: Vec::new() }
     }
 
+    /// The address that the server sees.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("an address")
+    }
+
+    /// A request without a body, and its answer.
+    pub(crate) async fn get(&mut self, path: &str) -> Head {
+        self.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await;
+        self.head().await
+    }
+
     /// Breaks the connection off, with a TCP reset in place of an end.
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().expect("a socket");

@@ -1,0 +1,167 @@
+//! A server that is fit for production, for whatever answers requests.
+
+mod body;
+mod config;
+mod connection;
+mod counted;
+mod listener;
+mod patience;
+mod stall;
+
+use std::error::Error;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join, select};
+use http::{Request, Response};
+use hyper::body::Body;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+pub use self::body::RequestBody;
+pub use self::config::ServeConfig;
+use self::connection::Connections;
+pub(crate) use self::counted::Counted;
+pub use self::listener::Listener;
+use crate::hub::Hub;
+
+/// Serves HTTP/1.1 and what it is upgraded to with a tower service: `warp::service(filter)`, an axum router, any other.
+///
+/// It does what the frameworks' own servers leave out: who does not send a request or stalls is cut off, connections are
+/// bounded, small messages leave at once, file descriptors may run out, and the end is told to everybody ([`Serve::graceful`]).
+///
+/// ```no_run
+/// use keywire::{Hub, RawKey};
+/// use tokio::net::TcpListener;
+/// # async fn stop_signal() {}
+///
+/// # #[cfg(feature = "warp")]
+/// # async fn example() -> std::io::Result<()> {
+/// let hub = Hub::builder().keys(RawKey::from_path()).build();
+/// let routes = keywire::warp::websocket("websocket", hub.clone());
+///
+/// let listener = TcpListener::bind("[::]:8090").await?;
+/// keywire::serve(listener, warp::service(routes)).graceful(&hub, stop_signal()).run().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With axum it is `keywire::serve(listener, router)`. TLS and HTTP/2 are a proxy's in front of it.
+///
+/// Each request has a [`Peer`](crate::Peer) among its extensions if the listener knows addresses.
+pub fn serve<L, S, B>(listener: L, service: S) -> Serve<L, TowerToHyperService<S>>
+where
+    L: Listener,
+    S: tower_service::Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    serve_hyper(listener, TowerToHyperService::new(service))
+}
+
+/// [`serve`] for a service of hyper's: `hyper::service::service_fn` and what else has its `Service`.
+pub fn serve_hyper<L, S>(listener: L, service: S) -> Serve<L, S> {
+    Serve { listener, service, config: ServeConfig::default(), end: None }
+}
+
+/// A server that is about to run: what [`serve`] returns.
+#[must_use = "a server does nothing until it is run"]
+pub struct Serve<L, S> {
+    listener: L,
+    service: S,
+    config: ServeConfig,
+    end: Option<(Hub, BoxFuture<'static, ()>)>,
+}
+
+/// Beyond the time that it was given an end takes only as long as the runtime needs to drop what is cut.
+const CUT: Duration = Duration::from_secs(1);
+
+impl<L, S> Serve<L, S> {
+    /// The limits.
+    pub fn config(mut self, config: ServeConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Ends in order once `signal` is ready: nobody is let in any more, the sessions of the hub are closed as
+    /// [`Hub::shutdown`] does, requests under way are answered, and what is left after [`ServeConfig::grace`] is cut.
+    /// Without this the server runs until its future is dropped.
+    pub fn graceful(mut self, hub: &Hub, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.end = Some((hub.clone(), signal.boxed()));
+        self
+    }
+
+    /// Runs the server. Returns how many connections had to be cut at the end, sessions and requests.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the listener. Connections live on, and the hub is not shut down.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a tokio runtime.
+    pub fn run<B>(self) -> impl Future<Output = usize> + Send + 'static
+    where
+        L: Listener,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let Self { listener, service, config, end } = self;
+        async move {
+            let connections = Connections::default();
+            let accepting = accept(listener, service, &config, &connections);
+            let Some((hub, signal)) = end else { return accepting.await };
+            {
+                // The listener goes at the end of this block: to be refused is better than to wait in vain.
+                let accepting = pin!(accepting);
+                select(signal, accepting).await;
+            }
+            tracing::info!("no more connections are accepted");
+            connections.drain();
+            let answered = timeout(config.grace, connections.ended());
+            let (sessions, _) = join(hub.shutdown(config.grace), answered).await;
+            let requests = connections.len();
+            connections.cut();
+            // What cannot be dropped, because it blocks its thread, is left to the runtime's end.
+            let _ = timeout(CUT, connections.ended()).await;
+            sessions + requests
+        }
+    }
+}
+
+/// Lets connections in, one by one and as many as may be, for ever.
+async fn accept<L, S, B>(
+    mut listener: L,
+    service: S,
+    config: &ServeConfig,
+    connections: &Connections,
+) -> usize
+where
+    L: Listener,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    loop {
+        // Nobody closes it.
+        let place = places.clone().acquire_owned().await.ok();
+        let (stream, peer) = listener::next(&mut listener, config).await;
+        connections.begin(Counted::new(stream, place, config.stall_timeout), peer, service.clone(), config);
+    }
+}
+
+impl<L, S> fmt::Debug for Serve<L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("config", &self.config).finish_non_exhaustive()
+    }
+}

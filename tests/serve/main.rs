@@ -1,0 +1,103 @@
+//! `keywire::serve`: a server that clients cannot wear down, and that ends in order.
+#![cfg(all(feature = "serve", feature = "warp"))]
+
+#[cfg(target_os = "linux")]
+mod descriptors;
+mod ends;
+mod limits;
+mod services;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use keywire::{Envelope, Hub, RawKey, ServeConfig, Session, Switch};
+use support::{Client, Events, Raw, events};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+/// A server of sessions and of some routes, until it is told to stop.
+struct Served {
+    addr: SocketAddr,
+    hub: Hub,
+    /// Tells of each request for `/slow` and of each command.
+    asked: Events<()>,
+    /// Lets one of them have an answer.
+    answer: Arc<Notify>,
+    stop: oneshot::Sender<()>,
+    /// How many connections were cut.
+    running: JoinHandle<usize>,
+}
+
+impl Served {
+    async fn start(config: ServeConfig) -> Self {
+        let (tell, asked) = events();
+        let asking = tell.clone();
+        let stuck = move |_: Session, _: Envelope| {
+            let _ = asking.send(());
+            pending::<keywire::HandlerResult>()
+        };
+        let hub = Hub::builder().keys(RawKey::from_path()).handler(Switch::new().command(stuck)).build();
+        let answer = Arc::new(Notify::new());
+        let routes = routes(hub.clone(), tell, answer.clone());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let addr = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel();
+        let server = keywire::serve(listener, warp::service(routes)).config(config).graceful(&hub, async {
+            let _ = stopped.await;
+        });
+        Self { addr, hub, asked, answer, stop, running: tokio::spawn(server.run()) }
+    }
+
+    async fn raw(&self) -> Raw {
+        Raw::connect(self.addr).await
+    }
+
+    /// A connection on which a request has been answered.
+    async fn kept(&self) -> Raw {
+        let mut raw = self.raw().await;
+        assert_eq!(raw.get("/hello").await.body, "hello");
+        raw
+    }
+
+    async fn client(&self, key: &str) -> Client {
+        let path = format!("/websocket/{key}");
+        let mut client = Client::connect(self.addr, &path, &[]).await.expect("an upgrade");
+        client.ping().await;
+        client
+    }
+
+    /// Somebody who waits for the answer to a request.
+    async fn waiting(&mut self) -> Raw {
+        let mut raw = self.raw().await;
+        raw.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        self.asked.next("the request").await;
+        raw
+    }
+}
+
+fn routes(
+    hub: Hub,
+    tell: mpsc::UnboundedSender<()>,
+    answer: Arc<Notify>,
+) -> BoxedFilter<(impl warp::Reply + use<>,)> {
+    let slow = move || {
+        let (tell, answer) = (tell.clone(), answer.clone());
+        async move {
+            let _ = tell.send(());
+            answer.notified().await;
+            "at last"
+        }
+    };
+    keywire::warp::websocket("websocket", hub)
+        .or(warp::path!("hello").map(|| "hello"))
+        .or(warp::path!("much").map(|| vec![b'x'; 64 << 20]))
+        .or(warp::path!("length").and(warp::body::bytes()).map(|body: bytes::Bytes| body.len().to_string()))
+        .or(warp::path!("slow").then(slow))
+        .boxed()
+}
