@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::bounded::{Lapse, bounded};
 use crate::config::Config;
 use crate::door::Doorman;
+use crate::excerpt::Excerpt;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
@@ -110,20 +112,25 @@ impl Hub {
 
     /// Gives an order to the sessions that `to` includes: what all of the above do.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        self.store().dispatch(to, order).await
+        let dispatched = self.ask_store("dispatch", async { self.store().dispatch(to, order).await }).await;
+        dispatched.unwrap_or_else(|_| Delivery::unknown())
     }
 
-    /// The live sessions of a key on this node, the oldest first.
+    /// The live sessions of a key on this node, the oldest first. None if the store fails, which is logged.
     pub async fn sessions(&self, key: impl TryInto<Key>) -> Vec<Session> {
         match key.try_into() {
-            Ok(key) => self.store().sessions(&key).await,
+            Ok(key) => self.sessions_of(&key).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
     }
 
-    /// How many sessions and keys are connected to this node.
+    pub(crate) async fn sessions_of(&self, key: &Key) -> Result<Vec<Session>, Lapse> {
+        self.ask_store("sessions", async { self.store().sessions(key).await }).await
+    }
+
+    /// How many sessions and keys are connected to this node. None if the store fails, which is logged.
     pub async fn counts(&self) -> Counts {
-        self.store().counts().await
+        self.ask_store("counts", async { self.store().counts().await }).await.unwrap_or_default()
     }
 
     /// Lets nobody in any more, closes every session (4005 for clients that speak `keywire.v1`, 1001 for
@@ -150,6 +157,16 @@ impl Hub {
     /// The store itself: its `Arc` is a store too, and each of its calls would make one more future.
     pub(crate) fn store(&self) -> &dyn SessionStore {
         &*self.0.store
+    }
+
+    /// A call of the store, which may be somebody's own: within a time, and its panic is nobody else's.
+    pub(crate) async fn ask_store<F: Future>(&self, call: &str, work: F) -> Result<F::Output, Lapse> {
+        let done = bounded(self.config().store_timeout, work).await;
+        if let Err(lapse) = &done {
+            let failure = lapse.to_string();
+            tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
+        }
+        done
     }
 
     pub(crate) fn origins(&self) -> &Origins {

@@ -90,6 +90,7 @@ mod connection;
 mod upgrade;
 mod websocket;
 
+mod bounded;
 mod excerpt;
 
 #[cfg(any(test, fuzzing))]
@@ -100,7 +101,7 @@ pub use async_trait::async_trait;
 
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
-pub use config::{Config, SessionPolicy};
+pub use config::{Config, SessionPolicy, SlowPolicy};
 pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
 pub use extract::{
     AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,

@@ -11,6 +11,7 @@ mod scratch;
 mod seat;
 mod socket;
 mod span;
+mod tick;
 
 use std::future::poll_fn;
 
@@ -110,7 +111,11 @@ impl Registered<'_> {
     async fn enter(&mut self) -> Result<(), Closed> {
         let hub = self.session.hub();
         self.inside = true;
-        match hub.store().insert(self.session.clone(), hub.config().policy).await {
+        let insert = async { hub.store().insert(self.session.clone(), hub.config().policy).await };
+        let Ok(inserted) = hub.ask_store("insert", insert).await else {
+            return Err(refused(Rejection::Unavailable));
+        };
+        match inserted {
             Ok(replaced) => {
                 for former in replaced {
                     former.close(CloseCode::REPLACED, "replaced by a newer session");
@@ -136,10 +141,16 @@ impl Registered<'_> {
 
     /// Takes it out again.
     async fn leave(&mut self) {
-        self.session.hub().store().remove(self.session).await;
+        remove(self.session).await;
         self.inside = false;
         seat::leave(self.session);
     }
+}
+
+async fn remove(session: &Session) {
+    let hub = session.hub();
+    // That it failed is logged, and there is nothing else to be done about it.
+    let _ = hub.ask_store("remove", async { hub.store().remove(session).await }).await;
 }
 
 impl Drop for Registered<'_> {
@@ -150,7 +161,7 @@ impl Drop for Registered<'_> {
         }
         // The connection ended by a panic or because its runtime goes away: this is the last occasion.
         let session = self.session.clone();
-        let mut remove = Box::pin(async move { session.hub().store().remove(&session).await });
+        let mut remove = Box::pin(async move { remove(&session).await });
         // Stores in memory are done at once. Others go on where there is a runtime left to go on in.
         if (&mut remove).now_or_never().is_none()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
