@@ -257,7 +257,7 @@ async fn a_credential_that_is_never_checked_is_not_waited_for() {
 }
 
 /// Does with the hub and its own session all that there is, from whatever hook.
-async fn reach_back(session: &Session, hook: &str) {
+async fn reach_back(session: &Session, hook: &'static str) {
     let hub = session.hub();
     session.send(Push::message(hook));
     hub.send_to(session.key(), Push::message(hook)).await;

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use keywire::{Closed, ClosedBy, Config, Delivery, Frame, Hub, Outcome, Push, RawKey, Session, SlowPolicy};
+use keywire::{Closed, ClosedBy, Config, Frame, Hub, Outcome, Push, RawKey, Session, SlowPolicy};
 use serde_json::json;
 use support::{Client, Server, events};
 use tokio::io::DuplexStream;
@@ -140,97 +140,6 @@ async fn the_oldest_make_room_for_what_is_larger_than_all_of_them() {
     assert_eq!(session.send(Push::message("x".repeat(5_000))), Outcome::Displaced(10));
     assert_eq!(session.send(Push::message("y".repeat(600))), Outcome::Displaced(1));
     assert_eq!(client.next().await["msg"], "y".repeat(600));
-}
-
-/// What was sent was received, or was said to have been dropped; memory stays where it was; nobody else misses
-/// anything.
-#[cfg(target_os = "linux")]
-async fn flood(slow_readers: SlowPolicy) {
-    const MESSAGES: u64 = 4_000;
-    let (switch, mut ends) = support::telling_ends();
-    let config = Config {
-        slow_readers,
-        ping_interval: Duration::MAX,
-        close_timeout: Duration::MAX,
-        ..Config::default()
-    };
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
-    let server = Server::start(hub).await;
-    let mut slow = server.raw_session("slow").await;
-    let mut good = server.client("good").await;
-    let mut total = Delivery::default();
-    let mut most = 0;
-    let before = resident_bytes();
-    let text = "x".repeat(32 * 1024);
-    for number in 0..MESSAGES {
-        let delivery = server.hub.broadcast(Push::message(text.clone()).with_data(number)).await;
-        total.delivered += delivery.delivered;
-        total.dropped += delivery.dropped;
-        total.slow += delivery.slow;
-        assert_eq!(good.next().await["data"], number);
-        most = most.max(resident_bytes());
-    }
-    // 128 MiB were sent. The queue holds 1, and a test is not alone in its process.
-    let grown = most.saturating_sub(before) >> 20;
-    assert!(grown < 32, "{grown} MiB more");
-    good.ping().await;
-
-    let mut received = Vec::new();
-    if slow_readers == SlowPolicy::Close {
-        assert_eq!((total.slow, total.dropped), (1, 0));
-        assert_eq!(u16::from(ends.next("the end of the slow one").await.1.code), 4003);
-        assert_eq!(ends.rest(), []);
-        return;
-    }
-    // It is still there, and answered behind all that has waited for it.
-    assert_eq!((total.slow, ends.rest()), (0, vec![]));
-    slow.write(&support::masked(support::TEXT, br#"{"flag":"kw:ping"}"#)).await;
-    loop {
-        let push = slow.push().await;
-        match push["data"].as_u64() {
-            Some(number) => received.push(number),
-            None => break assert_eq!(push["flag"], "kw:pong"),
-        }
-    }
-    assert!(received.is_sorted_by(|a, b| a < b));
-    let (first, last) = (received[0], received[received.len() - 1]);
-    match slow_readers {
-        SlowPolicy::DropNewest => {
-            assert_eq!((first, last), (0, received.len() as u64 - 1));
-            assert_eq!(total.delivered as u64, MESSAGES + received.len() as u64);
-        }
-        _ => {
-            assert_eq!((first, last), (0, MESSAGES - 1));
-            assert_eq!(total.delivered as u64, 2 * MESSAGES);
-        }
-    }
-    assert!(total.dropped > 1_000, "only {} were too many", total.dropped);
-    assert_eq!(received.len() + total.dropped, MESSAGES as usize);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_flood_that_one_does_not_read_ends_it() {
-    flood(SlowPolicy::Close).await;
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_flood_that_one_does_not_read_is_dropped_at_its_end() {
-    flood(SlowPolicy::DropNewest).await;
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_flood_that_one_does_not_read_is_dropped_at_its_beginning() {
-    flood(SlowPolicy::DropOldest).await;
-}
-
-#[cfg(target_os = "linux")]
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux's /proc");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-    pages.expect("a number of pages") * 4096
 }
 
 /// Its own requests are handled all the same, and their replies come behind what waits, as far as there is room.

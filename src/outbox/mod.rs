@@ -99,6 +99,10 @@ impl Outbox {
             return Outcome::Gone;
         }
         let mut outcome = Outcome::Accepted;
+        // To a socket, to take nothing is an error.
+        if bytes.is_empty() {
+            return outcome;
+        }
         if state.is_full_for(bytes.len(), messages, config) {
             outcome = self.squeeze(&mut state, bytes.len(), messages, config);
             if matches!(outcome, Outcome::Slow | Outcome::Dropped(_)) {
