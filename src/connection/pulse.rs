@@ -138,7 +138,7 @@ mod tests {
         let rate = Some(Rate::new(3, Duration::from_secs(3)));
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
-        let mut paces = |pulse: &mut Pulse, times| (0..times).map(|_| pulse.count(rate)).collect::<Vec<_>>();
+        let paces = |pulse: &mut Pulse, times| (0..times).map(|_| pulse.count(rate)).collect::<Vec<_>>();
         use Pace::{Flood, Good, Hasty};
         assert_eq!(paces(&mut pulse, 7), [Good, Good, Good, Hasty, Hasty, Hasty, Flood]);
 
@@ -181,7 +181,9 @@ mod tests {
         for rate in [Rate::new(1, day), Rate::new(u32::MAX, day), Rate::new(1, Duration::MAX)] {
             let mut pulse = Pulse::new(Instant::now());
             assert_eq!(pulse.count(Some(rate)), Pace::Good);
-            (0..5).for_each(|_| drop(pulse.count(Some(rate))));
+            for _ in 0..5 {
+                pulse.count(Some(rate));
+            }
         }
         let mut pulse = Pulse::new(Instant::now());
         assert!((0..10_000).all(|_| pulse.count(None) == Pace::Good));
