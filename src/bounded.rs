@@ -3,11 +3,10 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
@@ -20,16 +19,28 @@ pub(crate) enum Lapse {
     Panic(String),
 }
 
-/// What `work` comes to, within a time. Most is done at once, and then there is no timer. Where no runtime counts the
-/// time there is none either, and the work may take as long as it does.
-pub(crate) async fn bounded<F: Future>(patience: Duration, work: F) -> Result<F::Output, Lapse> {
-    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+/// What a call comes to, within a time. Most are done at once, and then there is no timer. Where no runtime counts the
+/// time there is none either, and the call may take as long as it does.
+///
+/// Not `async` itself, for then the future would hold the call twice.
+pub(crate) fn bounded<F: Future + Unpin>(
+    patience: Duration,
+    begin: impl FnOnce() -> F,
+) -> impl Future<Output = Result<F::Output, Lapse>> {
+    let mut call = guarded(begin).map_err(Some);
     let mut timer = None;
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(done.map_err(|panic| Lapse::Panic(panic_text(&*panic)))),
-        Poll::Pending => poll_timer(&mut timer, patience, cx).map(|()| Err(Lapse::TimedOut)),
+    poll_fn(move |cx| match &mut call {
+        Ok(call) => match guarded(|| Pin::new(call).poll(cx)) {
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Ok(Poll::Pending) => poll_timer(&mut timer, patience, cx).map(|()| Err(Lapse::TimedOut)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        },
+        Err(panic) => Poll::Ready(Err(panic.take().unwrap_or(Lapse::TimedOut))),
     })
-    .await
+}
+
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Lapse> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Lapse::Panic(panic_text(&*panic)))
 }
 
 fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, patience: Duration, cx: &mut Context<'_>) -> Poll<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -112,7 +113,7 @@ impl Hub {
 
     /// Gives an order to the sessions that `to` includes: what all of the above do.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        let dispatched = self.ask_store("dispatch", async { self.store().dispatch(to, order).await }).await;
+        let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
         dispatched.unwrap_or_else(|_| Delivery::unknown())
     }
 
@@ -125,12 +126,12 @@ impl Hub {
     }
 
     pub(crate) async fn sessions_of(&self, key: &Key) -> Result<Vec<Session>, Lapse> {
-        self.ask_store("sessions", async { self.store().sessions(key).await }).await
+        self.ask_store("sessions", || self.store().sessions(key)).await
     }
 
     /// How many sessions and keys are connected to this node. None if the store fails, which is logged.
     pub async fn counts(&self) -> Counts {
-        self.ask_store("counts", async { self.store().counts().await }).await.unwrap_or_default()
+        self.ask_store("counts", || self.store().counts()).await.unwrap_or_default()
     }
 
     /// Lets nobody in any more, closes every session (4005 for clients that speak `keywire.v1`, 1001 for
@@ -160,13 +161,17 @@ impl Hub {
     }
 
     /// A call of the store, which may be somebody's own: within a time, and its panic is nobody else's.
-    pub(crate) async fn ask_store<F: Future>(&self, call: &str, work: F) -> Result<F::Output, Lapse> {
-        let done = bounded(self.config().store_timeout, work).await;
-        if let Err(lapse) = &done {
-            let failure = lapse.to_string();
-            tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
-        }
-        done
+    pub(crate) fn ask_store<F: Future + Unpin>(
+        &self,
+        call: &'static str,
+        begin: impl FnOnce() -> F,
+    ) -> impl Future<Output = Result<F::Output, Lapse>> {
+        bounded(self.config().store_timeout, begin).inspect(move |done| {
+            if let Err(lapse) = done {
+                let failure = lapse.to_string();
+                tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
+            }
+        })
     }
 
     pub(crate) fn origins(&self) -> &Origins {

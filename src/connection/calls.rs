@@ -133,11 +133,11 @@ impl<'a> Calls<'a> {
         let session = self.session;
         let patience = session.hub().config().handler_timeout;
         let left = self.due().map_or(patience, |due| due.left(Instant::now()));
-        if bounded(left, poll_fn(|cx| self.poll(cx))).await.is_err() {
+        if bounded(left, || poll_fn(|cx| self.poll(cx))).await.is_err() {
             self.give_up();
             poll_fn(|cx| self.poll(cx)).await;
         }
-        quietly(session, async { session.hub().handler().closed(session, closed).await }).await;
+        quietly(session, || session.hub().handler().closed(session, closed)).await;
     }
 
     /// Runs what belongs to the handler. A panic in it is a failure of the call.
@@ -225,7 +225,7 @@ impl<'a> Calls<'a> {
 
 /// Tells the handler how it failed, and the client that it did.
 async fn report(session: &Session, failure: Failure, ends: bool, id: Option<MessageId>) {
-    quietly(session, async { session.hub().handler().failed(session, &failure).await }).await;
+    quietly(session, || session.hub().handler().failed(session, &failure)).await;
     if ends {
         session.close(CloseCode::INTERNAL, "internal error");
     } else {
@@ -234,7 +234,7 @@ async fn report(session: &Session, failure: Failure, ends: bool, id: Option<Mess
 }
 
 /// Runs a hook from which nothing is expected. That it panics or takes too long is logged and harms nobody.
-async fn quietly(session: &Session, hook: impl Future<Output = ()>) {
+async fn quietly<'a>(session: &Session, hook: impl FnOnce() -> BoxFuture<'a, ()>) {
     if let Err(lapse) = bounded(session.hub().config().handler_timeout, hook).await {
         log_failure(&lapse.to_string());
     }

@@ -111,7 +111,7 @@ impl Registered<'_> {
     async fn enter(&mut self) -> Result<(), Closed> {
         let hub = self.session.hub();
         self.inside = true;
-        let insert = async { hub.store().insert(self.session.clone(), hub.config().policy).await };
+        let insert = || hub.store().insert(self.session.clone(), hub.config().policy);
         let Ok(inserted) = hub.ask_store("insert", insert).await else {
             return Err(refused(Rejection::Unavailable));
         };
@@ -150,7 +150,7 @@ impl Registered<'_> {
 async fn remove(session: &Session) {
     let hub = session.hub();
     // That it failed is logged, and there is nothing else to be done about it.
-    let _ = hub.ask_store("remove", async { hub.store().remove(session).await }).await;
+    let _ = hub.ask_store("remove", || hub.store().remove(session)).await;
 }
 
 impl Drop for Registered<'_> {
