@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::compression::Compression;
-use crate::door::Door;
+use crate::door::{Door, Rate};
 
 /// How much a client may cost, and how long one waits for it. The defaults are safe on the open internet.
 ///
@@ -23,18 +23,40 @@ pub struct Config {
     /// The largest message that a client may send: 64 KiB, inflated if it is compressed. A larger one ends the
     /// session with 1009.
     pub message_bytes: usize,
-    /// How many messages may wait for a client that does not read: 256. One more ends the session with 4003. Over
-    /// bare TCP what the socket takes at once does not wait; over TLS it does until the sender has awaited something.
+    /// How many messages a client may send how fast: 2000 at once, and 200 in a second from then on. `None` is as
+    /// many as it likes. WebSocket pings and pongs count like messages, but for the answer to a ping of the server's.
+    ///
+    /// One too many is not handled but answered with code `29`. It counts as well: when as many have been refused
+    /// as may come at once, the session ends with 4004. A [`Rate`] over more than half an hour counts as one over
+    /// half an hour.
+    pub message_rate: Option<Rate>,
+    /// How long a session may be open before its first message has come: `None`, for ever, since a page may do
+    /// nothing but listen. Else it ends with 1008 then. Pings and pongs are no messages.
+    pub first_message_timeout: Option<Duration>,
+    /// How many messages may wait for a client that does not read: 256. Over bare TCP what the socket takes at once
+    /// does not wait; over TLS it does until the sender has awaited something.
+    ///
+    /// What the socket has taken is the kernel's: up to its send buffer (`SO_SNDBUF`), which on Linux grows by itself
+    /// to 4 MiB (`net.ipv4.tcp_wmem`), and what the client's own kernel holds. keywire leaves it as it is. To have it
+    /// smaller, set it on the listening socket, from which each connection takes it.
     pub queue_messages: usize,
-    /// How many bytes may wait for a client that does not read, compressed if they are: 1 MiB. More end the
-    /// session with 4003. One message alone is always taken.
+    /// How many bytes may wait for a client that does not read, compressed if they are: 1 MiB. One message alone
+    /// is always taken.
     pub queue_bytes: usize,
+    /// What happens when one message more is to wait than may: the session ends with 4003.
+    pub slow_readers: SlowPolicy,
     /// After how long a silence the server pings: 25 s.
     pub ping_interval: Duration,
     /// How long after a ping something must have been heard: 10 s. Else the session ends with 4002.
     pub pong_timeout: Duration,
     /// How long the peer may take to answer a close frame before the connection is cut: 5 s.
     pub close_timeout: Duration,
+    /// How long a call of the handler may take: 30 s. `Duration::MAX` is for ever. One that takes longer is dropped
+    /// where it awaits, see [`MessageHandler`](crate::MessageHandler#errors). What blocks the thread cannot be.
+    pub handler_timeout: Duration,
+    /// How long a call of the store may take: 10 s. `Duration::MAX` is for ever. One that takes longer is dropped
+    /// where it awaits, see [`SessionStore`](crate::SessionStore#failures).
+    pub store_timeout: Duration,
     /// Whether messages are compressed for clients that offer it: off.
     pub compression: Compression,
 }
@@ -45,11 +67,16 @@ impl Default for Config {
             policy: SessionPolicy::default(),
             door: Door::default(),
             message_bytes: 64 * 1024,
+            message_rate: Some(Rate::new(2000, Duration::from_secs(10))),
+            first_message_timeout: None,
             queue_messages: 256,
             queue_bytes: 1024 * 1024,
+            slow_readers: SlowPolicy::default(),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            handler_timeout: Duration::from_secs(30),
+            store_timeout: Duration::from_secs(10),
             compression: Compression::OFF,
         }
     }
@@ -77,4 +104,26 @@ impl Default for SessionPolicy {
         const CAP: NonZeroUsize = NonZeroUsize::new(256).unwrap();
         Self::Many { cap: CAP }
     }
+}
+
+/// What happens to a client that reads more slowly than it is sent to, when its queue is full
+/// ([`Config::queue_messages`], [`Config::queue_bytes`]).
+///
+/// Where messages are dropped the session lives on. Each is counted in [`Delivery::dropped`](crate::Delivery::dropped)
+/// of the sending that it was dropped by. Messages are dropped one by one, also out of several that were sent together;
+/// one whose first byte has been written is not, nor are pings, pongs and close frames. A reply of the session's own
+/// handler is a message like any other: a page that asks should not wait for ever. And such a session's messages are
+/// handled however many replies wait, while with `Close` they are not read while the queue is more than half full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SlowPolicy {
+    /// The session ends with 4003, and the client, which is asked to come back, may begin anew. What waits is dropped.
+    /// Nothing is ever missing from the middle.
+    #[default]
+    Close,
+    /// What comes while the queue is full is dropped. For what has to be read from its beginning.
+    DropNewest,
+    /// What has waited longest is dropped. For what the newest of is worth most: positions, prices, a frame of a
+    /// picture. A message that does not fit next to the one that is being written is dropped itself.
+    DropOldest,
 }

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
+use crate::bounded::{Lapse, bounded};
 use crate::config::Config;
 use crate::door::Doorman;
 use crate::drain::Drain;
+use crate::excerpt::Excerpt;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
@@ -108,22 +112,26 @@ impl Hub {
     /// Gives an order to the sessions that `to` includes: what all of the above do.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let since = Stopwatch::start();
-        let delivery = self.store().dispatch(to, order).await;
+        let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
         self.metrics().dispatched(since);
-        delivery
+        dispatched.unwrap_or_else(|_| Delivery::unknown())
     }
 
-    /// The live sessions of a key on this node, the oldest first.
+    /// The live sessions of a key on this node, the oldest first. None if the store fails, which is logged.
     pub async fn sessions(&self, key: impl TryInto<Key>) -> Vec<Session> {
         match key.try_into() {
-            Ok(key) => self.store().sessions(&key).await,
+            Ok(key) => self.sessions_of(&key).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
     }
 
-    /// How many sessions and keys are connected to this node.
+    pub(crate) async fn sessions_of(&self, key: &Key) -> Result<Vec<Session>, Lapse> {
+        self.ask_store("sessions", || self.store().sessions(key)).await
+    }
+
+    /// How many sessions and keys are connected to this node. None if the store fails, which is logged.
     pub async fn counts(&self) -> Counts {
-        self.store().counts().await
+        self.ask_store("counts", || self.store().counts()).await.unwrap_or_default()
     }
 
     pub(crate) fn keys(&self) -> &dyn KeyExtractor {
@@ -137,6 +145,20 @@ impl Hub {
     /// The store itself: its `Arc` is a store too, and each of its calls would make one more future.
     pub(crate) fn store(&self) -> &dyn SessionStore {
         &*self.0.store
+    }
+
+    /// A call of the store, which may be somebody's own: within a time, and its panic is nobody else's.
+    pub(crate) fn ask_store<F: Future + Unpin>(
+        &self,
+        call: &'static str,
+        begin: impl FnOnce() -> F,
+    ) -> impl Future<Output = Result<F::Output, Lapse>> {
+        bounded(self.config().store_timeout, begin).inspect(move |done| {
+            if let Err(lapse) = done {
+                let failure = lapse.to_string();
+                tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
+            }
+        })
     }
 
     pub(crate) fn origins(&self) -> &Origins {

@@ -103,6 +103,7 @@ mod websocket;
 #[cfg(feature = "client")]
 pub mod client;
 
+mod bounded;
 mod excerpt;
 mod metrics;
 
@@ -116,7 +117,7 @@ pub use async_trait::async_trait;
 pub use self::metrics::{METRICS, Metric, MetricKind};
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
-pub use config::{Config, SessionPolicy};
+pub use config::{Config, SessionPolicy, SlowPolicy};
 pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
 pub use drain::Roll;
 pub use extract::{

@@ -113,7 +113,7 @@ impl Hub {
         if policy == SessionPolicy::Replace {
             return Ok(());
         }
-        let present = self.store().sessions(key).await;
+        let present = self.sessions_of(key).await.map_err(|_| Rejection::Unavailable)?;
         policy.admit(present).map(drop).map_err(|_| Rejection::TooMany)
     }
 }

@@ -5,14 +5,11 @@ mod support;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
-use keywire::{Closed, ClosedBy, Config, Handshake, Hub, Outcome, Push, RawKey, Session};
-use support::{Server, events};
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use keywire::{Closed, ClosedBy, Config, Frame, Hub, Outcome, Push, RawKey, Session, SlowPolicy};
+use serde_json::json;
+use support::{Client, Server, events};
 use tokio::io::DuplexStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 #[tokio::test]
 async fn who_does_not_read_is_closed_and_the_others_get_everything() {
@@ -66,23 +63,12 @@ async fn who_does_not_read_is_closed_and_the_others_get_everything() {
     assert!(slow.frame().await.is_none());
 }
 
-/// A session over a pipe, to which only its own task writes: this test shares a thread with it, so nothing is
-/// written before the test awaits something.
-async fn over_a_pipe(config: Config) -> (Session, WebSocketStream<DuplexStream>) {
+/// Over a pipe, and on the thread of this test, nothing is written before the test awaits something.
+async fn over_a_pipe(config: Config) -> (Session, Client<DuplexStream>) {
     let hub = Hub::builder().keys(RawKey::from_path()).config(config).build();
-    let request = support::request(([127, 0, 0, 1], 1).into(), "/", &[]);
-    let upgrade = hub.upgrade(Handshake::new(request).with_path_key("alice")).await;
-    let (near, far) = tokio::io::duplex(64 * 1024);
-    tokio::spawn(upgrade.connection.expect("an upgrade").run(near, Bytes::new()));
-    let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
-    client.send(Message::text(r#"{"flag":"kw:ping"}"#)).await.expect("an open pipe");
-    next(&mut client).await;
+    let mut client = Client::piped(&hub, "alice").await;
+    client.ping().await;
     (hub.sessions("alice").await.remove(0), client)
-}
-
-async fn next(client: &mut WebSocketStream<DuplexStream>) -> Message {
-    let message = support::within("a message", client.next()).await;
-    message.expect("an open connection").expect("a connection in order")
 }
 
 #[tokio::test]
@@ -93,7 +79,7 @@ async fn the_queue_is_bounded_in_messages() {
     }
     assert_eq!(session.send(Push::data(10)), Outcome::Slow);
     assert_eq!(session.send(Push::data(11)), Outcome::Gone);
-    assert!(matches!(next(&mut client).await, Message::Close(Some(frame)) if u16::from(frame.code) == 4003));
+    assert_eq!(client.end().await.code, 4003);
 }
 
 #[tokio::test]
@@ -101,9 +87,117 @@ async fn the_queue_is_bounded_in_bytes_but_one_message_is_always_taken() {
     let (session, mut client) = over_a_pipe(Config { queue_bytes: 1_000, ..Config::default() }).await;
     for _ in 0..3 {
         assert_eq!(session.send(Push::message("x".repeat(5_000))), Outcome::Accepted);
-        assert!(next(&mut client).await.len() > 5_000);
+        assert_eq!(client.next().await["msg"].as_str().map(str::len), Some(5_000));
     }
     assert_eq!(session.send(Push::message("x".repeat(600))), Outcome::Accepted);
     assert_eq!(session.send(Push::message("x".repeat(600))), Outcome::Slow);
-    assert!(matches!(next(&mut client).await, Message::Close(Some(frame)) if u16::from(frame.code) == 4003));
+    assert_eq!(client.end().await.code, 4003);
+}
+
+#[tokio::test]
+async fn the_newest_are_dropped_if_so_decided() {
+    let config = Config { queue_messages: 10, slow_readers: SlowPolicy::DropNewest, ..Config::default() };
+    let (session, mut client) = over_a_pipe(config).await;
+    for number in 0..10 {
+        assert_eq!(session.send(Push::data(number)), Outcome::Accepted);
+    }
+    assert_eq!(session.send(Push::data(10)), Outcome::Dropped(1));
+    assert_eq!(session.send_frame(&Frame::pushes([&Push::data(11), &Push::data(12)])), Outcome::Dropped(2));
+    let delivery = session.hub().send_to("alice", Push::data(13)).await;
+    assert_eq!((delivery.delivered, delivery.slow, delivery.dropped), (0, 0, 1));
+    for number in 0..10 {
+        assert_eq!(client.next().await["data"], number);
+    }
+    assert_eq!(session.send(Push::data(14)), Outcome::Accepted);
+    assert_eq!(client.next().await["data"], 14);
+}
+
+#[tokio::test]
+async fn the_oldest_are_dropped_if_so_decided() {
+    let config = Config { queue_messages: 10, slow_readers: SlowPolicy::DropOldest, ..Config::default() };
+    let (session, mut client) = over_a_pipe(config).await;
+    for number in 0..10 {
+        assert_eq!(session.send(Push::data(number)), Outcome::Accepted);
+    }
+    assert_eq!(session.send(Push::data(10)), Outcome::Displaced(1));
+    assert_eq!(session.send_frame(&Frame::pushes([&Push::data(11), &Push::data(12)])), Outcome::Displaced(2));
+    let delivery = session.hub().send_to("alice", Push::data(13)).await;
+    assert_eq!((delivery.delivered, delivery.slow, delivery.dropped), (1, 0, 1));
+    for number in 4..14 {
+        assert_eq!(client.next().await["data"], number);
+    }
+    client.ping().await;
+}
+
+/// What is larger than the queue is taken alone, in the place of all that waits.
+#[tokio::test]
+async fn the_oldest_make_room_for_what_is_larger_than_all_of_them() {
+    let config = Config { queue_bytes: 1_000, slow_readers: SlowPolicy::DropOldest, ..Config::default() };
+    let (session, mut client) = over_a_pipe(config).await;
+    for number in 0..10 {
+        assert_eq!(session.send(Push::data(number)), Outcome::Accepted);
+    }
+    assert_eq!(session.send(Push::message("x".repeat(5_000))), Outcome::Displaced(10));
+    assert_eq!(session.send(Push::message("y".repeat(600))), Outcome::Displaced(1));
+    assert_eq!(client.next().await["msg"], "y".repeat(600));
+}
+
+/// Its own requests are handled all the same, and their replies come behind what waits, as far as there is room.
+#[tokio::test]
+async fn a_slow_reader_that_stays_is_heard() {
+    let config = Config { queue_messages: 10, slow_readers: SlowPolicy::DropOldest, ..Config::default() };
+    let (tell, mut told) = events();
+    let switch = keywire::Switch::new().command(move |_: Session, number: u64| {
+        let _ = tell.send(number);
+        async move { Ok(keywire::Reply::data(number)) }
+    });
+    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let mut client = Client::piped(&hub, "alice").await;
+    client.ping().await;
+    let session = hub.sessions("alice").await.remove(0);
+    // Until the pipe is full and the queue too.
+    while session.send(Push::message("x".repeat(8_000))) == Outcome::Accepted {
+        tokio::task::yield_now().await;
+    }
+    for number in 0..20 {
+        client.send(json!({ "flag": "command", "body": number })).await;
+    }
+    for number in 0..20 {
+        assert_eq!(told.next("a command").await, number);
+    }
+    // The last ten are there: the others made room for them.
+    let mut replies = Vec::new();
+    while replies.last() != Some(&19) {
+        replies.extend(client.next().await["data"].as_u64());
+    }
+    assert!(replies.len() >= 9, "{replies:?}");
+}
+
+/// By way of the handler, which runs in the session's own task.
+#[tokio::test]
+async fn sending_to_oneself_until_it_is_full_ends_it_as_well() {
+    let (tell, mut told) = events();
+    let switch = keywire::Switch::new().command(move |session: Session, _: keywire::Envelope| {
+        let _ = tell.send((0..1_000).map(|number| session.send(Push::data(number))).collect::<Vec<_>>());
+        async move { Ok(session.hub().send_to(session.key(), Push::message("more")).await.delivered) }
+            .boxed()
+            .map_ok(keywire::Reply::data)
+    });
+    let config = Config { queue_messages: 10, ..Config::default() };
+    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let mut client = Client::piped(&hub, "alice").await;
+    client.send(json!({ "flag": "command" })).await;
+    assert_eq!(client.end().await.code, 4003);
+    let outcomes = told.next("the handler").await;
+    assert_eq!(outcomes[..10], [Outcome::Accepted; 10]);
+    assert_eq!(outcomes[10], Outcome::Slow);
+    assert!(outcomes[11..].iter().all(|outcome| *outcome == Outcome::Gone));
+}
+
+#[tokio::test]
+async fn nothing_at_all_can_be_sent() {
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let mut alice = server.client("alice").await;
+    assert_eq!(server.hub.send_many("alice", []).await.delivered, 1);
+    alice.ping().await;
 }

@@ -1,18 +1,21 @@
 //! The handler's work for one session: one call at a time, whatever it does.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::mem;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
+use super::pulse::after;
 use super::refresh::refresh;
 use super::span;
+use super::tick::Tick;
+use crate::bounded::{bounded, panic_text};
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
@@ -40,13 +43,14 @@ pub(super) struct Calls<'a> {
     since: Stopwatch,
 }
 
-/// How far a call is. What the handler returns is boxed already, so that a call needs no box of its own.
+/// How far a call is, and by when it must be done, once it has not been done at once. What the handler returns is
+/// boxed already, so that a call needs no box of its own.
 enum Stage<'a> {
     Idle,
-    Opened(BoxFuture<'a, HandlerResult>),
-    Text(BoxFuture<'a, Result<ControlFlow<Reply, Text>, HandlerError>>),
-    Message(BoxFuture<'a, HandlerResult>),
-    /// The handler is told that it failed, and so is the client.
+    Opened(BoxFuture<'a, HandlerResult>, Option<Tick>),
+    Text(BoxFuture<'a, Result<ControlFlow<Reply, Text>, HandlerError>>, Option<Tick>),
+    Message(BoxFuture<'a, HandlerResult>, Option<Tick>),
+    /// The handler is told that it failed, and so is the client. This keeps its time by itself.
     Failed(BoxFuture<'a, ()>),
 }
 
@@ -67,10 +71,10 @@ impl<'a> Calls<'a> {
         let (session, handler) = (self.session, self.session.hub().handler());
         let _ = self.guard(|calls| {
             calls.stage = match incoming {
-                Incoming::Opened => Stage::Opened(span::around(session, handler.opened(session))),
-                Incoming::Text(text) => Stage::Text(span::around(session, handler.text(session, text))),
+                Incoming::Opened => Stage::Opened(span::around(session, handler.opened(session)), None),
+                Incoming::Text(text) => Stage::Text(span::around(session, handler.text(session, text)), None),
                 Incoming::Binary(bytes) => {
-                    Stage::Message(span::around(session, handler.binary(session, bytes)))
+                    Stage::Message(span::around(session, handler.binary(session, bytes)), None)
                 }
             };
             Poll::Ready(())
@@ -89,11 +93,55 @@ impl<'a> Calls<'a> {
         Poll::Ready(())
     }
 
+    /// Answers a message that came too soon, and does nothing else with it.
+    pub(super) fn refuse(&self, text: Option<&str>) {
+        let id = text.and_then(|text| match Envelope::read(&Text::from(text), self.session.key()) {
+            Ok(envelope) => envelope.id,
+            Err(malformed) => malformed.id,
+        });
+        if let Some(frame) = Reply::error(Code::SLOW_DOWN, "too many messages").into_frame(id) {
+            self.session.send_owned(frame);
+        }
+    }
+
+    /// From now on the call at work must end within this time, if there is one that has no limit yet. Returns when
+    /// that is over.
+    pub(super) fn limit(&mut self, patience: Duration) -> Option<Instant> {
+        let due = match &mut self.stage {
+            Stage::Opened(_, due) | Stage::Text(_, due) | Stage::Message(_, due) => due,
+            Stage::Idle | Stage::Failed(_) => return None,
+        };
+        if due.is_some() || patience == Duration::MAX {
+            return None;
+        }
+        let now = Instant::now();
+        *due = Tick::after(now, patience);
+        Some(after(now, patience))
+    }
+
+    /// By when the call at work must be done.
+    pub(super) fn due(&self) -> Option<Tick> {
+        match &self.stage {
+            Stage::Opened(_, due) | Stage::Text(_, due) | Stage::Message(_, due) => *due,
+            Stage::Idle | Stage::Failed(_) => None,
+        }
+    }
+
+    /// The call at work has taken too long.
+    pub(super) fn give_up(&mut self) {
+        self.fail(Failure::TimedOut);
+    }
+
     /// Lets the call at work end, and tells the handler that the session has.
     pub(super) async fn finish(mut self, closed: &Closed) {
-        poll_fn(|cx| self.poll(cx)).await;
         let session = self.session;
-        quietly(session, async { session.hub().handler().closed(session, closed).await }).await;
+        let patience = session.hub().config().handler_timeout;
+        let left = self.due().map_or(patience, |due| due.left(Instant::now()));
+        if bounded(left, || poll_fn(|cx| self.poll(cx))).await.is_err() {
+            self.give_up();
+            poll_fn(|cx| self.poll(cx)).await;
+        }
+        quietly(session, || session.hub().handler().closed(session, closed)).await;
     }
 
     /// Runs what belongs to the handler. A panic in it is a failure of the call.
@@ -108,12 +156,12 @@ impl<'a> Calls<'a> {
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.stage {
             Stage::Idle => {}
-            Stage::Text(hook) => match ready!(hook.as_mut().poll(cx)) {
+            Stage::Text(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(ControlFlow::Break(reply)) => self.succeed(reply),
                 Ok(ControlFlow::Continue(text)) => self.read(&text),
                 Err(error) => self.fail(Failure::Error(error)),
             },
-            Stage::Opened(hook) | Stage::Message(hook) => match ready!(hook.as_mut().poll(cx)) {
+            Stage::Opened(hook, _) | Stage::Message(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(reply) => self.succeed(reply),
                 Err(error) => self.fail(Failure::Error(error)),
             },
@@ -135,7 +183,7 @@ impl<'a> Calls<'a> {
                 } else {
                     let handler = self.session.hub().handler();
                     let message = handler.message(self.session, envelope);
-                    self.stage = Stage::Message(span::around(self.session, message));
+                    self.stage = Stage::Message(span::around(self.session, message), None);
                 }
             }
             Err(malformed) => {
@@ -151,7 +199,7 @@ impl<'a> Calls<'a> {
             self.answer(Push::message("").with_flag(Flag::PONG).into());
         } else if envelope.flag == Flag::REFRESH {
             let refresh = Box::pin(refresh(self.session, envelope));
-            self.stage = Stage::Message(span::around(self.session, refresh));
+            self.stage = Stage::Message(span::around(self.session, refresh), None);
         } else {
             self.answer(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"));
         }
@@ -173,7 +221,7 @@ impl<'a> Calls<'a> {
     fn fail(&mut self, failure: Failure) {
         let failed = mem::replace(&mut self.stage, Stage::Idle);
         // A session whose beginning failed is not the session that the application meant it to be.
-        let ends = matches!(failed, Stage::Opened(_)) || matches!(failure, Failure::Panic(_));
+        let ends = matches!(failed, Stage::Opened(..)) || matches!(failure, Failure::Panic(_));
         if !matches!(failed, Stage::Failed(_)) {
             let metrics = self.session.hub().metrics();
             metrics.handled(self.since);
@@ -183,14 +231,14 @@ impl<'a> Calls<'a> {
         }
         // What has panicked may do so again when it is dropped.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(failed))) {
-            log_panic(self.session, &*panic);
+            log_lapse(self.session, &panic_text(&*panic));
         }
     }
 }
 
 /// Tells the handler how it failed, and the client that it did.
 async fn report(session: &Session, failure: Failure, ends: bool, id: Option<MessageId>) {
-    quietly(session, async { session.hub().handler().failed(session, &failure).await }).await;
+    quietly(session, || session.hub().handler().failed(session, &failure)).await;
     if ends {
         session.close(CloseCode::INTERNAL, "internal error");
     } else {
@@ -198,15 +246,14 @@ async fn report(session: &Session, failure: Failure, ends: bool, id: Option<Mess
     }
 }
 
-/// Runs a hook from which nothing is expected. Its panic is logged and harms nobody.
-async fn quietly(session: &Session, hook: impl Future<Output = ()>) {
-    if let Err(panic) = AssertUnwindSafe(hook).catch_unwind().await {
-        log_panic(session, &*panic);
+/// Runs a hook from which nothing is expected. That it panics or takes too long is logged and harms nobody.
+async fn quietly<'a>(session: &Session, hook: impl FnOnce() -> BoxFuture<'a, ()>) {
+    if let Err(lapse) = bounded(session.hub().config().handler_timeout, hook).await {
+        log_lapse(session, &lapse.to_string());
     }
 }
 
-fn log_panic(session: &Session, panic: &(dyn Any + Send)) {
+fn log_lapse(session: &Session, failure: &str) {
     session.hub().metrics().hook_failed();
-    let failure = Failure::from_panic(panic).to_string();
-    tracing::error!(failure = %Excerpt(&failure), "a handler's hook failed");
+    tracing::error!(failure = %Excerpt(failure), "a handler's hook failed");
 }

@@ -11,11 +11,12 @@ use tokio::time::{Instant, Sleep};
 
 use super::Wire;
 use super::calls::{Calls, Incoming};
-use super::pulse::{Beat, Pulse, after};
+use super::pulse::{Beat, Pace, Pulse, after};
 use super::scratch;
 use super::socket::Socket;
+use super::tick::Tick;
 use crate::close::{Closed, ClosedBy};
-use crate::config::Config;
+use crate::config::{Config, SlowPolicy};
 use crate::outbox::{Outbox, Turn};
 use crate::session::Session;
 use crate::text::Text;
@@ -31,6 +32,8 @@ pub(super) struct Engine<'a> {
     pulse: Pulse,
     timer: Pin<Box<Sleep>>,
     goodbye: Goodbye,
+    /// By when the first message is due, if it must come and has not.
+    first_due: Option<Tick>,
 }
 
 #[derive(Default)]
@@ -70,8 +73,12 @@ impl<'a> Engine<'a> {
         let decoder = Decoder::new(session.compresses());
         let mut engine = Self::with(wire, decoder, session.outbox(), session.hub().config());
         if let Some(time) = left(session) {
-            let due = engine.timer.deadline().min(after(Instant::now(), time));
-            engine.timer.as_mut().reset(due);
+            engine.look_at(after(Instant::now(), time));
+        }
+        if let Some(time) = engine.config.first_message_timeout {
+            let now = Instant::now();
+            engine.first_due = Tick::after(now, time);
+            engine.look_at(after(now, time));
         }
         engine
     }
@@ -93,6 +100,14 @@ impl<'a> Engine<'a> {
             pulse: Pulse::new(now),
             timer: Box::pin(tokio::time::sleep_until(after(now, config.ping_interval))),
             goodbye: Goodbye::Awaited,
+            first_due: None,
+        }
+    }
+
+    /// Sets the timer to this moment, if it is not set to an earlier one.
+    fn look_at(&mut self, moment: Instant) {
+        if moment < self.timer.deadline() {
+            self.timer.as_mut().reset(moment);
         }
     }
 
@@ -140,12 +155,14 @@ impl<'a> Engine<'a> {
         self.backlog.as_ref().is_some_and(|backlog| backlog.next.is_some())
     }
 
-    /// Whether so much waits for the peer that its own messages must wait too, or the session is ending.
+    /// Whether so much waits for the peer that its own messages must wait too, or the session is ending. Where
+    /// messages are dropped in place of the session, the queue may never be empty again, and the peer is read from.
     fn is_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
         if self.outbox.is_paused() {
             let _ = self.flush(cx)?;
         }
-        Ok(self.outbox.is_paused())
+        Ok(self.outbox.is_paused()
+            && (self.config.slow_readers == SlowPolicy::Close || !self.outbox.is_open()))
     }
 
     /// Reads once and lets the handler work on what came.
@@ -199,16 +216,34 @@ impl<'a> Engine<'a> {
             self.goodbye = Goodbye::Refused;
             Closed::by_server(violation.close_code(), violation.to_string())
         })?;
+        let Some(event) = event else { return Ok(Progress::Paused) };
+        let pace = match event {
+            Event::Text(_) | Event::Binary(_) | Event::Ping(_) => self.pulse.count(self.config.message_rate),
+            Event::Pong(_) => self.pulse.count_pong(self.config.message_rate),
+            Event::Close(_) => Pace::Good,
+        };
+        if pace == Pace::Flood {
+            return Err(Closed::by_server(CloseCode::TOO_MANY_MESSAGES, "too many messages"));
+        }
         let incoming = match event {
-            None => return Ok(Progress::Paused),
-            Some(Event::Text(text)) => Incoming::Text(Text::from(text)),
-            Some(Event::Binary(bytes)) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
-            Some(Event::Pong(_)) => return Ok(Progress::More),
-            Some(Event::Ping(payload)) => {
+            Event::Text(text) if pace == Pace::Hasty => {
+                self.first_due = None;
+                calls.refuse(Some(text));
+                return Ok(Progress::More);
+            }
+            Event::Binary(_) if pace == Pace::Hasty => {
+                self.first_due = None;
+                calls.refuse(None);
+                return Ok(Progress::More);
+            }
+            Event::Text(text) => Incoming::Text(Text::from(text)),
+            Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
+            Event::Pong(_) => return Ok(Progress::More),
+            Event::Ping(payload) => {
                 self.outbox.pong(payload);
                 return Ok(Progress::More);
             }
-            Some(Event::Close(frame)) => {
+            Event::Close(frame) => {
                 self.goodbye = Goodbye::Heard;
                 return Err(match frame {
                     Some(frame) => Closed::new(frame.code, frame.reason, ClosedBy::Peer),
@@ -217,6 +252,7 @@ impl<'a> Engine<'a> {
             }
         };
         calls.session().hub().metrics().received();
+        self.first_due = None;
         if calls.is_idle() {
             calls.begin(incoming);
             // Most calls are done at once, and the next message follows in the same read.
@@ -228,7 +264,11 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends the session when its time is up, and sets the timer to when that may next be.
-    fn poll_time(&mut self, cx: &mut Context<'_>, calls: &Calls<'a>) -> Result<(), Closed> {
+    fn poll_time(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Result<(), Closed> {
+        // Most calls are done by now, and cost no look at the clock.
+        if let Some(due) = calls.limit(self.config.handler_timeout) {
+            self.look_at(due);
+        }
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             // While the handler keeps us from reading, silence is not the peer's.
@@ -244,14 +284,23 @@ impl<'a> Engine<'a> {
                 Beat::Dead => return Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
                 Beat::Wait(due) => due,
             };
-            let due = match left(calls.session()) {
-                Some(Duration::ZERO) => {
-                    return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
-                }
-                Some(time) => beat.min(after(now, time)),
-                None => beat,
-            };
-            self.timer.as_mut().reset(due);
+            let expiry = left(calls.session());
+            if expiry == Some(Duration::ZERO) {
+                return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
+            }
+            let first = self.first_due.map(|due| due.left(now));
+            if first == Some(Duration::ZERO) {
+                return Err(Closed::by_server(CloseCode::POLICY, "no message in time"));
+            }
+            let mut call = calls.due().map(|due| due.left(now));
+            if call == Some(Duration::ZERO) {
+                calls.give_up();
+                // To tell the handler, and to go on.
+                cx.waker().wake_by_ref();
+                call = None;
+            }
+            let dues = [expiry, first, call].into_iter().flatten().map(|time| after(now, time));
+            self.timer.as_mut().reset(dues.fold(beat, Instant::min));
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ use super::address::Address;
 pub struct Rate {
     times: u32,
     per: Duration,
+    /// `per` in microseconds, or half an hour.
+    micros: u32,
 }
 
 impl Rate {
@@ -34,7 +36,19 @@ impl Rate {
     #[must_use]
     pub const fn new(times: u32, per: Duration) -> Self {
         assert!(times > 0 && per.as_nanos() >= times as u128, "a rate is a number of times in a time");
-        Self { times, per }
+        const MOST: u32 = 30 * 60 * 1_000_000;
+        let micros = if per.as_micros() < MOST as u128 { per.as_micros() as u32 } else { MOST };
+        Self { times, per, micros }
+    }
+
+    /// The time in microseconds, at most half an hour: where it is kept for each session. Twice as much is a `u32` too.
+    pub(crate) fn micros(self) -> u32 {
+        self.micros
+    }
+
+    /// The share of one of that.
+    pub(crate) fn interval_micros(self) -> u32 {
+        self.micros / self.times
     }
 
     /// The share of one.

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::Reply;
+use crate::bounded::panic_text;
 
 /// What a handler returns: the answer, or an error that the client sees as code `50` and nothing more.
 pub type HandlerResult = Result<Reply, HandlerError>;
@@ -63,12 +64,14 @@ pub enum Failure {
     /// It panicked, with this message. The session ends with 1011.
     #[error("panic: {0}")]
     Panic(String),
+    /// It did not return in time ([`Config::handler_timeout`](crate::Config::handler_timeout)). The client got code
+    /// `50`.
+    #[error("timed out")]
+    TimedOut,
 }
 
 impl Failure {
     pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        Self::Panic(text.unwrap_or_else(|| "no message".into()))
+        Self::Panic(panic_text(payload))
     }
 }

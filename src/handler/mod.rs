@@ -74,13 +74,17 @@ use crate::text::Text;
 /// # Errors
 ///
 /// An `Err` is answered with code `50`, shows the client nothing of the inside, and goes to
-/// [`failed`](Self::failed). The session lives on. A panic ends the session, and only that one, with close
-/// code 1011.
+/// [`failed`](Self::failed). The session lives on. So it does if a call has not returned after
+/// [`Config::handler_timeout`](crate::Config::handler_timeout): it is dropped where it awaits. A panic ends the session,
+/// and only that one, with close code 1011; so does any failure of [`opened`](Self::opened).
+///
+/// [`closed`](Self::closed) and `failed` may take as long as well, and no longer; what they fail in is logged.
 ///
 /// # Cancel safety
 ///
-/// A handler's future is dropped before its end only when the runtime shuts down, or when
-/// [`Hub::shutdown`](crate::Hub::shutdown) has waited for it as long as it was told to.
+/// A handler's future is dropped before its end only when it has taken too long, when the runtime shuts down, or when
+/// [`Hub::shutdown`](crate::Hub::shutdown) has waited for it as long as it was told to. Work that must be done to its end
+/// belongs into a task of its own.
 #[async_trait]
 pub trait MessageHandler: Send + Sync + 'static {
     /// A `command`: the client wants something done.

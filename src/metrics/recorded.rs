@@ -30,10 +30,12 @@ pub(crate) struct Metrics {
     sent_bytes: Counter,
     queue_fill: Histogram,
     slow_closes: Counter,
+    dropped: Counter,
     dispatch: Histogram,
     handler: Histogram,
     errors: Counter,
     panics: Counter,
+    timeouts: Counter,
     hook_failures: Counter,
 }
 
@@ -126,10 +128,12 @@ impl Metrics {
             sent_bytes: direction(&table::BYTES, "out"),
             queue_fill: histogram(&table::QUEUE_FILL),
             slow_closes: counter(&table::SLOW_CLOSES, &[]),
+            dropped: counter(&table::DROPPED, &[]),
             dispatch: histogram(&table::DISPATCH),
             handler: histogram(&table::HANDLER),
             errors: failure("error"),
             panics: failure("panic"),
+            timeouts: failure("timeout"),
             hook_failures: failure("hook"),
         }
     }
@@ -179,10 +183,14 @@ impl Metrics {
     /// What became of so many messages and bytes for one session.
     pub(crate) fn sent(&self, outcome: Outcome, messages: usize, bytes: usize) {
         match outcome {
-            Outcome::Accepted => {
+            Outcome::Accepted | Outcome::Displaced(_) => {
                 self.sent.increment(messages as u64);
                 self.sent_bytes.increment(bytes as u64);
+                if let Outcome::Displaced(older) = outcome {
+                    self.dropped.increment(older as u64);
+                }
             }
+            Outcome::Dropped(messages) => self.dropped.increment(messages as u64),
             Outcome::Slow => self.slow_closes.increment(1),
             Outcome::Gone => {}
         }
@@ -210,11 +218,12 @@ impl Metrics {
         let count = match failure {
             Failure::Error(_) => &self.errors,
             Failure::Panic(_) => &self.panics,
+            Failure::TimedOut => &self.timeouts,
         };
         count.increment(1);
     }
 
-    /// A hook from which nothing was expected has panicked.
+    /// A hook from which nothing was expected has panicked or taken too long.
     pub(crate) fn hook_failed(&self) {
         self.hook_failures.increment(1);
     }

@@ -17,7 +17,7 @@
 /// let recorder = prometheus.build_recorder();
 /// # Ok::<(), metrics_exporter_prometheus::BuildError>(())
 /// ```
-pub const METRICS: [&Metric; 12] = [
+pub const METRICS: [&Metric; 13] = [
     &SESSIONS,
     &KEYS,
     &OPENED,
@@ -27,6 +27,7 @@ pub const METRICS: [&Metric; 12] = [
     &BYTES,
     &QUEUE_FILL,
     &SLOW_CLOSES,
+    &DROPPED,
     &DISPATCH,
     &HANDLER,
     &HANDLER_FAILURES,
@@ -100,6 +101,12 @@ pub(super) const QUEUE_FILL: Metric = histogram(
 pub(super) const SLOW_CLOSES: Metric =
     counter("keywire_slow_closes_total", &[], "Sessions that were closed because their client did not read.");
 
+pub(super) const DROPPED: Metric = counter(
+    "keywire_messages_dropped_total",
+    &[],
+    "Messages that were dropped for sessions whose client does not read and is not closed for it.",
+);
+
 pub(super) const DISPATCH: Metric = histogram(
     "keywire_dispatch_seconds",
     &TIME_BUCKETS,
@@ -115,7 +122,7 @@ pub(super) const HANDLER: Metric = histogram(
 pub(super) const HANDLER_FAILURES: Metric = counter(
     "keywire_handler_failures_total",
     &["kind"],
-    "Calls of the handler that failed, by kind (error, panic, hook: a panic in a hook that only learns of something).",
+    "Calls of the handler that failed, by kind (error, panic, timeout, hook: one that only learns of something has panicked or taken too long).",
 );
 
 /// From a message handed to memory to a call that waits for somebody else's timeout.

@@ -18,7 +18,7 @@ use tokio::runtime::{self, Handle};
 pub(crate) use self::flusher::Turn;
 use self::queue::Queue;
 use crate::close::Closed;
-use crate::config::Config;
+use crate::config::{Config, SlowPolicy};
 use crate::session::Session;
 use crate::store::Outcome;
 use crate::websocket::{self, CloseCode};
@@ -91,19 +91,23 @@ impl Outbox {
         state.home = Handle::try_current().ok().map(|runtime| runtime.id());
     }
 
-    /// Appends the bytes of a frame that is so many messages, unless the queue is full: then the session is
-    /// closed as too slow. `session` is whose outbox this is.
+    /// Appends the bytes of a frame that is so many messages, unless the queue is full: then the policy decides.
+    /// `session` is whose outbox this is.
     pub(crate) fn push(&self, bytes: Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
         let mut state = self.lock();
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
-        // A long burst is not the reader's fault: perhaps nobody has tried to write any of it yet.
-        let is_full = |state: &State| state.is_full_for(bytes.len(), messages, config);
-        if is_full(&state) && (state.try_flush().is_err() || is_full(&state)) {
-            state.queue.discard();
-            self.begin_end(&mut state, Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
-            return Outcome::Slow;
+        let mut outcome = Outcome::Accepted;
+        // To a socket, to take nothing is an error.
+        if bytes.is_empty() {
+            return outcome;
+        }
+        if state.is_full_for(bytes.len(), messages, config) {
+            outcome = self.squeeze(&mut state, bytes.len(), messages, config);
+            if matches!(outcome, Outcome::Slow | Outcome::Dropped(_)) {
+                return outcome;
+            }
         }
         state.queue.push(bytes, messages);
         self.paused.store(state.is_filling(config), Ordering::Relaxed);
@@ -119,7 +123,40 @@ impl Outbox {
                 wake(state.call_task());
             }
         }
-        Outcome::Accepted
+        outcome
+    }
+
+    /// Makes room in a full queue, or says what becomes of the session or the message.
+    #[cold]
+    fn squeeze(&self, state: &mut State, bytes: usize, messages: usize, config: &Config) -> Outcome {
+        // A long burst is not the reader's fault: perhaps nobody has tried to write any of it yet. That the socket is
+        // broken is left to the connection's task to find.
+        let _ = state.try_flush();
+        if !state.is_full_for(bytes, messages, config) {
+            return Outcome::Accepted;
+        }
+        match config.slow_readers {
+            SlowPolicy::Close => {
+                state.queue.discard();
+                self.begin_end(state, Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
+                Outcome::Slow
+            }
+            SlowPolicy::DropNewest => Outcome::Dropped(messages),
+            SlowPolicy::DropOldest => {
+                let (kept_bytes, kept_messages) = state.queue.kept();
+                if kept_bytes > 0
+                    && (kept_bytes + bytes > config.queue_bytes
+                        || kept_messages + messages > config.queue_messages)
+                {
+                    return Outcome::Dropped(messages);
+                }
+                let mut dropped = 0;
+                while state.is_full_for(bytes, messages, config) && state.queue.drop_oldest() {
+                    dropped += 1;
+                }
+                Outcome::Displaced(dropped)
+            }
+        }
     }
 
     /// Takes nothing more, and ends the session behind what waits. The first reason to end stays the reason.

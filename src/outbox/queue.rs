@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
+
+use crate::websocket::split_frame;
 
 /// A queue of frames that owns no heap memory while it holds at most one, as it nearly always does.
 #[derive(Debug, Default)]
@@ -117,6 +119,49 @@ impl Queue {
         self.messages = self.first.as_ref().map_or(0, |first| first.messages);
     }
 
+    /// What remains when all is dropped that may be, in bytes and messages.
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let mut kept = (self.bytes, self.messages);
+        let mut drop = |(bytes, messages): (usize, usize)| kept = (kept.0 - bytes, kept.1 - messages);
+        if let Some(first) = &self.first {
+            drop(first.droppable(self.written));
+        }
+        self.rest.iter().flat_map(|rest| rest.iter()).for_each(|entry| drop(entry.droppable(0)));
+        kept
+    }
+
+    /// Drops the message that has waited longest, if there is one of which nothing has been written.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        if let Some(first) = &mut self.first
+            && let Some(len) = first.drop_frame(self.written)
+        {
+            self.forget(len);
+            if self.first.as_ref().is_some_and(|first| first.bytes().is_empty()) {
+                self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
+                self.rest.take_if(|rest| rest.is_empty());
+            }
+            return true;
+        }
+        let Some(rest) = &mut self.rest else { return false };
+        // Control frames stand in front of all others, and are few.
+        for (place, entry) in rest.iter_mut().enumerate() {
+            if let Some(len) = entry.drop_frame(0) {
+                if entry.bytes().is_empty() {
+                    rest.remove(place);
+                }
+                self.rest.take_if(|rest| rest.is_empty());
+                self.forget(len);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, len: usize) {
+        self.bytes -= len;
+        self.messages -= 1;
+    }
+
     /// Hands what waits to `write`, as much as one system call takes. Returns what `write` does.
     pub(super) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let Some(first) = &self.first else { return write(&[]) };
@@ -176,6 +221,45 @@ impl Entry {
         true
     }
 
+    /// Where the first frame begins of which nothing has been written. What was sent as one and is begun is finished.
+    fn untouched(&self, written: usize) -> Option<usize> {
+        match &self.frames {
+            _ if self.messages == 0 => None,
+            _ if written == 0 => Some(0),
+            Frames::Shared(_) => None,
+            Frames::Gathered(bytes) => {
+                let mut at = 0;
+                while at < written {
+                    at += frame_len(&bytes[at..])?;
+                }
+                Some(at)
+            }
+        }
+    }
+
+    /// How many bytes and messages may be dropped, of an entry of which so much has been written.
+    fn droppable(&self, written: usize) -> (usize, usize) {
+        let Some(at) = self.untouched(written) else { return (0, 0) };
+        let mut rest = &self.bytes()[at..];
+        let (bytes, mut messages) = (rest.len(), 0);
+        while split_frame(&mut rest).is_some() {
+            messages += 1;
+        }
+        (bytes, messages)
+    }
+
+    /// Takes the first frame out of which nothing has been written. Returns its length.
+    fn drop_frame(&mut self, written: usize) -> Option<usize> {
+        let at = self.untouched(written)?;
+        let len = frame_len(&self.bytes()[at..])?;
+        match &mut self.frames {
+            Frames::Shared(bytes) => bytes.advance(len),
+            Frames::Gathered(bytes) => drop(bytes.drain(at..at + len)),
+        }
+        self.messages -= 1;
+        Some(len)
+    }
+
     /// Keeps the buffer for others, if there is one.
     fn recycle(self) {
         if let Frames::Gathered(mut gathered) = self.frames {
@@ -185,9 +269,86 @@ impl Entry {
     }
 }
 
+fn frame_len(frames: &[u8]) -> Option<usize> {
+    split_frame(&mut &*frames).map(|(frame, _)| frame.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::{OpCode, frame};
+
+    /// Messages with payloads of these lengths, each of a byte of its own.
+    fn messages(lens: &[usize]) -> Vec<Bytes> {
+        (0..).zip(lens).map(|(number, len)| frame(OpCode::Text, &vec![number; *len])).collect()
+    }
+
+    #[test]
+    fn the_oldest_are_dropped_one_by_one_but_not_what_is_begun() {
+        // Gathered, alone, and gathered again.
+        let lens = [10, 20, 30, 1_000, 300, 5];
+        for written in 0..=messages(&lens[..3]).concat().len() {
+            let mut queue = Queue::default();
+            let all = messages(&lens);
+            all.iter().for_each(|frame| queue.push(frame.clone(), 1));
+            let (bytes, count) = (queue.bytes(), queue.messages());
+            queue.advance(written);
+            // What stands in front of the first that nothing has been written of.
+            let mut begun = 0;
+            let mut at = 0;
+            while at < written {
+                at += all[begun].len();
+                begun += 1;
+            }
+            let whole = written == messages(&lens[..3]).concat().len();
+            let counted = if whole { begun } else { 0 };
+            assert_eq!((queue.bytes(), queue.messages()), (bytes - written, count - counted), "{written}");
+            for oldest in begun..all.len() {
+                let expected = [&all[..begun], &all[oldest..]].concat().concat()[written..].to_vec();
+                assert_eq!(waiting(&queue), expected, "{written} {oldest}");
+                assert_eq!(queue.bytes(), expected.len());
+                assert!(queue.drop_oldest());
+            }
+            assert!(!queue.drop_oldest());
+            assert_eq!(waiting(&queue), all[..begun].concat()[written..]);
+            assert_eq!(queue.kept(), (queue.bytes(), queue.messages()));
+            queue.advance(queue.bytes());
+            assert!(queue.is_empty() && queue.rest.is_none());
+            assert_eq!((queue.bytes(), queue.messages()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_may_be_dropped_is_known_before() {
+        let mut queue = Queue::default();
+        queue.push(messages(&[10, 20, 30]).concat().into(), 3);
+        messages(&[600, 40, 50]).into_iter().for_each(|frame| queue.push(frame, 1));
+        assert_eq!(queue.kept(), (0, 0));
+        // Sent as one: what is begun is finished.
+        queue.advance(1);
+        assert_eq!(queue.kept(), (12 + 22 + 32 - 1, 3));
+        queue.interject(control("P"));
+        assert_eq!(queue.kept(), (12 + 22 + 32, 3));
+        let mut dropped = 0;
+        while queue.drop_oldest() {
+            dropped += 1;
+        }
+        assert_eq!((dropped, queue.bytes(), queue.messages()), (3, 12 + 22 + 32, 3));
+        assert!(waiting(&queue).ends_with(b"P"));
+    }
+
+    #[test]
+    fn several_that_were_sent_together_are_dropped_one_by_one() {
+        let mut queue = Queue::default();
+        queue.interject(control("P"));
+        queue.push(messages(&[10, 20]).concat().into(), 2);
+        assert!(queue.drop_oldest());
+        assert_eq!(waiting(&queue), [b"P", &*messages(&[10, 20])[1]].concat());
+        assert_eq!((queue.bytes(), queue.messages()), (23, 1));
+        assert!(queue.drop_oldest());
+        assert_eq!((waiting(&queue), queue.messages()), (b"P".to_vec(), 0));
+        assert!(!queue.drop_oldest());
+    }
 
     fn control(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())

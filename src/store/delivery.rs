@@ -6,6 +6,12 @@ use serde::Serialize;
 pub enum Outcome {
     /// It is on its way, behind what was sent before.
     Accepted,
+    /// It is on its way, and so many older messages, which waited for the same client, were dropped for it
+    /// ([`SlowPolicy::DropOldest`](crate::SlowPolicy::DropOldest)).
+    Displaced(usize),
+    /// It was dropped, being so many messages: too much waits for this client already
+    /// ([`SlowPolicy::DropNewest`](crate::SlowPolicy::DropNewest)). The session lives on.
+    Dropped(usize),
     /// Too much waited for this client already: it is being closed as too slow, with 4003.
     Slow,
     /// The session has ended or is ending.
@@ -34,21 +40,37 @@ pub struct Delivery {
     pub delivered: usize,
     /// How many were too slow a reader and are being closed.
     pub slow: usize,
+    /// How many messages were dropped for clients that are too slow a reader and are not closed for it: this one where
+    /// it was not taken, older ones where it was. 0 with [`SlowPolicy::Close`](crate::SlowPolicy::Close).
+    pub dropped: usize,
+    /// Whether the store failed, or took too long ([`Config::store_timeout`](crate::Config::store_timeout)): then who
+    /// got it is not known, and the numbers are too small.
+    pub unfinished: bool,
     /// Whether other nodes were reached.
     pub remote: Remote,
 }
 
 impl Delivery {
-    /// Whether nobody took it and nobody elsewhere could have.
+    /// Whether nobody took it and nobody elsewhere could have. With [`Delivery::unfinished`] somebody could.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        self.delivered == 0 && self.remote != Remote::Published
+        self.delivered == 0 && !self.unfinished && self.remote != Remote::Published
+    }
+
+    /// The store has not said what became of it.
+    pub(crate) fn unknown() -> Self {
+        Self { unfinished: true, ..Self::default() }
     }
 
     /// Counts one more session.
     pub fn count(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Accepted => self.delivered += 1,
+            Outcome::Displaced(messages) => {
+                self.delivered += 1;
+                self.dropped += messages;
+            }
+            Outcome::Dropped(messages) => self.dropped += messages,
             Outcome::Slow => self.slow += 1,
             Outcome::Gone => {}
         }

@@ -78,10 +78,17 @@ use crate::websocket::CloseCode;
 ///   socket: [`Session::apply`] does not.
 /// - Nothing is locked while an order is applied that `insert` and `remove` of others wait for.
 ///
+/// # Failures
+///
+/// A call that panics, or takes longer than [`Config::store_timeout`](crate::Config::store_timeout), is dropped and
+/// logged, and harms nobody else. After such an `insert` the client is sent away with 1013; such a `dispatch` is told by
+/// [`Delivery::unfinished`]; `sessions` and `counts` then say that there are none. After such a `remove` the session ends
+/// as it would have, and the store may have to forget it later by itself: it does [not live](Session::is_open) any more.
+///
 /// # Cancel safety
 ///
-/// `insert` may be dropped before its end, when a client goes away: the session must then not stay behind.
-/// keywire calls `remove` for it in any case.
+/// So each call may be dropped before its end. After an `insert` the session must then not stay behind: keywire calls
+/// `remove` for it in any case.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
     /// Adds a session if the policy allows it, and takes those out which it replaces and returns them.

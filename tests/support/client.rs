@@ -2,19 +2,22 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
+use keywire::{Handshake, Hub};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::within;
 
-pub(crate) struct Client {
-    socket: WebSocketStream<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    socket: WebSocketStream<S>,
     pub(crate) response: Response,
 }
 
@@ -46,6 +49,26 @@ impl Client {
         Ok(Self { socket, response })
     }
 
+    /// Breaks the connection off, with a TCP reset in place of an end.
+    pub(crate) fn reset(self) {
+        let stream = self.socket.into_inner();
+        stream.set_zero_linger().expect("a socket");
+    }
+}
+
+impl Client<DuplexStream> {
+    /// A session over a pipe, to which only its own task writes. Where time is paused it takes none.
+    pub(crate) async fn piped(hub: &Hub, key: &str) -> Self {
+        let head = request(([127, 0, 0, 1], 1).into(), "/", &[]);
+        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(key)).await;
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(upgrade.connection.expect("an upgrade").run(near, Bytes::new()));
+        let socket = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        Self { socket, response: upgrade.response.map(|_| None) }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn send(&mut self, envelope: Value) {
         self.text(&envelope.to_string()).await;
     }
@@ -127,11 +150,5 @@ impl Client {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         within("room to close", self.socket.close(Some(frame))).await.expect("an open connection");
         self.rest().await.1
-    }
-
-    /// Breaks the connection off, with a TCP reset in place of an end.
-    pub(crate) fn reset(self) {
-        let stream = self.socket.into_inner();
-        stream.set_zero_linger().expect("a socket");
     }
 }

@@ -29,7 +29,7 @@ fn main() {
 /// The queues are larger than by default (256 messages, 1 MiB), because the load generator shares the machine
 /// and may lag behind: what is measured is the cost of a message, not who is too slow.
 fn config() -> Config {
-    Config { queue_messages: 65_536, queue_bytes: 64 * 1024 * 1024, ..Config::default() }
+    Config { queue_messages: 65_536, queue_bytes: 64 * 1024 * 1024, message_rate: None, ..Config::default() }
 }
 
 struct Bench;
