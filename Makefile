@@ -47,7 +47,7 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 fuzz: SECONDS ?= 60
 fuzz: ## feed the parsers of what clients send with random input: make fuzz SECONDS=600
 	@$(STEP) "setup" scripts/setup fuzz
-	@for target in decoder envelope opening; do \
+	@for target in decoder envelope inflater opening; do \
 		mkdir -p fuzz/target/corpus/$$target && \
 		$(STEP) "fuzzing: $$target" cargo fuzz run --sanitizer none $$target \
 			fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) || exit; \
