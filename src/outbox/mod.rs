@@ -98,6 +98,10 @@ impl Outbox {
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
+        // A burst of none: to write nothing would look as if the socket were broken.
+        if bytes.is_empty() {
+            return Outcome::Accepted;
+        }
         // A long burst is not the reader's fault: perhaps nobody has tried to write any of it yet.
         let is_full = |state: &State| state.is_full_for(bytes.len(), messages, config);
         if is_full(&state) && (state.try_flush().is_err() || is_full(&state)) {
