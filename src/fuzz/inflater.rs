@@ -71,13 +71,22 @@ fn held(message: &[u8], limit: usize, expected: &Result<Vec<u8>, Violation>) {
     );
 }
 
-/// All at once by flate2 alone, if it is a message of one stream that is whole: with what the sender leaves out put back, and a final
-/// block behind it, the stream ends with the last byte.
+/// All at once by flate2 alone, if it is a message of one stream that is whole: it ends with a final block, or with what the
+/// sender leaves out put back, and a final block behind that, which bring no data.
 fn theirs(message: &[u8]) -> Option<Vec<u8>> {
-    let input = [message, &[0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff]].concat();
+    const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
     let mut out = Vec::with_capacity(MOST + 1);
     let mut state = Decompress::new(false);
-    let status = state.decompress_vec(&input, &mut out, FlushDecompress::Finish).ok()?;
-    (status == Status::StreamEnd && state.total_in() == input.len() as u64 && out.len() <= MOST)
-        .then_some(out)
+    let mut status = Status::Ok;
+    if !message.is_empty() {
+        status = state.decompress_vec(message, &mut out, FlushDecompress::Sync).ok()?;
+    }
+    let (read, len) = (state.total_in(), out.len());
+    if status != Status::StreamEnd && len <= MOST {
+        status = state.decompress_vec(&END, &mut out, FlushDecompress::Finish).ok()?;
+        (status == Status::StreamEnd && state.total_in() == read + END.len() as u64).then_some(())?;
+    }
+    let whole =
+        status == Status::StreamEnd && read == message.len() as u64 && out.len() == len && len <= MOST;
+    (whole || message.is_empty()).then_some(out)
 }
