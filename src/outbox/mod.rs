@@ -365,3 +365,6 @@ fn wake(task: Option<Waker>) {
         task.wake();
     }
 }
+
+#[cfg(test)]
+mod model;

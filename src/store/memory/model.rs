@@ -209,7 +209,7 @@ fn many_at_once_break_no_promise() {
                         // Who stays is reached whatever the others do.
                         let nothing = Order::Deliver(Frame::join([]));
                         assert!(now(store.dispatch(&Recipients::everyone(), &nothing)).delivered >= 1);
-                        assert_eq!(now(store.sessions(witness.key())), [witness.clone()]);
+                        assert!(now(store.sessions(witness.key())).contains(witness));
                         let was_there = now(store.sessions(mine.key())).contains(&mine);
                         assert!(was_there || policy == SessionPolicy::Replace, "{policy:?}");
                         now(store.remove(&mine));
