@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use keywire::{Counts, Hub, Push, RawKey};
+use keywire::{Counts, Hub, KeyExtractor as _, Push, RawKey};
 use support::{Client, Raw, Server, opening, until};
 
 /// How many keys there are for each way to come and go.
@@ -66,7 +68,7 @@ fn memory() -> usize {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-async fn back_to(before: usize, what: &str, now: fn() -> usize) {
+async fn back_to(before: usize, what: &str, now: impl Fn() -> usize) {
     until("everything to be given back", async || match now() {
         now if now <= before => Ok(()),
         now => Err(format!("{now} {what}, {before} before")),
@@ -88,14 +90,19 @@ async fn churn(server: &Server, connections: std::ops::Range<usize>) {
 async fn come_and_go_and_leave_nothing(connections: usize) {
     const WARM_UP: usize = 5_000;
     const UNRETURNED: usize = 8 * 1024;
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
-    let (files, tasks_before) = (open_files(), tasks());
+    // Every session has one, in its identity.
+    let mark = Arc::new(());
+    let marked = mark.clone();
+    let keys = RawKey::from_path().map(move |identity| identity.with(marked.clone()));
+    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let (files, tasks_before, marks) = (open_files(), tasks(), Arc::strong_count(&mark));
 
     churn(&server, 0..WARM_UP).await;
     let before = memory();
     churn(&server, WARM_UP..WARM_UP + connections).await;
     back_to(files, "open files", open_files).await;
     back_to(tasks_before, "tasks", tasks).await;
+    back_to(marks, "sessions", || Arc::strong_count(&mark)).await;
     println!("{connections} connections: {:+} KiB of memory", memory() as isize - before as isize);
     back_to(before + UNRETURNED, "KiB of memory", memory).await;
 
