@@ -131,10 +131,10 @@ async fn does_not_read(server: &Server, key: &str) -> &'static str {
     let push = Push::message("x".repeat(60_000));
     for sent in 0.. {
         let delivery = server.hub.send_to(key, push.clone()).await;
-        if delivery.slow == 1 {
+        // Perhaps a broadcast was the first that found the queue full.
+        if delivery.delivered == 0 {
             break;
         }
-        assert_eq!(delivery.delivered, 1, "{key}");
         assert!(sent < 10_000, "a socket without a bottom");
         // The publisher and everybody else go on.
         tokio::task::yield_now().await;
