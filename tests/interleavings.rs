@@ -133,7 +133,7 @@ impl Round {
             messages: random_range(1..=150),
             size: [0, 400, 3_000, 30_000][number % 4],
             queue: [4, 64, 100_000][number % 3],
-            reads: number % 5 != 0,
+            reads: !number.is_multiple_of(5),
             closes: number % 7 < 2,
         }
     }

@@ -91,7 +91,7 @@ async fn watch(tab: usize, number: u64, mut client: Client, tally: Arc<Tally>) -
         *last += 1;
         tally.checked(1);
         // Tells its neighbour, under a false name.
-        if *last % 10 == 0 && data["stream"] == key(number) {
+        if last.is_multiple_of(10) && data["stream"] == key(number) {
             let stream = format!("from tab {tab}");
             let body = json!({ "stream": stream, "number": *last / 10 });
             let to = key(number + 1);
