@@ -72,6 +72,7 @@ impl Case {
     }
 
     /// The client offers these extensions and is granted those.
+    #[cfg(feature = "deflate")]
     pub(crate) fn offering(mut self, offer: &'static str, granted: Option<&'static str>) -> Self {
         self.offer = Some((offer, granted));
         self
