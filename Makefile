@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint fuzz bench
+.PHONY: help setup demo test lint fuzz soak bench
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -47,11 +47,17 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 fuzz: SECONDS ?= 60
 fuzz: ## feed the parsers of what clients send with random input: make fuzz SECONDS=600
 	@$(STEP) "setup" scripts/setup fuzz
-	@for target in decoder envelope opening; do \
+	@for target in decoder envelope inflater opening; do \
 		mkdir -p fuzz/target/corpus/$$target && \
 		$(STEP) "fuzzing: $$target" cargo fuzz run --sanitizer none $$target \
 			fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) || exit; \
 	done
+
+# The short forms of the same are part of `make test`.
+soak: SECONDS ?= 600
+soak: ## everything that can go wrong at once, then 100,000 connections: make soak SECONDS=3600
+	@scripts/setup build
+	@SOAK_SECONDS=$(SECONDS) $(STEP) "soak" cargo test --all-features --test soak --test churn -- --ignored --nocapture
 
 # Takes the better part of an hour with the default of five rounds, in which the machine should do nothing else.
 bench: ## compare keywire with other servers and write docs/benchmarks.md: make bench ROUNDS=1 QUICK=1

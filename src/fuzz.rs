@@ -4,10 +4,14 @@
 
 mod decoder;
 mod envelope;
+#[cfg(feature = "deflate")]
+mod inflater;
 mod opening;
 
 pub use decoder::{End, MAX, Owned, decoder};
 pub use envelope::envelope;
+#[cfg(feature = "deflate")]
+pub use inflater::inflater;
 pub use opening::opening;
 
 #[cfg(test)]

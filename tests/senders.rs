@@ -154,3 +154,15 @@ fn run<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_at_all_can_be_sent_and_harms_nobody() {
+    let server = server().await;
+    let mut alice = server.client("alice").await;
+    assert_eq!(server.hub.send_many("alice", []).await.delivered, 1);
+    alice.ping().await;
+    assert_eq!(server.hub.broadcast_many([]).await.delivered, 1);
+    server.hub.send_to("alice", Push::data(1)).await;
+    assert_eq!(alice.next().await["data"], 1);
+    alice.ping().await;
+}

@@ -117,8 +117,16 @@ impl<'a> Engine<'a> {
         let _turn = Turn::begin();
         self.outbox.attend();
         // Reading comes first: a sign of life that is there already counts, however late we are.
-        if let Err(closed) = self.advance(cx, calls).and_then(|()| self.poll_time(cx, calls)) {
-            self.outbox.close_now(closed);
+        match self.advance(cx, calls) {
+            Ok(()) => {
+                if let Err(closed) = self.poll_time(cx, calls) {
+                    self.outbox.close_now(closed);
+                }
+            }
+            // What the peer sent before its close frame or its mistake was in order, and so are the answers.
+            Err(closed) => {
+                self.outbox.close(closed);
+            }
         }
         // The replies to all that was read leave together. The first reason to end is the reason: the
         // application may have closed in the same moment.

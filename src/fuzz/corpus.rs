@@ -26,6 +26,12 @@ fn envelope() {
 }
 
 #[test]
+#[cfg(feature = "deflate")]
+fn inflater() {
+    each("inflater", super::inflater);
+}
+
+#[test]
 fn opening() {
     each("opening", super::opening);
 }

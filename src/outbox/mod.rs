@@ -193,8 +193,8 @@ impl Outbox {
         self.lock().interject(websocket::ping(b""));
     }
 
-    /// Answers a ping. An answer that still waits is replaced, as RFC 6455, section 5.5.3, allows: a flood of
-    /// pings cannot fill the queue. For the connection's own task.
+    /// Answers a ping. Where many answers wait, this one takes their place, as RFC 6455, section 5.5.3, allows:
+    /// a flood of pings cannot fill the queue. For the connection's own task.
     pub(crate) fn pong(&self, payload: &[u8]) {
         self.lock().interject(websocket::pong(payload));
     }
@@ -401,3 +401,6 @@ fn wake(task: Option<Waker>) {
         task.wake();
     }
 }
+
+#[cfg(test)]
+mod model;

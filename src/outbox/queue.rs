@@ -48,6 +48,9 @@ const SMALL: usize = 512;
 /// So many bytes of small frames are copied together.
 const GATHERED: usize = 4 * 1024;
 
+/// So many bytes of control frames wait together: 16 of the longest.
+const CONTROLS: usize = 16 * 127;
+
 /// For so many frames of the first ones' size there is room from the beginning.
 const ROOM: usize = 16;
 
@@ -88,21 +91,25 @@ impl Queue {
         }
     }
 
-    /// Puts a control frame at the first place where a frame may begin, or in the place of one of its kind
-    /// that stands there already.
+    /// Puts a control frame at the first place where a frame may begin, or behind those of its kind that stand
+    /// there already. When these are many it takes their place.
     pub(super) fn interject(&mut self, frame: Bytes) {
         let at_first = self.written == 0;
         let place =
             if at_first { self.first.as_mut() } else { self.rest.as_mut().and_then(|rest| rest.front_mut()) };
-        self.bytes += frame.len();
+        let len = frame.len();
         let entry = Entry { frames: Frames::Shared(frame), messages: 0 };
         if let Some(waiting) = place
             && waiting.messages == 0
             && waiting.bytes().first() == entry.bytes().first()
         {
             self.bytes -= waiting.bytes().len();
-            *waiting = entry;
-        } else if at_first {
+            waiting.join(entry);
+            self.bytes += waiting.bytes().len();
+            return;
+        }
+        self.bytes += len;
+        if at_first {
             if let Some(first) = self.first.replace(entry) {
                 self.rest.get_or_insert_default().push_front(first);
             }
@@ -197,6 +204,16 @@ impl Entry {
             Frames::Shared(bytes) => bytes,
             Frames::Gathered(bytes) => bytes,
         }
+    }
+
+    /// Takes a control frame in behind those of its kind, or, when these are many, in their place.
+    fn join(&mut self, frame: Self) {
+        let joined = [self.bytes(), frame.bytes()].concat();
+        *self = if joined.len() <= CONTROLS {
+            Self { frames: Frames::Shared(joined.into()), messages: 0 }
+        } else {
+            frame
+        };
     }
 
     /// Takes small frames in, if it is made of such itself. Control frames stay alone: the next may replace them.
@@ -395,13 +412,28 @@ mod tests {
     }
 
     #[test]
-    fn a_control_frame_takes_the_place_of_one_of_its_kind() {
+    fn control_frames_of_a_kind_keep_their_order() {
         let mut queue = queue(&[b"abc"]);
         queue.interject(control("P1"));
         queue.interject(control("P22"));
         queue.interject(control("Q1"));
-        assert_eq!(waiting(&queue), b"Q1P22abc");
-        assert_eq!(queue.bytes(), 8);
+        assert_eq!(waiting(&queue), b"Q1P1P22abc");
+        assert_eq!((queue.bytes(), queue.messages()), (10, 1));
+        queue.advance(4);
+        queue.interject(control("P3"));
+        assert_eq!(waiting(&queue), b"P22P3abc");
+    }
+
+    #[test]
+    fn a_control_frame_takes_the_place_of_many_of_its_kind() {
+        let mut queue = queue(&[b"abc"]);
+        for number in 0..10_000_u32 {
+            queue.interject(Bytes::from([b"P", &number.to_be_bytes()[..], &[0; 120]].concat()));
+            assert!(queue.bytes() <= 3 + CONTROLS && queue.bytes() == waiting(&queue).len());
+        }
+        assert_eq!(queue.messages(), 1);
+        let bytes = waiting(&queue);
+        assert_eq!(bytes[bytes.len() - 3 - 125..][1..5], 9_999_u32.to_be_bytes());
     }
 
     #[test]
@@ -446,7 +478,7 @@ mod tests {
         queue.interject(control("P1"));
         queue.push(Bytes::from_static(b"abc"), 1);
         queue.interject(control("P2"));
-        assert_eq!(waiting(&queue), b"P2abc");
+        assert_eq!(waiting(&queue), b"P1P2abc");
         queue.push(control("C"), 0);
         assert_eq!(queue.rest.map(|rest| rest.len()), Some(2));
     }

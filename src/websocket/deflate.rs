@@ -13,7 +13,7 @@ mod inflate;
 mod offer;
 
 pub(crate) use compress::compress;
-pub(super) use inflate::inflate;
+pub(crate) use inflate::inflate;
 pub(crate) use offer::negotiate;
 
 #[cfg(test)]

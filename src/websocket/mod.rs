@@ -34,6 +34,8 @@ mod violation;
 pub use close::CloseCode;
 pub(crate) use close::CloseFrame;
 pub(crate) use decoder::{Decoder, Event};
+#[cfg(all(any(test, fuzzing), feature = "deflate"))]
+pub(crate) use deflate::inflate;
 pub(crate) use deflate::{compress, negotiate};
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame};
 pub(crate) use opcode::OpCode;

@@ -93,6 +93,8 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 impl Raw {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(addr)).await.expect("a listening server");
+        // What is written in pieces is sent in pieces.
+        stream.set_nodelay(true).expect("a socket");
         Self { stream, unread: Vec::new() }
     }
 

@@ -26,7 +26,7 @@ thread_local! {
 /// # Errors
 ///
 /// What `take` says, and [`Violation::Deflate`] for what is not deflate, not whole, or refers to an earlier message.
-pub(in crate::websocket) fn inflate(
+pub(crate) fn inflate(
     message: &[u8],
     take: impl FnMut(&[u8]) -> Result<(), Violation>,
 ) -> Result<(), Violation> {

@@ -1,0 +1,90 @@
+//! Sends back what it is sent: a text as text, a binary message as binary.
+//!
+//! For those who want to see how keywire speaks RFC 6455 and RFC 7692, by pointing a test suite at it:
+//!
+//! ```sh
+//! cargo run --release --example echo --features deflate -- --listen 127.0.0.1:9001 --deflate
+//! wstest --mode fuzzingclient --spec fuzzingclient.json    # of the Autobahn TestSuite
+//! ```
+//!
+//! Anybody may connect, to `/websocket`, and there are no envelopes: both hooks are those for raw messages.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::Parser;
+use keywire::{
+    Compression, Config, Frame, HandlerError, HandlerResult, Hub, Identity, Key, MessageHandler, Origins,
+    Rejection, Reply, Session, SessionPolicy, Text, async_trait, extract_fn,
+};
+use tokio::net::TcpListener;
+
+/// Sends back what it is sent.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
+    listen: SocketAddr,
+
+    /// Agree to compress messages of 1 KiB and more with clients that offer it.
+    #[cfg(feature = "deflate")]
+    #[arg(long)]
+    deflate: bool,
+}
+
+/// A message may be as large as this.
+const LIMIT: usize = 64 * 1024 * 1024;
+
+struct Echo;
+
+#[async_trait]
+impl MessageHandler for Echo {
+    async fn text(&self, _: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
+        Ok(ControlFlow::Break(Frame::text(&text).into()))
+    }
+
+    async fn binary(&self, _: &Session, bytes: Bytes) -> HandlerResult {
+        Ok(Frame::binary(&bytes).into())
+    }
+}
+
+/// Limits that stay out of the way.
+pub(crate) fn config(compression: Compression) -> Config {
+    Config {
+        // Everybody has the same key.
+        policy: SessionPolicy::Many { cap: std::num::NonZeroUsize::MAX },
+        message_bytes: LIMIT,
+        queue_bytes: 2 * LIMIT,
+        compression,
+        ..Config::default()
+    }
+}
+
+pub(crate) fn hub(config: Config) -> Hub {
+    let anybody =
+        extract_fn(|_| async { Ok(Identity::new(Key::new("anybody").map_err(|_| Rejection::Malformed)?)) });
+    Hub::builder().keys(anybody).handler(Echo).origins(Origins::any()).config(config).build()
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let listener = match TcpListener::bind(options.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen on {}: {error}; --listen takes another address", options.listen);
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("keywire echo: ws://{}/websocket", listener.local_addr().unwrap_or(options.listen));
+
+    #[cfg(feature = "deflate")]
+    let compression = if options.deflate { Compression::deflate() } else { Compression::OFF };
+    #[cfg(not(feature = "deflate"))]
+    let compression = Compression::OFF;
+    let routes = keywire::warp::websocket("websocket", hub(config(compression)));
+    warp::serve(routes).incoming(listener).run().await;
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,232 @@
+//! The store against a list: for any sequence of calls it says the same. And with many threads at once, what must hold of
+//! any order of them.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use futures_util::FutureExt as _;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::extract::RawKey;
+use crate::frame::Frame;
+use crate::hub::Hub;
+use crate::key::Identity;
+use crate::store::Outcome;
+use crate::websocket::CloseCode;
+
+const KEYS: usize = 3;
+
+#[derive(Debug, Clone)]
+enum Call {
+    Insert {
+        key: usize,
+    },
+    /// Of the session with this number, be it there or not.
+    Remove {
+        session: usize,
+    },
+    Dispatch {
+        to: Whom,
+        except: Option<usize>,
+        close: bool,
+    },
+}
+
+#[derive(Debug, Clone)]
+enum Whom {
+    Key(usize),
+    Session(usize),
+    Everyone,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let session = 0..30_usize;
+    let to = prop_oneof![
+        (0..KEYS).prop_map(Whom::Key),
+        session.clone().prop_map(Whom::Session),
+        Just(Whom::Everyone)
+    ];
+    let except = proptest::option::of(session.clone());
+    prop_oneof![
+        3 => (0..KEYS).prop_map(|key| Call::Insert { key }),
+        2 => session.prop_map(|session| Call::Remove { session }),
+        2 => (to, except, proptest::bool::weighted(0.2))
+            .prop_map(|(to, except, close)| Call::Dispatch { to, except, close }),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = SessionPolicy> {
+    let many = (1..4_usize).prop_map(|cap| SessionPolicy::Many { cap: NonZeroUsize::new(cap).unwrap() });
+    prop_oneof![many, Just(SessionPolicy::Replace), Just(SessionPolicy::Reject)]
+}
+
+fn hub() -> Hub {
+    Hub::builder().keys(RawKey::from_path()).build()
+}
+
+fn key(number: usize) -> Key {
+    Key::new(format!("key-{number}")).unwrap()
+}
+
+fn session(hub: &Hub, number: usize) -> Session {
+    Session::new(hub.clone(), Identity::new(key(number)), None, true, false)
+}
+
+/// The store in memory waits for nobody but other tasks.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("done at once")
+}
+
+/// All sessions in one list, with whether they are still open, and which are in the store, in the order in which they came.
+#[derive(Default)]
+struct Model {
+    sessions: Vec<(Session, bool)>,
+    stored: Vec<usize>,
+}
+
+impl Model {
+    fn of_key(&self, key: &Key) -> Vec<usize> {
+        self.stored.iter().copied().filter(|&number| self.sessions[number].0.key() == key).collect()
+    }
+
+    /// What the policy says: the ones to replace, or none may come.
+    fn insert(&mut self, session: &Session, policy: SessionPolicy) -> Option<Vec<Session>> {
+        let present = self.of_key(session.key());
+        let replaced = match policy {
+            SessionPolicy::Many { cap } if present.len() < cap.get() => vec![],
+            SessionPolicy::Replace => present,
+            SessionPolicy::Reject if present.is_empty() => vec![],
+            _ => {
+                self.sessions.push((session.clone(), true));
+                return None;
+            }
+        };
+        self.stored.retain(|number| !replaced.contains(number));
+        self.stored.push(self.sessions.len());
+        self.sessions.push((session.clone(), true));
+        Some(replaced.into_iter().map(|number| self.sessions[number].0.clone()).collect())
+    }
+
+    fn dispatch(&mut self, to: &Recipients, close: bool) -> usize {
+        let meant: Vec<_> =
+            self.stored.iter().copied().filter(|&number| to.include(&self.sessions[number].0)).collect();
+        let mut delivered = 0;
+        for number in meant {
+            let open = &mut self.sessions[number].1;
+            delivered += usize::from(*open);
+            *open &= !close;
+        }
+        delivered
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_says_what_a_list_would_say(policy in policy(), calls in vec(call(), 0..60)) {
+        let (hub, store, mut model) = (hub(), MemoryStore::new(), Model::default());
+        for call in calls {
+            match call {
+                Call::Insert { key } => {
+                    let session = session(&hub, key);
+                    let replaced = now(store.insert(session.clone(), policy)).ok();
+                    prop_assert_eq!(replaced, model.insert(&session, policy));
+                }
+                Call::Remove { session } => {
+                    if let Some((session, _)) = model.sessions.get(session) {
+                        now(store.remove(session));
+                    }
+                    model.stored.retain(|number| *number != session);
+                }
+                Call::Dispatch { to, except, close } => {
+                    let known = |number: usize| model.sessions.get(number).map(|(session, _)| session);
+                    let to = match to {
+                        Whom::Key(number) => Recipients::key(key(number)),
+                        Whom::Session(number) => match known(number) {
+                            Some(session) => Recipients::session(session),
+                            None => continue,
+                        },
+                        Whom::Everyone => Recipients::everyone(),
+                    };
+                    let to = match except.and_then(known) {
+                        Some(session) => to.except(session),
+                        None => to,
+                    };
+                    let order = if close {
+                        Order::Close(CloseCode::NORMAL, "".into())
+                    } else {
+                        Order::Deliver(Frame::text("x"))
+                    };
+                    let delivery = now(store.dispatch(&to, &order));
+                    let delivered = model.dispatch(&to, close);
+                    prop_assert_eq!((delivery.delivered, delivery.slow), (delivered, 0));
+                }
+            }
+            for number in 0..KEYS {
+                let expected: Vec<_> = model.of_key(&key(number)).into_iter().map(|at| &model.sessions[at].0).cloned().collect();
+                prop_assert_eq!(now(store.sessions(&key(number))), expected);
+            }
+            let keys: HashSet<_> = model.stored.iter().map(|&number| model.sessions[number].0.key()).collect();
+            prop_assert_eq!(now(store.counts()), Counts { sessions: model.stored.len(), keys: keys.len() });
+            for (session, open) in &model.sessions {
+                prop_assert_eq!(session.is_open(), *open);
+            }
+        }
+    }
+}
+
+/// Threads that come, send and go under few keys, while a session that stays looks on.
+#[test]
+fn many_at_once_break_no_promise() {
+    const THREADS: usize = 4;
+    const TURNS: usize = 2_000;
+    let cap = NonZeroUsize::new(2).unwrap();
+    for policy in [SessionPolicy::Many { cap }, SessionPolicy::Replace, SessionPolicy::Reject] {
+        let (hub, store) = (&hub(), &MemoryStore::new());
+        let witness = session(hub, KEYS);
+        now(store.insert(witness.clone(), policy)).unwrap();
+        let (came, went) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+        let known = &Mutex::new(HashSet::new());
+        let end = &|session: &Session, code| {
+            if session.close(code, "") == Outcome::Accepted {
+                went.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let witness = &witness;
+                scope.spawn(move || {
+                    for turn in 0..TURNS {
+                        let mine = session(hub, (turn + thread) % KEYS);
+                        let Ok(replaced) = now(store.insert(mine.clone(), policy)) else { continue };
+                        came.fetch_add(1, Ordering::SeqCst);
+                        for session in replaced {
+                            // Only one who comes gets to replace it. Meanwhile it may end by itself.
+                            assert!(known.lock().unwrap().insert(session.id()), "replaced twice");
+                            end(&session, CloseCode::REPLACED);
+                        }
+                        let limit = if matches!(policy, SessionPolicy::Many { .. }) { cap.get() } else { 1 };
+                        assert!(now(store.sessions(mine.key())).len() <= limit, "{policy:?}");
+                        // Who stays is reached whatever the others do.
+                        let nothing = Order::Deliver(Frame::join([]));
+                        assert!(now(store.dispatch(&Recipients::everyone(), &nothing)).delivered >= 1);
+                        assert!(now(store.sessions(witness.key())).contains(witness));
+                        let was_there = now(store.sessions(mine.key())).contains(&mine);
+                        assert!(was_there || policy == SessionPolicy::Replace, "{policy:?}");
+                        now(store.remove(&mine));
+                        assert!(!now(store.sessions(mine.key())).contains(&mine));
+                        end(&mine, CloseCode::NORMAL);
+                    }
+                });
+            }
+        });
+        assert!(came.load(Ordering::SeqCst) > TURNS);
+        assert_eq!(came.load(Ordering::SeqCst), went.load(Ordering::SeqCst), "{policy:?}");
+        assert_eq!(now(store.counts()), Counts { sessions: 1, keys: 1 });
+    }
+}
