@@ -114,6 +114,8 @@ impl World {
                 (self.slow, self.over) = (true, true);
             }
             Outcome::Gone => assert!(self.over, "gone without an end"),
+            // Under this policy nothing is.
+            Outcome::Displaced(_) | Outcome::Dropped(_) => panic!("dropped"),
         }
     }
 
