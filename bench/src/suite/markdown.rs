@@ -163,7 +163,7 @@ fn method(results: &Results) -> String {
            `write` for each delivery (one for each session and burst).\n\
          - A server told to send many messages yields after every {PAUSE_EVERY}, as a backend does at its awaits; \
            nothing else in such a loop does. keywire's and tokio-tungstenite's queues hold 65,536 messages a session \
-           (keywire's: 64 MiB), so that nobody is too slow.\n\
+           (keywire's: 64 MiB), so that nobody is too slow, and keywire's limit for messages a second is off.\n\
          - Processor time is `utime` and `stime` out of `/proc/PID/stat`, memory is `VmRSS`, with the system's \
            allocator.\n\
          - Connections are opened, upgraded and closed 16 at a time.\n"
