@@ -145,6 +145,7 @@ impl<'a> Engine<'a> {
         for _ in 0..READS_PER_POLL {
             // Whoever does not take our answers gets no more of them.
             while calls.poll(cx).is_ready()
+                && self.is_ahead()
                 && !self.is_congested(cx)?
                 && let Some(next) = self.backlog.as_mut().and_then(|backlog| backlog.next.take())
             {
@@ -165,10 +166,15 @@ impl<'a> Engine<'a> {
 
     /// Whether so much waits for the peer that its own messages must wait too, or the session is ending. Where
     /// messages are dropped in place of the session, the queue may never be empty again, and the peer is read from.
+    #[inline]
     fn is_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
-        if self.outbox.is_paused() {
-            let _ = self.flush(cx)?;
-        }
+        // It is asked before every message, and hardly ever so.
+        if self.outbox.is_paused() { self.stays_congested(cx) } else { Ok(false) }
+    }
+
+    #[cold]
+    fn stays_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
+        let _ = self.flush(cx)?;
         Ok(self.outbox.is_paused()
             && (self.config.slow_readers == SlowPolicy::Close || !self.outbox.is_open()))
     }
