@@ -106,6 +106,7 @@ pub mod client;
 mod bounded;
 mod excerpt;
 mod metrics;
+mod moment;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -77,7 +77,10 @@ async fn last(events: &mut Events) -> (u16, String) {
 #[tokio::test]
 async fn it_talks() {
     let server = Server::start(hub()).await;
-    let (alice, mut hers) = client(&server).key("alice").connect();
+    // For ever is a time too.
+    let [request, attempt, heartbeat, pong] = [Duration::MAX; 4];
+    let patient = client(&server).key("alice").request_timeout(request).attempt_timeout(attempt);
+    let (alice, mut hers) = patient.heartbeat(heartbeat).pong_timeout(pong).connect();
     let (_bob, mut his) = client(&server).key("bo/b ü").connect();
     opened(&mut hers).await;
     opened(&mut his).await;

@@ -19,6 +19,7 @@ use super::life::{Ended, Life};
 use super::{ClientError, Credential, Event, Letter, Message};
 use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
+use crate::moment::after;
 use crate::websocket::CloseCode;
 
 /// What is known of one connection.
@@ -80,7 +81,7 @@ impl Life {
         let mut posted = true;
         loop {
             let silent_at = if opened_at.is_some() { connection.silent_at() } else { due };
-            let renew_at = connection.renew_at.unwrap_or_else(far);
+            let renew_at = connection.renew_at.unwrap_or(due);
             let done = tokio::select! {
                 () = self.interest.over() => {
                     connection.goodbye(CloseCode::NORMAL).await;
@@ -231,7 +232,7 @@ impl Connection {
     /// When the present silence becomes too long.
     fn silent_at(&self) -> Instant {
         let Settings { heartbeat, pong, .. } = &*self.settings;
-        self.since.checked_add(if self.asked { *pong } else { *heartbeat }).unwrap_or_else(far)
+        after(self.since, if self.asked { *pong } else { *heartbeat })
     }
 
     /// Asks for a sign of life.
@@ -246,8 +247,8 @@ impl Connection {
     /// that is wrong.
     fn plan_renewal(&mut self) {
         let left = self.expires_at.and_then(|moment| moment.duration_since(SystemTime::now()).ok());
-        self.renew_at = left.filter(|left| left.as_secs() >= 1).and_then(|left| {
-            Instant::now().checked_add(left.saturating_sub(self.settings.renew).max(left.mul_f64(0.75)))
+        self.renew_at = left.filter(|left| left.as_secs() >= 1).map(|left| {
+            after(Instant::now(), left.saturating_sub(self.settings.renew).max(left.mul_f64(0.75)))
         });
     }
 
@@ -301,9 +302,4 @@ fn ended(frame: Option<CloseFrame>) -> Ended {
         }
         None => Ended { code: CloseCode::NO_STATUS, reason: String::new() },
     }
-}
-
-/// As good as never.
-fn far() -> Instant {
-    Instant::now() + std::time::Duration::from_secs(60 * 60 * 24 * 365)
 }

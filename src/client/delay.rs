@@ -30,7 +30,7 @@ impl Delays {
             return fixed;
         }
         let growing = self.min.saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX));
-        self.min + growing.min(self.max).mul_f64(random)
+        self.min.saturating_add(growing.min(self.max).mul_f64(random))
     }
 }
 
@@ -70,6 +70,12 @@ mod tests {
         for nonsense in ["", "soon", "0", "-1", "1e9", "99999999"] {
             assert_eq!(at(nonsense, 0.0), 500, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn for_ever_is_a_time_too() {
+        let forever = Delays { min: Duration::MAX, max: Duration::MAX, fixed: None };
+        assert_eq!(forever.after(CloseCode::ABNORMAL, "", 3, 0.5), Duration::MAX);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::builder::Settings;
 use super::delay::random;
 use super::{ClientError, End, Event, Letter};
+use crate::moment::after;
 use crate::websocket::CloseCode;
 
 /// The task behind a client.
@@ -87,7 +88,7 @@ impl Life {
 
     /// One attempt, and the connection that comes of it.
     async fn connection(&mut self, opened_at: &mut Option<Instant>) -> Ended {
-        let due = Instant::now() + self.settings.attempt;
+        let due = after(Instant::now(), self.settings.attempt);
         let dialed = tokio::select! {
             () = self.interest.over() => return Ended::closed(),
             dialed = timeout_at(due, self.dial()) => dialed.unwrap_or(Err(ClientError::Timeout)),

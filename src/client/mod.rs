@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use builder::ClientBuilder;
@@ -134,10 +134,9 @@ impl Client {
     /// When the future is dropped the message is not sent any more if it still waits; else its reply is an
     /// [`Event::Push`] like others.
     pub async fn request_with(&self, message: Message) -> Result<Push, RequestError> {
-        let due = Instant::now() + self.patience;
         let (reply, coming) = oneshot::channel();
         self.post(message, Some(reply))?;
-        match timeout_at(due, coming).await {
+        match timeout(self.patience, coming).await {
             Ok(Ok(push)) => Ok(push),
             Ok(Err(_)) => Err(RequestError::Lost),
             Err(_) => Err(RequestError::Timeout),

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::pulse::after;
 use super::refresh::refresh;
 use super::span;
 use super::tick::Tick;
@@ -21,6 +20,7 @@ use crate::excerpt::Excerpt;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
 use crate::message::{Code, Envelope, Flag, MessageId, Push};
 use crate::metrics::Stopwatch;
+use crate::moment::after;
 use crate::session::Session;
 use crate::text::Text;
 use crate::websocket::CloseCode;

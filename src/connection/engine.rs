@@ -11,12 +11,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::Wire;
 use super::calls::{Calls, Incoming};
-use super::pulse::{Beat, Pace, Pulse, after};
+use super::pulse::{Beat, Pace, Pulse};
 use super::scratch;
 use super::socket::Socket;
 use super::tick::Tick;
 use crate::close::{Closed, ClosedBy};
 use crate::config::{Config, SlowPolicy};
+use crate::moment::after;
 use crate::outbox::{Outbox, Turn};
 use crate::session::Session;
 use crate::text::Text;

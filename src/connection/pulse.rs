@@ -1,12 +1,12 @@
 //! When to ping, when to give up, and how much is too much: the time of a connection without a clock in it.
 
 use std::mem;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::door::Rate;
+use crate::moment::after;
 
 /// What was last heard of a peer and asked of it.
 ///
@@ -95,14 +95,10 @@ impl Pulse {
     }
 }
 
-/// `since + time`, where "for ever" may be written as `Duration::MAX`.
-pub(super) fn after(since: Instant, time: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-    since + time.min(FAR)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
