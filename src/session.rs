@@ -113,7 +113,9 @@ impl Session {
     /// Sends to this session alone. Does not wait: the message is queued, or the session was too slow and is
     /// being closed, or it is gone.
     pub fn send(&self, push: Push) -> Outcome {
-        self.send_owned(Frame::push(&push))
+        let frame = Frame::push(&push);
+        // A frame that nobody else gets needs no count of its owners.
+        if self.0.compresses { self.send_frame(&frame) } else { self.send_plain(frame) }
     }
 
     /// [`Session::send`] for what is encoded already, or is no push.
@@ -125,9 +127,19 @@ impl Session {
         self.send_plain(frame.clone())
     }
 
-    /// A frame that nobody else gets needs no count of its owners.
-    pub(crate) fn send_owned(&self, frame: Frame) -> Outcome {
-        if self.0.compresses { self.send_frame(&frame) } else { self.send_plain(frame) }
+    /// The reply to a message of this session's. It is sent even if the session is ending, when the message came before
+    /// the end. For the connection's own task.
+    pub(crate) fn reply(&self, frame: Frame) -> Outcome {
+        let (config, messages) = (self.hub().config(), frame.messages());
+        // A frame that nobody else gets needs no count of its owners.
+        let bytes = match self.0.compresses {
+            true => frame.compressed(config.compression).clone(),
+            false => frame.into_bytes(),
+        };
+        let len = bytes.len();
+        let outcome = self.0.outbox.reply(bytes, messages, config, self);
+        self.hub().metrics().sent(outcome, messages, len);
+        outcome
     }
 
     fn send_plain(&self, frame: Frame) -> Outcome {

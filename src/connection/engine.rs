@@ -1,7 +1,6 @@
 //! The socket's own work: bytes in, bytes out, and the time.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -10,6 +9,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use super::Wire;
+use super::backlog::Backlog;
 use super::calls::{Calls, Incoming};
 use super::pulse::{Beat, Pace, Pulse};
 use super::scratch;
@@ -24,33 +24,25 @@ use crate::text::Text;
 use crate::websocket::{CloseCode, Decoder, Event};
 
 pub(super) struct Engine<'a> {
-    socket: Socket,
-    outbox: &'a Outbox,
-    config: &'a Config,
-    decoder: Decoder,
+    pub(super) socket: Socket,
+    pub(super) outbox: &'a Outbox,
+    pub(super) config: &'a Config,
+    pub(super) decoder: Decoder,
     /// What was read too early: the handler or the peer was not ready for more.
-    backlog: Option<Box<Backlog>>,
+    pub(super) backlog: Option<Box<Backlog>>,
     pulse: Pulse,
-    timer: Pin<Box<Sleep>>,
-    goodbye: Goodbye,
+    pub(super) timer: Pin<Box<Sleep>>,
+    pub(super) goodbye: Goodbye,
     /// By when the first message is due, if it must come and has not.
     first_due: Option<Tick>,
 }
 
-#[derive(Default)]
-struct Backlog {
-    /// A message that came while the handler was at work on the one before. No more is read then.
-    next: Option<Incoming>,
-    /// Bytes that were not looked at.
-    unread: Vec<u8>,
-}
-
 /// How far the closing handshake is (RFC 6455, section 7.1.2).
-#[derive(PartialEq, Eq)]
-enum Goodbye {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goodbye {
     /// The peer's close frame has not come.
     Awaited,
-    /// It has come, and nothing after it matters.
+    /// It has come, or the connection has ended without one. Nothing after it matters.
     Heard,
     /// The peer has broken the protocol, so nothing that it sends matters, but it may go on sending.
     Refused,
@@ -58,14 +50,29 @@ enum Goodbye {
     Shut,
 }
 
-/// After so many reads in one poll other tasks have a turn.
-const READS_PER_POLL: usize = 8;
+/// After this many reads in one poll other tasks have a turn.
+pub(super) const READS_PER_POLL: usize = 8;
+
+/// After messages of this weight in one poll other tasks have a turn: some hundred microseconds of unmasking, inflating,
+/// parsing and compressing the replies.
+const WORK_PER_POLL: usize = 64 * 1024;
+
+/// The least that a message weighs.
+const LEAST_WORK: usize = 2 * 1024;
+
+/// What one poll has at hand.
+struct Turns<'p, 'c, 'a> {
+    cx: &'p mut Context<'c>,
+    calls: &'p mut Calls<'a>,
+    /// How much work is left to do before others have their turn.
+    work: usize,
+}
 
 /// What reading came to.
 enum Progress {
     /// There may be more.
     More,
-    /// The handler or the peer must do something first.
+    /// All is looked at, or the handler, the peer or other tasks must do something first.
     Paused,
 }
 
@@ -116,9 +123,11 @@ impl<'a> Engine<'a> {
     /// left to [`Engine::finish`]: the session leaves the store first.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Poll<Closed> {
         let _turn = Turn::begin();
-        self.outbox.attend();
+        if self.outbox.attend(cx, self.socket.stream()) {
+            self.pulse.heard(Instant::now());
+        }
         // Reading comes first: a sign of life that is there already counts, however late we are.
-        match self.advance(cx, calls) {
+        match self.advance(&mut Turns { cx, calls, work: WORK_PER_POLL }) {
             Ok(()) => {
                 if let Err(closed) = self.poll_time(cx, calls) {
                     self.outbox.close_now(closed);
@@ -141,32 +150,41 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Goes on until somebody else must do something: the peer, the handler, or other tasks.
-    fn advance(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Result<(), Closed> {
+    /// Goes on until the peer, the handler or other tasks must do something.
+    fn advance(&mut self, turns: &mut Turns<'_, '_, 'a>) -> Result<(), Closed> {
         for _ in 0..READS_PER_POLL {
-            // Whoever does not take our answers gets no more of them.
-            while calls.poll(cx).is_ready()
-                && self.is_ahead()
-                && !self.is_congested(cx)?
-                && let Some(next) = self.backlog.as_mut().and_then(|backlog| backlog.next.take())
+            // A peer that does not take our answers gets no more of them.
+            while turns.calls.poll(turns.cx).is_ready()
+                && self.has_messages()
+                && turns.work > 0
+                && !self.is_congested(turns.cx)?
+                && let Some(next) = self.backlog.as_mut().and_then(|backlog| backlog.pop())
             {
-                calls.begin(next);
+                turns.begin(next);
             }
-            if self.is_ahead() || self.is_congested(cx)? || self.read(cx, calls)?.is_pending() {
+            if turns.work == 0 {
+                break;
+            }
+            if !self.is_listening() || self.read(turns)?.is_pending() {
                 return Ok(());
             }
         }
-        cx.waker().wake_by_ref();
+        turns.cx.waker().wake_by_ref();
         Ok(())
     }
 
-    /// Whether a message has been read for which the handler has no time yet.
-    fn is_ahead(&self) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| backlog.next.is_some())
+    /// Whether messages were read that the handler has had no time for.
+    fn has_messages(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.has_messages())
+    }
+
+    /// Whether the peer is read from: what it sends too early is kept, but not without end.
+    fn is_listening(&self) -> bool {
+        self.backlog.as_ref().is_none_or(|backlog| !backlog.is_full())
     }
 
     /// Whether so much waits for the peer that its own messages must wait too, or the session is ending. Where
-    /// messages are dropped in place of the session, the queue may never be empty again, and the peer is read from.
+    /// messages are dropped in place of the session, the queue may never be empty again, and messages are handled.
     #[inline]
     fn is_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
         // It is asked before every message, and hardly ever so.
@@ -181,48 +199,45 @@ impl<'a> Engine<'a> {
     }
 
     /// Reads once and lets the handler work on what came.
-    fn read(&mut self, cx: &mut Context<'_>, calls: &mut Calls<'a>) -> Result<Poll<()>, Closed> {
-        if let Some(mut backlog) = self.backlog.take()
-            && !backlog.unread.is_empty()
+    fn read(&mut self, turns: &mut Turns<'_, '_, 'a>) -> Result<Poll<()>, Closed> {
+        if let Some(backlog) = &mut self.backlog
+            && let Some((mut unread, start)) = backlog.take_unread()
         {
-            self.digest(cx, calls, &mut backlog.unread)?;
+            let left = self.digest(turns, &mut unread[start..])?;
+            self.backlog.get_or_insert_default().put_back(unread, left);
             return Ok(Poll::Ready(()));
         }
+        self.backlog.take_if(|backlog| backlog.is_empty());
         scratch::with(|scratch| {
-            let len = match self.socket.poll_read(cx, self.outbox, scratch) {
+            let len = match self.socket.poll_read(turns.cx, self.outbox, scratch) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(len)) if len > 0 => len,
                 // An end without a close frame, in order or not.
-                Poll::Ready(_) => return Err(Closed::lost()),
+                Poll::Ready(_) => return Err(self.lost()),
             };
             self.pulse.heard(Instant::now());
-            calls.session().hub().metrics().read(len);
-            self.digest(cx, calls, &mut scratch[..len])?;
+            turns.calls.session().hub().metrics().read(len);
+            let left = self.digest(turns, &mut scratch[..len])?;
+            if left > 0 {
+                self.backlog.get_or_insert_default().put_back(scratch[len - left..len].to_vec(), left);
+            }
             Ok(Poll::Ready(()))
         })
     }
 
-    /// Works through the bytes of a read; what cannot be worked on now is kept.
-    fn digest(
-        &mut self,
-        cx: &mut Context<'_>,
-        calls: &mut Calls<'a>,
-        mut input: &mut [u8],
-    ) -> Result<(), Closed> {
-        while let Progress::More = self.step(cx, calls, &mut input)? {}
-        if !input.is_empty() {
-            self.backlog.get_or_insert_default().unread.extend_from_slice(input);
-        }
-        Ok(())
+    fn lost(&mut self) -> Closed {
+        self.goodbye = Goodbye::Heard;
+        Closed::lost()
     }
 
-    fn step(
-        &mut self,
-        cx: &mut Context<'_>,
-        calls: &mut Calls<'a>,
-        input: &mut &mut [u8],
-    ) -> Result<Progress, Closed> {
-        if self.is_ahead() || self.is_congested(cx)? {
+    /// Works through the bytes of a read. Returns how many of them were not looked at.
+    fn digest(&mut self, turns: &mut Turns<'_, '_, 'a>, mut input: &mut [u8]) -> Result<usize, Closed> {
+        while let Progress::More = self.step(turns, &mut input)? {}
+        Ok(input.len())
+    }
+
+    fn step(&mut self, turns: &mut Turns<'_, '_, 'a>, input: &mut &mut [u8]) -> Result<Progress, Closed> {
+        if turns.work == 0 || !self.is_listening() {
             return Ok(Progress::Paused);
         }
         let event = self.decoder.next(input, self.config.message_bytes);
@@ -233,27 +248,33 @@ impl<'a> Engine<'a> {
         })?;
         let Some(event) = event else { return Ok(Progress::Paused) };
         let pace = match event {
-            Event::Text(_) | Event::Binary(_) | Event::Ping(_) => self.pulse.count(self.config.message_rate),
+            Event::Text(_) | Event::Binary(_) | Event::Ping(_) => {
+                self.pulse.count(self.config.message_rate, turns.price(event.len()))
+            }
             Event::Pong(_) => self.pulse.count_pong(self.config.message_rate),
             Event::Close(_) => Pace::Good,
         };
         if pace == Pace::Flood {
             return Err(Closed::by_server(CloseCode::TOO_MANY_MESSAGES, "too many messages"));
         }
+        turns.spend(event.len());
         let incoming = match event {
             Event::Text(text) if pace == Pace::Hasty => {
                 self.first_due = None;
-                calls.refuse(Some(text));
+                turns.calls.refuse(Some(text));
                 return Ok(Progress::More);
             }
             Event::Binary(_) if pace == Pace::Hasty => {
                 self.first_due = None;
-                calls.refuse(None);
+                turns.calls.refuse(None);
                 return Ok(Progress::More);
             }
             Event::Text(text) => Incoming::Text(Text::from(text)),
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
-            Event::Pong(_) => return Ok(Progress::More),
+            Event::Pong(_) => {
+                self.pulse.confirm(self.outbox.taken());
+                return Ok(Progress::More);
+            }
             Event::Ping(payload) => {
                 self.outbox.pong(payload);
                 return Ok(Progress::More);
@@ -266,14 +287,15 @@ impl<'a> Engine<'a> {
                 });
             }
         };
-        calls.session().hub().metrics().received();
+        turns.calls.session().hub().metrics().received();
         self.first_due = None;
-        if calls.is_idle() {
-            calls.begin(incoming);
+        let is_congested = self.is_congested(turns.cx)?;
+        if turns.calls.is_idle() && !is_congested && !self.has_messages() {
+            turns.calls.begin(incoming);
             // Most calls are done at once, and the next message follows in the same read.
-            let _ = calls.poll(cx);
-        } else {
-            self.backlog.get_or_insert_default().next = Some(incoming);
+            let _ = turns.calls.poll(turns.cx);
+        } else if is_congested || !turns.calls.answer_ping(&incoming) {
+            self.backlog.get_or_insert_default().push(incoming);
         }
         Ok(Progress::More)
     }
@@ -286,19 +308,7 @@ impl<'a> Engine<'a> {
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            // While the handler keeps us from reading, silence is not the peer's.
-            if self.is_ahead() && !calls.is_idle() {
-                self.pulse.heard(now);
-            }
-            let beat = match self.pulse.check(now, self.config) {
-                Beat::Ping => {
-                    self.outbox.ping();
-                    // The answer begins the next silence, and it may be over before this pong were due.
-                    after(now, self.config.pong_timeout.min(self.config.ping_interval))
-                }
-                Beat::Dead => return Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
-                Beat::Wait(due) => due,
-            };
+            let beat = self.beat(now)?;
             let expiry = left(calls.session());
             if expiry == Some(Duration::ZERO) {
                 return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
@@ -320,84 +330,87 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Brings the close frame to the peer and waits for its answer, but not for long.
-    pub(super) async fn finish(&mut self) {
-        self.outbox.say_goodbye();
+    /// Looks for signs of life, and pings. Returns when to do that next.
+    fn beat(&mut self, now: Instant) -> Result<Instant, Closed> {
+        if self.outbox.press() {
+            self.pulse.heard(now);
+        }
+        let is_listening = self.is_listening();
+        if !is_listening && self.outbox.is_hung_up() {
+            return Err(self.lost());
+        }
+        // Silence is not the peer's while the handler keeps us from reading. Pings go on: the system answers them with an
+        // error when the peer is gone.
+        let is_heard = is_listening || self.outbox.is_full();
+        let in_front = self.pulse.unconfirmed().map_or(0, |confirmed| self.outbox.in_front(confirmed));
+        match self.pulse.check(now, in_front, is_heard, self.config) {
+            Beat::Ping => {
+                self.outbox.ping();
+                // The answer begins the next silence, and it may be over before this pong were due.
+                Ok(after(now, self.config.pong_timeout.min(self.config.ping_interval)))
+            }
+            Beat::Dead => Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
+            Beat::Wait(due) => Ok(due),
+        }
+    }
+
+    /// Answers what came before the end, while the session has left the store already and the peer waits for the close
+    /// frame, but not for long.
+    pub(super) async fn settle(&mut self, calls: &mut Calls<'a>) {
+        // What the application, the server or a timer has ended ends here: no further message is begun.
+        let in_order = self.goodbye != Goodbye::Awaited;
         let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
         poll_fn(|cx| {
-            // Whether it ends well or badly, it ends.
-            if self.poll_goodbye(cx).is_ready() {
-                return Poll::Ready(());
+            let _turn = Turn::begin();
+            while calls.poll(cx).is_ready() {
+                match self.backlog.as_mut().filter(|_| in_order).and_then(|backlog| backlog.pop()) {
+                    Some(next) => calls.begin(next),
+                    None => return Poll::Ready(()),
+                }
             }
-            // Most ends need no timer, and setting one wakes the runtime's driver.
+            // That the connection is lost is found again by whoever needs it.
+            let _ = self.poll_flush(cx);
             if let Some(deadline) = deadline.take() {
                 self.timer.as_mut().reset(deadline);
             }
             self.timer.as_mut().poll(cx)
         })
         .await;
-    }
-
-    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.poll_flush(cx)?.is_ready();
-        if let Some(mut backlog) = self.backlog.take() {
-            self.skim(&mut backlog.unread);
-        }
-        // A connection that is closed with bytes unread is reset, and the reset overtakes the close frame. So
-        // what still comes is read, and ignored.
-        for _ in 0..READS_PER_POLL {
-            if flushed && self.goodbye == Goodbye::Refused {
-                ready!(self.socket.poll_shutdown(cx, self.outbox))?;
-                self.goodbye = Goodbye::Shut;
-            }
-            let read = scratch::with(|scratch| {
-                let len = ready!(self.socket.poll_read(cx, self.outbox, scratch))?;
-                self.skim(&mut scratch[..len]);
-                Poll::Ready(io::Result::Ok(len))
-            });
-            match read {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                // Both have said it, and nothing is unread: the server closes first (section 7.1.1).
-                Poll::Pending if flushed && self.goodbye == Goodbye::Heard => {
-                    return self.socket.poll_close(cx);
-                }
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Looks for the peer's close frame and for nothing else.
-    fn skim(&mut self, mut input: &mut [u8]) {
-        while self.goodbye == Goodbye::Awaited {
-            match self.decoder.next(&mut input, self.config.message_bytes) {
-                Ok(None) => return,
-                Ok(Some(Event::Close(_))) => self.goodbye = Goodbye::Heard,
-                Err(_) => self.goodbye = Goodbye::Refused,
-                Ok(Some(_)) => {}
-            }
+        let left = self.backlog.as_ref().map_or(0, |backlog| backlog.messages());
+        if left > 0 {
+            tracing::debug!(session = %calls.session().id(), messages = left, "the session ended before these were handled");
         }
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Closed> {
         match self.poll_flush(cx) {
-            Poll::Ready(Err(_)) => Err(Closed::lost()),
+            Poll::Ready(Err(_)) => Err(self.lost()),
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
             Poll::Pending => Ok(Poll::Pending),
         }
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         self.outbox.poll_flush(cx, self.socket.stream())
     }
 }
 
-impl Backlog {
-    fn of(unread: Vec<u8>) -> Option<Box<Self>> {
-        (!unread.is_empty()).then(|| Box::new(Self { next: None, unread }))
+impl Turns<'_, '_, '_> {
+    fn begin(&mut self, message: Incoming) {
+        self.spend(message.len());
+        self.calls.begin(message);
+    }
+
+    /// As how many messages one of this length counts. Where messages may be compressed, a client pays for few bytes what
+    /// costs the server many, so each KiB counts.
+    fn price(&self, len: usize) -> u32 {
+        if self.calls.session().compresses() { 1 + u32::try_from(len / 1024).unwrap_or(u32::MAX - 1) } else { 1 }
+    }
+
+    /// A message of this length was worked on. Where replies are compressed that costs as much again.
+    fn spend(&mut self, len: usize) {
+        let work = if self.calls.session().compresses() { 2 * len } else { len };
+        self.work = self.work.saturating_sub(work.max(LEAST_WORK));
     }
 }
 

@@ -3,7 +3,9 @@
 //! One task owns the socket. It reads, lets the handler work, writes what waits in the outbox and keeps the
 //! time, all in one poll; whoever sends to the session only touches the outbox and wakes it.
 
+mod backlog;
 mod calls;
+mod closing;
 mod engine;
 mod pulse;
 mod refresh;
@@ -77,11 +79,14 @@ async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<E
     None
 }
 
-async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registered<'_>, closed: Closed) {
+async fn end<'a>(mut engine: Engine<'a>, mut calls: Calls<'a>, mut registered: Registered<'_>, closed: Closed) {
     registered.leave(&closed).await;
     let session = registered.session;
     let peer = session.peer().map(tracing::field::display);
     tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
+    if session.outbox().takes_replies() {
+        engine.settle(&mut calls).await;
+    }
     // The application learns of the end at once, however long the peer takes to answer the close frame.
     let farewell = async {
         if closed.by != ClosedBy::Network {

@@ -1,6 +1,7 @@
 //! When to ping, when to give up, and how much is too much: the time of a connection without a clock in it.
 
 use std::mem;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -22,7 +23,14 @@ pub(super) struct Pulse {
     pinged: bool,
     /// Whether a pong may come that was asked for.
     owed: bool,
+    /// What the socket had taken when the peer last answered a ping, in units of 64 KiB. Wraps.
+    confirmed: u16,
 }
+
+/// A ping stands behind what the socket has taken before it, in the system's buffers. For each 64 KiB of that its answer
+/// may take this much longer.
+const PER_UNIT: Duration = Duration::from_secs(1);
+
 
 /// How fast a client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +55,30 @@ pub(super) enum Beat {
 
 impl Pulse {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, debt: 0, pinged: false, owed: false }
+        Self { since: now, debt: 0, pinged: false, owed: false, confirmed: 0 }
     }
 
+    /// The peer has given a sign of life.
     pub(super) fn heard(&mut self, now: Instant) {
         self.go_on(now);
         self.pinged = false;
     }
 
-    /// Counts what has come since something was last heard.
-    pub(super) fn count(&mut self, rate: Option<Rate>) -> Pace {
+    /// The peer has read what the socket had taken, in units of 64 KiB.
+    pub(super) fn confirm(&mut self, taken: u16) {
+        self.confirmed = taken;
+    }
+
+    /// What the socket had taken when the peer was last known to have read it all, if a ping waits for its answer.
+    pub(super) fn unconfirmed(&self) -> Option<u16> {
+        self.pinged.then_some(self.confirmed)
+    }
+
+    /// Counts what has come since something was last heard, as this many messages.
+    pub(super) fn count(&mut self, rate: Option<Rate>, messages: u32) -> Pace {
         let Some(rate) = rate else { return Pace::Good };
         let at_once = rate.micros();
-        self.debt = self.debt.saturating_add(rate.interval_micros());
+        self.debt = self.debt.saturating_add(rate.interval_micros().saturating_mul(messages));
         match self.debt {
             debt if debt <= at_once => Pace::Good,
             debt if debt <= 2 * at_once => Pace::Hasty,
@@ -69,7 +88,7 @@ impl Pulse {
 
     /// Counts a pong, unless it was asked for.
     pub(super) fn count_pong(&mut self, rate: Option<Rate>) -> Pace {
-        if mem::take(&mut self.owed) { Pace::Good } else { self.count(rate) }
+        if mem::take(&mut self.owed) { Pace::Good } else { self.count(rate, 1) }
     }
 
     fn go_on(&mut self, now: Instant) {
@@ -80,13 +99,19 @@ impl Pulse {
         self.since = now;
     }
 
-    pub(super) fn check(&mut self, now: Instant, config: &Config) -> Beat {
-        let patience = if self.pinged { config.pong_timeout } else { config.ping_interval };
+    /// What is due now. `in_front` is how much may stand in front of a ping, in units of 64 KiB, `is_heard` whether the peer
+    /// would be heard if it said something.
+    pub(super) fn check(&mut self, now: Instant, in_front: u16, is_heard: bool, config: &Config) -> Beat {
+        let patience = if self.pinged {
+            config.pong_timeout.saturating_add(PER_UNIT * u32::from(in_front))
+        } else {
+            config.ping_interval
+        };
         let due = after(self.since, patience);
         if now < due {
             return Beat::Wait(due);
         }
-        if self.pinged {
+        if self.pinged && is_heard {
             return Beat::Dead;
         }
         self.go_on(now);
@@ -97,8 +122,6 @@ impl Pulse {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -107,15 +130,15 @@ mod tests {
         let (interval, timeout) = (config.ping_interval, config.pong_timeout);
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
-        assert_eq!(pulse.check(start, &config), Beat::Wait(start + interval));
+        assert_eq!(pulse.check(start, 0, true, &config), Beat::Wait(start + interval));
 
         pulse.heard(start + interval / 2);
-        assert_eq!(pulse.check(start + interval, &config), Beat::Wait(start + interval * 3 / 2));
+        assert_eq!(pulse.check(start + interval, 0, true, &config), Beat::Wait(start + interval * 3 / 2));
 
         let pinged = start + interval * 3 / 2;
-        assert_eq!(pulse.check(pinged, &config), Beat::Ping);
-        assert_eq!(pulse.check(pinged, &config), Beat::Wait(pinged + timeout));
-        assert_eq!(pulse.check(pinged + timeout, &config), Beat::Dead);
+        assert_eq!(pulse.check(pinged, 0, true, &config), Beat::Ping);
+        assert_eq!(pulse.check(pinged, 0, true, &config), Beat::Wait(pinged + timeout));
+        assert_eq!(pulse.check(pinged + timeout, 0, true, &config), Beat::Dead);
     }
 
     #[test]
@@ -124,9 +147,9 @@ mod tests {
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
         let pinged = start + config.ping_interval;
-        assert_eq!(pulse.check(pinged, &config), Beat::Ping);
+        assert_eq!(pulse.check(pinged, 0, true, &config), Beat::Ping);
         pulse.heard(pinged);
-        assert_eq!(pulse.check(pinged, &config), Beat::Wait(pinged + config.ping_interval));
+        assert_eq!(pulse.check(pinged, 0, true, &config), Beat::Wait(pinged + config.ping_interval));
     }
 
     #[test]
@@ -134,7 +157,7 @@ mod tests {
         let rate = Some(Rate::new(3, Duration::from_secs(3)));
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
-        let paces = |pulse: &mut Pulse, times| (0..times).map(|_| pulse.count(rate)).collect::<Vec<_>>();
+        let paces = |pulse: &mut Pulse, times| (0..times).map(|_| pulse.count(rate, 1)).collect::<Vec<_>>();
         use Pace::{Flood, Good, Hasty};
         assert_eq!(paces(&mut pulse, 7), [Good, Good, Good, Hasty, Hasty, Hasty, Flood]);
 
@@ -154,7 +177,7 @@ mod tests {
         let mut pulse = Pulse::new(start);
         for number in 0..1_000 {
             pulse.heard(start + Duration::from_millis(10) * number);
-            assert_eq!(pulse.count(rate), Pace::Good, "{number}");
+            assert_eq!(pulse.count(rate, 1), Pace::Good, "{number}");
         }
     }
 
@@ -164,10 +187,10 @@ mod tests {
             Config { message_rate: Some(Rate::new(1, Duration::from_secs(1000))), ..Config::default() };
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
-        assert_eq!(pulse.check(start + config.ping_interval, &config), Beat::Ping);
+        assert_eq!(pulse.check(start + config.ping_interval, 0, true, &config), Beat::Ping);
         pulse.heard(start + config.ping_interval);
         assert_eq!(pulse.count_pong(config.message_rate), Pace::Good);
-        assert_eq!(pulse.count(config.message_rate), Pace::Good);
+        assert_eq!(pulse.count(config.message_rate, 1), Pace::Good);
         assert_eq!(pulse.count_pong(config.message_rate), Pace::Hasty);
     }
 
@@ -176,19 +199,19 @@ mod tests {
         let day = Duration::from_secs(60 * 60 * 24);
         for rate in [Rate::new(1, day), Rate::new(u32::MAX, day), Rate::new(1, Duration::MAX)] {
             let mut pulse = Pulse::new(Instant::now());
-            assert_eq!(pulse.count(Some(rate)), Pace::Good);
+            assert_eq!(pulse.count(Some(rate), 1), Pace::Good);
             for _ in 0..5 {
-                pulse.count(Some(rate));
+                pulse.count(Some(rate), 1);
             }
         }
         let mut pulse = Pulse::new(Instant::now());
-        assert!((0..10_000).all(|_| pulse.count(None) == Pace::Good));
+        assert!((0..10_000).all(|_| pulse.count(None, 1) == Pace::Good));
     }
 
     #[test]
     fn for_ever_is_a_time_too() {
         let config = Config { ping_interval: Duration::MAX, ..Config::default() };
         let start = Instant::now();
-        assert!(matches!(Pulse::new(start).check(start, &config), Beat::Wait(_)));
+        assert!(matches!(Pulse::new(start).check(start, 0, true, &config), Beat::Wait(_)));
     }
 }

@@ -1,79 +1,94 @@
 //! Writes out what was sent to sessions whose own tasks sleep.
 //!
-//! To wake a task costs more than the write that it would do. So whoever sends only notes the session, and
-//! all that were noted are written to one after the other when the sender has had its turn: at the end of the
-//! poll if it is a connection's task, in a task of their own if it is anybody else's. Until then more messages to
-//! the same session join the first, and leave with it in one write.
+//! To wake a task costs more than the write that it would do. So a sender only notes the session on its thread's list,
+//! and all that were noted are written to one after the other when the sender has had its turn: at the end of the poll if
+//! it is a connection's task, in a task of their own for all other senders. Until then more messages to the same session
+//! join the first, and leave with it in one write. A sender that does not come to the end of its turn is found by the
+//! [`watchdog`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell};
+use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{self, Handle};
 
-use super::Flushed;
+use super::{Flushed, watchdog};
 use crate::session::Session;
 
 thread_local! {
-    static NOTED: RefCell<Noted> = const { RefCell::new(Noted { turns: 0, sessions: Vec::new(), batch: None }) };
+    static LOCAL: Local = const {
+        Local { turns: Cell::new(0), noted: Cell::new(false), list: OnceCell::new() }
+    };
 }
 
-/// The sessions that were sent to on this thread.
-struct Noted {
+/// What a thread knows of itself.
+struct Local {
     /// How many connections are being polled on this thread, one inside the other. Nearly always 0 or 1.
-    turns: usize,
-    /// Those that will be written to at the end of the turn.
-    sessions: Vec<Session>,
-    /// Those that a task will write to, spawned outside of any turn, and the runtime it was spawned on.
-    batch: Option<(runtime::Id, Weak<Batch>)>,
+    turns: Cell<usize>,
+    /// Whether a session was noted in the present turn.
+    noted: Cell<bool>,
+    list: OnceCell<Arc<List>>,
 }
 
-/// What a task that has been spawned will take when it runs. Only the task owns it.
-type Batch = Mutex<Option<Due>>;
+/// The sessions that were sent to on one thread. A task, the thread's own turn and the watchdog may all take from it.
+#[derive(Default)]
+pub(super) struct List(Mutex<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    sessions: VecDeque<Session>,
+    /// The runtime on which a task will look at the list.
+    task: Option<runtime::Id>,
+    /// How often something was taken. Wraps.
+    takes: u32,
+    /// What `takes` was when the watchdog found something waiting.
+    suspected: Option<u32>,
+}
 
 /// How many writes a turn ends with, and how many a task does before others have theirs: under 2 ms.
 const WRITES_PER_POLL: usize = 128;
 
-/// How many sessions one task writes to.
+/// For each this many sessions a task writes, so that workers without work take a share over.
 const SHARE: usize = 1024;
 
-/// Notes a session whose attention is now a flusher's, and whose connection lives on this runtime.
-pub(super) fn list(session: &Session, home: runtime::Id) {
-    if NOTED.with_borrow_mut(|noted| noted.join(session)) {
-        return;
-    }
-    match Handle::try_current() {
-        Ok(runtime) if runtime.id() == home => {
-            let batch = Arc::new(Mutex::new(Some(Due(vec![session.clone()]))));
-            NOTED.with_borrow_mut(|noted| noted.batch = Some((home, Arc::downgrade(&batch))));
-            runtime.spawn(async move {
-                let due = lock(&batch).take();
-                if let Some(due) = due {
-                    write_all(due).await;
-                }
-            });
+/// Notes a session whose attention is now a flusher's, and whose connection lives on the runtime `home`.
+pub(super) fn note(session: &Session, home: runtime::Id) {
+    let noted = LOCAL.try_with(|local| {
+        if local.turns.get() > 0 {
+            local.noted.set(true);
+            local.list().lock().sessions.push_back(session.clone());
+            watchdog::wake();
+            return true;
         }
-        // A thread of the application's own, or a runtime that may never turn again.
-        _ => session.outbox().hand_over(),
+        let Ok(runtime) = Handle::try_current() else { return false };
+        if runtime.id() != home {
+            return false;
+        }
+        let list = local.list();
+        let mut noted = list.lock();
+        noted.sessions.push_back(session.clone());
+        if noted.task != Some(home) {
+            noted.task = Some(home);
+            runtime.spawn(write_all(Task(Some(list.clone()))));
+        }
+        drop(noted);
+        watchdog::wake();
+        true
+    });
+    // A thread of the application's own, or a runtime that may never turn again.
+    if !noted.unwrap_or(false) {
+        session.outbox().hand_over();
     }
 }
 
-impl Noted {
-    /// Notes the session where somebody will come and write anyway.
-    fn join(&mut self, session: &Session) -> bool {
-        if self.turns > 0 {
-            self.sessions.push(session.clone());
-            return true;
-        }
-        if let Some((home, batch)) = &self.batch
-            && Handle::try_current().is_ok_and(|runtime| runtime.id() == *home)
-            && let Some(batch) = batch.upgrade()
-            && let Some(Due(sessions)) = &mut *lock(&batch)
-        {
-            sessions.push(session.clone());
-            return true;
-        }
-        false
+impl Local {
+    fn list(&self) -> &Arc<List> {
+        self.list.get_or_init(|| {
+            let list = Arc::default();
+            watchdog::register(&list);
+            list
+        })
     }
 }
 
@@ -82,40 +97,105 @@ pub(crate) struct Turn(());
 
 impl Turn {
     pub(crate) fn begin() -> Self {
-        NOTED.with_borrow_mut(|noted| noted.turns += 1);
+        LOCAL.with(|local| local.turns.set(local.turns.get() + 1));
         Self(())
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut sessions = NOTED.with_borrow_mut(|noted| {
-            noted.turns -= 1;
-            if noted.turns == 0 { mem::take(&mut noted.sessions) } else { Vec::new() }
-        });
-        if sessions.is_empty() {
-            return;
-        }
-        let later = sessions.split_off(sessions.len().min(WRITES_PER_POLL));
-        if !later.is_empty() {
-            let later = Due(later);
-            if let Ok(runtime) = Handle::try_current() {
-                runtime.spawn(write_all(later));
-            }
-        }
-        sessions.drain(..).for_each(|session| write(&session));
-        // The list is kept for the next turn, if it is none of the rare long ones.
-        NOTED.with_borrow_mut(|noted| {
-            if noted.sessions.capacity() == 0 {
-                noted.sessions = sessions;
+        LOCAL.with(|local| {
+            let turns = local.turns.get() - 1;
+            local.turns.set(turns);
+            if turns == 0 && local.noted.take() {
+                local.list().end_turn();
             }
         });
     }
 }
 
-/// Sessions to be written to. If it does not come to that, because a runtime is going away, the connections'
-/// own tasks are called.
-struct Due(Vec<Session>);
+impl List {
+    fn end_turn(self: &Arc<Self>) {
+        let mut noted = self.lock();
+        let due = noted.take(WRITES_PER_POLL);
+        if !noted.sessions.is_empty()
+            && let Ok(runtime) = Handle::try_current()
+            && noted.task != Some(runtime.id())
+        {
+            noted.task = Some(runtime.id());
+            runtime.spawn(write_all(Task(Some(self.clone()))));
+        }
+        drop(noted);
+        self.write(due);
+    }
+
+    /// Takes a poll's share, and ends the promise of the task when nothing is left: what is noted from then on gets a
+    /// task of its own.
+    fn take_for(&self, task: &mut Task) -> Due {
+        let mut noted = self.lock();
+        let due = noted.take(WRITES_PER_POLL);
+        if noted.sessions.is_empty() {
+            noted.task = None;
+            task.0 = None;
+        }
+        due
+    }
+
+    /// For the watchdog, time after time: writes what has waited since it last looked. Returns whether the list was in
+    /// use since then.
+    pub(super) fn rescue(&self) -> bool {
+        let mut noted = self.lock();
+        let suspect = (!noted.sessions.is_empty()).then_some(noted.takes);
+        let suspected = mem::replace(&mut noted.suspected, suspect);
+        if suspect.is_none() || suspected != suspect {
+            return suspect.is_some() || suspected.is_some();
+        }
+        let due = noted.take(usize::MAX);
+        drop(noted);
+        self.write(due);
+        true
+    }
+
+    /// Writes to the sessions. The buffer is kept for the next, if it is none of the rare long ones.
+    fn write(&self, mut due: Due) {
+        due.write();
+        let buffer = mem::take(&mut due.0);
+        if buffer.capacity() <= 2 * WRITES_PER_POLL {
+            let mut noted = self.lock();
+            if noted.sessions.capacity() == 0 {
+                noted.sessions = buffer;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    /// Takes those that were noted first, at most this many.
+    fn take(&mut self, most: usize) -> Due {
+        self.takes = self.takes.wrapping_add(1);
+        if self.sessions.len() <= most {
+            return Due(mem::take(&mut self.sessions));
+        }
+        Due(self.sessions.drain(..most).collect())
+    }
+}
+
+/// Sessions to be written to. If it does not come to that, the connections' own tasks are called.
+struct Due(VecDeque<Session>);
+
+impl Due {
+    fn write(&mut self) {
+        while let Some(session) = self.0.pop_front() {
+            if let Flushed::HandedOver(task) = session.outbox().flush() {
+                super::wake(task);
+            }
+        }
+    }
+}
 
 impl Drop for Due {
     fn drop(&mut self) {
@@ -123,29 +203,45 @@ impl Drop for Due {
     }
 }
 
-async fn write_all(mut due: Due) {
-    // Shared out, so that workers without work take a share over.
-    while due.0.len() > SHARE {
-        let share = Due(due.0.split_off(due.0.len() - SHARE));
-        tokio::spawn(write_share(share));
+/// A task's promise to look at the list. If it does not come to that, because a runtime is going away, the connections'
+/// own tasks are called.
+struct Task(Option<Arc<List>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(list) = self.0.take() {
+            let mut noted = list.lock();
+            noted.task = None;
+            let left = noted.take(usize::MAX);
+            drop(noted);
+            drop(left);
+        }
     }
-    write_share(due).await;
 }
 
-async fn write_share(mut due: Due) {
-    while !due.0.is_empty() {
-        let rest = due.0.len().saturating_sub(WRITES_PER_POLL);
-        due.0.drain(rest..).for_each(|session| write(&session));
+async fn write_all(mut task: Task) {
+    let Some(list) = task.0.clone() else { return };
+    let shares = list.lock().sessions.len() / SHARE;
+    for _ in 0..shares {
+        tokio::spawn(write_share(list.clone()));
+    }
+    loop {
+        list.write(list.take_for(&mut task));
+        if task.0.is_none() {
+            return;
+        }
         tokio::task::yield_now().await;
     }
 }
 
-fn write(session: &Session) {
-    if let Flushed::HandedOver(task) = session.outbox().flush() {
-        super::wake(task);
+/// Helps another task with a long list.
+async fn write_share(list: Arc<List>) {
+    loop {
+        let due = list.lock().take(WRITES_PER_POLL);
+        if due.0.is_empty() {
+            return;
+        }
+        list.write(due);
+        tokio::task::yield_now().await;
     }
-}
-
-fn lock(batch: &Batch) -> MutexGuard<'_, Option<Due>> {
-    batch.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,6 +2,7 @@
 
 mod flusher;
 mod queue;
+mod watchdog;
 
 use std::io;
 use std::mem;
@@ -11,7 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures_util::FutureExt as _;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Handle};
 
@@ -45,6 +48,10 @@ struct State {
     queue: Queue,
     life: Life,
     attention: Attention,
+    /// Whether the socket has taken no more when the task last wrote to it.
+    full: bool,
+    /// How many bytes the socket has taken. Wraps.
+    taken: u32,
     /// The socket, where it is bare TCP, so that whoever sends can write. Else only the task has it.
     socket: Option<TcpStream>,
     /// The runtime that turns the connection's task, and so will turn a flusher's.
@@ -57,10 +64,22 @@ struct State {
 enum Life {
     #[default]
     Open,
-    /// Nothing more is taken. The close frame follows when the session has left the store.
-    Closing(Box<Closed>),
+    /// Nothing more is sent but replies. The close frame follows when the session has left the store.
+    Closing(Box<Closed>, Replies),
+    /// The close frame is in the queue, or the socket is gone.
     Ended,
 }
+
+/// Whether messages that came before an end are still answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replies {
+    Taken,
+    /// The peer would not read them, or must not.
+    Dropped,
+}
+
+/// More than this many units of 64 KiB the system's buffers do not hold, unless it was set up to.
+const MOST_IN_FRONT: u16 = 64;
 
 /// Who will look at the queue next.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +110,38 @@ impl Outbox {
         state.home = Handle::try_current().ok().map(|runtime| runtime.id());
     }
 
-    /// Appends the bytes of a frame that is so many messages, unless the queue is full: then the policy decides.
+    /// Appends the bytes of a frame that is this many messages, unless the queue is full: then the policy decides.
     /// `session` is whose outbox this is.
     pub(crate) fn push(&self, bytes: Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
-        let mut state = self.lock();
-        if !matches!(state.life, Life::Open) {
-            return Outcome::Gone;
+        let state = self.lock();
+        match state.life {
+            Life::Open => self.append(state, bytes, messages, config, session),
+            Life::Closing(..) | Life::Ended => Outcome::Gone,
         }
+    }
+
+    /// The same for the reply to a message, which a session takes that is ending, if the message came before the end.
+    /// For the connection's own task, which flushes afterwards.
+    pub(crate) fn reply(&self, bytes: Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
+        let mut state = self.lock();
+        match state.life {
+            Life::Open => self.append(state, bytes, messages, config, session),
+            Life::Closing(_, Replies::Taken) if !state.is_full_for(bytes.len(), messages, config) => {
+                state.queue.push(bytes, messages);
+                Outcome::Accepted
+            }
+            Life::Closing(..) | Life::Ended => Outcome::Gone,
+        }
+    }
+
+    fn append(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        bytes: Bytes,
+        messages: usize,
+        config: &Config,
+        session: &Session,
+    ) -> Outcome {
         let mut outcome = Outcome::Accepted;
         // To a socket, to take nothing is an error.
         if bytes.is_empty() {
@@ -118,7 +162,7 @@ impl Outbox {
             if let Some(home) = state.home {
                 state.attention = Attention::Flusher;
                 drop(state);
-                flusher::list(session, home);
+                flusher::note(session, home);
             } else {
                 wake(state.call_task());
             }
@@ -138,7 +182,8 @@ impl Outbox {
         match config.slow_readers {
             SlowPolicy::Close => {
                 state.queue.discard();
-                self.begin_end(state, Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader"));
+                let closed = Closed::by_server(CloseCode::TOO_SLOW, "too slow a reader");
+                self.begin_end(state, closed, Replies::Dropped);
                 Outcome::Slow
             }
             SlowPolicy::DropNewest => Outcome::Dropped(messages),
@@ -165,7 +210,7 @@ impl Outbox {
         if !matches!(state.life, Life::Open) {
             return Outcome::Gone;
         }
-        self.begin_end(&mut state, closed);
+        self.begin_end(&mut state, closed, Replies::Taken);
         Outcome::Accepted
     }
 
@@ -174,7 +219,7 @@ impl Outbox {
         let mut state = self.lock();
         if matches!(state.life, Life::Open) {
             state.queue.discard();
-            self.begin_end(&mut state, closed);
+            self.begin_end(&mut state, closed, Replies::Dropped);
         }
     }
 
@@ -182,9 +227,8 @@ impl Outbox {
     /// store.
     pub(crate) fn say_goodbye(&self) {
         let mut state = self.lock();
-        if let Life::Closing(closed) = &state.life {
-            let frame = websocket::close(closed.code, &closed.reason);
-            state.queue.push(frame, 0);
+        if let Life::Closing(closed, _) = mem::replace(&mut state.life, Life::Ended) {
+            state.queue.push(websocket::close(closed.code, &closed.reason), 0);
         }
     }
 
@@ -207,9 +251,14 @@ impl Outbox {
     /// The end that was decided on, if one was.
     pub(crate) fn closing(&self) -> Option<Closed> {
         match &self.lock().life {
-            Life::Closing(closed) => Some((**closed).clone()),
+            Life::Closing(closed, _) => Some((**closed).clone()),
             Life::Open | Life::Ended => None,
         }
+    }
+
+    /// Whether the session is ending in a way that leaves time for replies.
+    pub(crate) fn takes_replies(&self) -> bool {
+        matches!(self.lock().life, Life::Closing(_, Replies::Taken))
     }
 
     /// Whether frames are still taken.
@@ -225,9 +274,55 @@ impl Outbox {
         drop(state);
     }
 
-    /// The connection's task is awake, and will flush before it sleeps.
-    pub(crate) fn attend(&self) {
-        self.lock().attention = Attention::Task;
+    /// The connection's task is awake, and will flush before it sleeps. Returns whether a socket that was full has taken
+    /// more since, which is a sign of life.
+    pub(crate) fn attend(&self, cx: &mut Context<'_>, stream: Stream<'_>) -> bool {
+        let mut state = self.lock();
+        state.attention = Attention::Task;
+        state.full && {
+            let before = state.taken;
+            // The task meets the same error again when it flushes.
+            let _ = state.poll_flush(cx, stream);
+            state.taken != before
+        }
+    }
+
+    /// Whether the socket takes no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().full
+    }
+
+    /// Whether a full bare TCP socket takes more of what waits, though it has not said that it would: the kernel says so
+    /// only when a third of its buffer is free, which takes a slow reader long.
+    pub(crate) fn press(&self) -> bool {
+        let mut state = self.lock();
+        let Some(socket) = state.socket.as_ref().filter(|_| state.full) else { return false };
+        let taken = state.queue.with_slices(|slices| SockRef::from(socket).send_vectored(slices));
+        taken.is_ok_and(|taken| state.queue_took(taken).is_ok())
+    }
+
+    /// Whether the peer has hung up, as far as a bare TCP socket shows that without being read.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let state = self.lock();
+        let ready = state.socket.as_ref().and_then(|socket| socket.ready(Interest::READABLE).now_or_never());
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+    }
+
+    /// How many bytes the socket has taken, in units of 64 KiB. Wraps.
+    pub(crate) fn taken(&self) -> u16 {
+        self.lock().taken_units()
+    }
+
+    /// How much may stand in the system's buffers in front of what is sent now, in units of 64 KiB, if the peer is known
+    /// to have read what the socket had taken at `confirmed`. 0 for a full socket, whose headway is seen by itself.
+    pub(crate) fn in_front(&self, confirmed: u16) -> u16 {
+        let state = self.lock();
+        if state.full {
+            return 0;
+        }
+        let room = state.socket.as_ref().and_then(|socket| SockRef::from(socket).send_buffer_size().ok());
+        let room = room.map_or(MOST_IN_FRONT, |bytes| u16::try_from(bytes >> 16).unwrap_or(MOST_IN_FRONT));
+        state.taken_units().wrapping_sub(confirmed).min(room).min(MOST_IN_FRONT)
     }
 
     /// Writes until nothing waits or the socket takes no more. For the connection's task; `stream` is its
@@ -247,7 +342,7 @@ impl Outbox {
         stream: Stream<'_>,
     ) -> Poll<io::Result<Option<Closed>>> {
         let mut state = self.lock();
-        if let Life::Closing(closed) = &state.life {
+        if let Life::Closing(closed, _) = &state.life {
             return Poll::Ready(Ok(Some((**closed).clone())));
         }
         if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
@@ -304,8 +399,8 @@ impl Outbox {
         }
     }
 
-    fn begin_end(&self, state: &mut State, closed: Closed) {
-        state.life = Life::Closing(Box::new(closed));
+    fn begin_end(&self, state: &mut State, closed: Closed, replies: Replies) {
+        state.life = Life::Closing(Box::new(closed), replies);
         self.paused.store(true, Ordering::Relaxed);
         wake(state.call_task());
     }
@@ -353,6 +448,12 @@ impl State {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, stream: Stream<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.poll_write_out(cx, stream);
+        self.full = flushed.is_pending();
+        flushed
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>, stream: Stream<'_>) -> Poll<io::Result<()>> {
         if let Some(mut stream) = stream {
             let vectored = stream.is_write_vectored();
             while !self.queue.is_empty() {
@@ -360,7 +461,7 @@ impl State {
                     [slice, ..] if !vectored => stream.as_mut().poll_write(cx, slice),
                     slices => stream.as_mut().poll_write_vectored(cx, slices),
                 });
-                self.queue_wrote(ready!(written)?)?;
+                self.queue_took(ready!(written)?)?;
             }
             return stream.poll_flush(cx);
         }
@@ -382,17 +483,22 @@ impl State {
                 [slice] => socket.try_write(slice),
                 slices => socket.try_write_vectored(slices),
             });
-            self.queue_wrote(written?)?;
+            self.queue_took(written?)?;
         }
         Ok(())
     }
 
-    fn queue_wrote(&mut self, written: usize) -> io::Result<()> {
+    fn queue_took(&mut self, written: usize) -> io::Result<()> {
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        self.taken = self.taken.wrapping_add(written as u32);
         self.queue.advance(written);
         Ok(())
+    }
+
+    fn taken_units(&self) -> u16 {
+        (self.taken >> 16) as u16
     }
 }
 

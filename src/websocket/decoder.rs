@@ -30,6 +30,17 @@ pub(crate) enum Event<'a> {
     Close(Option<CloseFrame<'a>>),
 }
 
+impl Event<'_> {
+    /// How many bytes the client sent, once they are inflated; those of a close frame's reason do not count.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
+            Self::Close(_) => 0,
+        }
+    }
+}
+
 impl Decoder {
     /// For a connection on which permessage-deflate was negotiated, or not.
     pub(crate) fn new(deflate: bool) -> Self {

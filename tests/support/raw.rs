@@ -144,6 +144,14 @@ impl Raw {
         Some(self.unread.drain(..len).collect())
     }
 
+    /// Reads at most so many bytes and forgets them. Returns how many there were.
+    pub(crate) async fn skip(&mut self, most: usize) -> usize {
+        let mut bytes = vec![0; most];
+        let read = within("bytes", self.stream.read(&mut bytes)).await.expect("an end in order, not a reset");
+        assert!(read > 0, "the connection has ended");
+        read
+    }
+
     pub(crate) async fn head(&mut self) -> Head {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,0 +1,76 @@
+//! The closing handshake (RFC 6455, section 7.1.2).
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+
+use super::engine::{Engine, Goodbye, READS_PER_POLL};
+use super::scratch;
+use crate::moment::after;
+use crate::websocket::Event;
+
+impl Engine<'_> {
+    /// Brings the close frame to the peer and waits for its answer, but not for long.
+    pub(super) async fn finish(&mut self) {
+        self.outbox.say_goodbye();
+        let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
+        poll_fn(|cx| {
+            // Whether it ends well or badly, it ends.
+            if self.poll_goodbye(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Most ends need no timer, and setting one wakes the runtime's driver.
+            if let Some(deadline) = deadline.take() {
+                self.timer.as_mut().reset(deadline);
+            }
+            self.timer.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.poll_flush(cx)?.is_ready();
+        if let Some((mut unread, start)) = self.backlog.take().and_then(|mut backlog| backlog.take_unread()) {
+            self.skim(&mut unread[start..]);
+        }
+        // A connection that is closed with bytes unread is reset, and the reset overtakes the close frame. So
+        // what still comes is read, and ignored.
+        for _ in 0..READS_PER_POLL {
+            if flushed && self.goodbye == Goodbye::Refused {
+                ready!(self.socket.poll_shutdown(cx, self.outbox))?;
+                self.goodbye = Goodbye::Shut;
+            }
+            let read = scratch::with(|scratch| {
+                let len = ready!(self.socket.poll_read(cx, self.outbox, scratch))?;
+                self.skim(&mut scratch[..len]);
+                Poll::Ready(io::Result::Ok(len))
+            });
+            match read {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                // Both have said it, and nothing is unread: the server closes first (section 7.1.1).
+                Poll::Pending if flushed && self.goodbye == Goodbye::Heard => {
+                    return self.socket.poll_close(cx);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Looks for the peer's close frame and for nothing else.
+    fn skim(&mut self, mut input: &mut [u8]) {
+        while self.goodbye == Goodbye::Awaited {
+            match self.decoder.next(&mut input, self.config.message_bytes) {
+                Ok(None) => return,
+                Ok(Some(Event::Close(_))) => self.goodbye = Goodbye::Heard,
+                Err(_) => self.goodbye = Goodbye::Refused,
+                Ok(Some(_)) => {}
+            }
+        }
+    }
+}
