@@ -55,7 +55,7 @@ async fn a_handler_that_never_returns_is_dropped_and_the_session_lives_on() {
         let start = tokio::time::Instant::now();
         alice.send(json!({ "flag": "command", "id": id })).await;
         // It waits for its turn, and has it.
-        alice.send(json!({ "flag": "kw:ping", "id": "next" })).await;
+        alice.send(json!({ "flag": "other", "id": "next" })).await;
         assert_eq!(alice.next().await, json!({ "code": "50", "msg": "internal error", "id": id }));
         assert_eq!(alice.next().await["id"], "next");
         assert_eq!(start.elapsed().as_secs(), 5);
@@ -303,7 +303,7 @@ impl MessageHandler for Reentrant {
         session.close(keywire::CloseCode::NORMAL, "");
         reach_back(session, "inform").await;
         self.tell("inform");
-        Ok(Reply::ok("too late"))
+        Ok(Reply::ok("goodbye"))
     }
 
     async fn failed(&self, session: &Session, _: &Failure) {
@@ -341,6 +341,7 @@ async fn every_hook_may_use_the_hub() {
     assert_eq!(alice.next().await["code"], "50");
     alice.send(json!({ "flag": "inform" })).await;
     heard(&mut alice, "text").await;
+    assert_eq!(alice.next().await["msg"], "goodbye");
     assert_eq!(alice.end().await.code, 4505);
     assert_eq!(told.next("a hook").await, "inform");
     assert_eq!(told.next("the last hook").await, "closed");

@@ -85,7 +85,8 @@ async fn end<'a>(mut engine: Engine<'a>, mut calls: Calls<'a>, mut registered: R
     let peer = session.peer().map(tracing::field::display);
     tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
     if session.outbox().takes_replies() {
-        engine.settle(&mut calls).await;
+        // A shutdown that cuts this short leaves time for the close frame, see `Drain::unless_cut`.
+        let _ = session.hub().drain().unless_cut(engine.settle(&mut calls)).await;
     }
     // The application learns of the end at once, however long the peer takes to answer the close frame.
     let farewell = async {
