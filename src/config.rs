@@ -26,6 +26,8 @@ pub struct Config {
     /// How many messages a client may send how fast: 2000 at once, and 200 in a second from then on. `None` is as
     /// many as it likes. WebSocket pings and pongs count like messages, but for the answer to a ping of the server's.
     ///
+    /// Where compression was negotiated, a message counts once more for each KiB that it has when it is inflated.
+    ///
     /// One too many is not handled but answered with code `29`. It counts as well: when as many have been refused
     /// as may come at once, the session ends with 4004. A [`Rate`] over more than half an hour counts as one over
     /// half an hour.
@@ -47,9 +49,12 @@ pub struct Config {
     pub slow_readers: SlowPolicy,
     /// After how long a silence the server pings: 25 s.
     pub ping_interval: Duration,
-    /// How long after a ping something must have been heard: 10 s. Else the session ends with 4002.
+    /// Timeout for a sign of life after a ping. Default: 10 s. Then the session ends with 4002. Everything that arrives is
+    /// a sign of life, and so is a full socket that takes bytes again. A ping stands behind what the system has not yet
+    /// brought to the client, so the timeout is one second longer for each 64 KiB of that.
     pub pong_timeout: Duration,
-    /// How long the peer may take to answer a close frame before the connection is cut: 5 s.
+    /// Timeout for the peer's answer to a close frame. Default: 5 s. Then the connection is cut. A handler that is at work
+    /// when its session ends has as long to reply before the close frame is sent.
     pub close_timeout: Duration,
     /// How long a call of the handler may take: 30 s. `Duration::MAX` is for ever. One that takes longer is dropped
     /// where it awaits, see [`MessageHandler`](crate::MessageHandler#errors). What blocks the thread cannot be.

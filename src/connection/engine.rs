@@ -354,6 +354,11 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Whether there is anything left to do for [`Engine::settle`].
+    pub(super) fn has_unfinished(&self, calls: &Calls<'a>) -> bool {
+        !calls.is_idle() || self.has_messages()
+    }
+
     /// Answers what came before the end, while the session has left the store already and the peer waits for the close
     /// frame, but not for long.
     pub(super) async fn settle(&mut self, calls: &mut Calls<'a>) {

@@ -84,7 +84,7 @@ async fn end<'a>(mut engine: Engine<'a>, mut calls: Calls<'a>, mut registered: R
     let session = registered.session;
     let peer = session.peer().map(tracing::field::display);
     tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
-    if session.outbox().takes_replies() {
+    if engine.has_unfinished(&calls) && session.outbox().takes_replies() {
         // A shutdown that cuts this short leaves time for the close frame, see `Drain::unless_cut`.
         let _ = session.hub().drain().unless_cut(engine.settle(&mut calls)).await;
     }

@@ -66,8 +66,13 @@ use crate::text::Text;
 /// - The messages of one session are handled one after the other, in the order in which they came;
 ///   [`opened`](Self::opened) comes before the first and [`closed`](Self::closed) after the last. Different
 ///   sessions run side by side.
-/// - While a handler is at work its session goes on sending, and reads one message ahead.
-/// - When the connection ends, a message that is being handled is handled to its end; those that were not
+/// - While a handler is at work, its session goes on sending and reading. Pings and `kw:ping` are answered, the end of the
+///   connection is noticed, and up to 16 KiB of messages wait for their turn. `kw:ping` does not reach
+///   [`text`](Self::text) then.
+/// - When the connection ends, the session leaves the store at once. A message that is being handled is handled to its
+///   end, and its reply is sent in front of the close frame if it comes within
+///   [`Config::close_timeout`](crate::Config::close_timeout). Messages that a client sent before it closed the connection
+///   are handled within that time too. When the application or the server ends the session, messages that were not
 ///   begun are not begun.
 /// - Nothing is locked while a handler runs: it may use the hub and any session as it likes, its own too.
 ///

@@ -7,7 +7,6 @@
 //! [`watchdog`].
 
 use std::cell::{Cell, OnceCell};
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +36,7 @@ pub(super) struct List(Mutex<Noted>);
 
 #[derive(Default)]
 struct Noted {
-    sessions: VecDeque<Session>,
+    sessions: Vec<Session>,
     /// The runtime on which a task will look at the list.
     task: Option<runtime::Id>,
     /// How often something was taken. Wraps.
@@ -57,7 +56,7 @@ pub(super) fn note(session: &Session, home: runtime::Id) {
     let noted = LOCAL.try_with(|local| {
         if local.turns.get() > 0 {
             local.noted.set(true);
-            local.list().lock().sessions.push_back(session.clone());
+            local.list().lock().sessions.push(session.clone());
             watchdog::wake();
             return true;
         }
@@ -67,7 +66,7 @@ pub(super) fn note(session: &Session, home: runtime::Id) {
         }
         let list = local.list();
         let mut noted = list.lock();
-        noted.sessions.push_back(session.clone());
+        noted.sessions.push(session.clone());
         if noted.task != Some(home) {
             noted.task = Some(home);
             runtime.spawn(write_all(Task(Some(list.clone()))));
@@ -185,15 +184,16 @@ impl Noted {
 }
 
 /// Sessions to be written to. If it does not come to that, the connections' own tasks are called.
-struct Due(VecDeque<Session>);
+struct Due(Vec<Session>);
 
 impl Due {
     fn write(&mut self) {
-        while let Some(session) = self.0.pop_front() {
+        for session in &self.0 {
             if let Flushed::HandedOver(task) = session.outbox().flush() {
                 super::wake(task);
             }
         }
+        self.0.clear();
     }
 }
 

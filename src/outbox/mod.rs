@@ -134,6 +134,7 @@ impl Outbox {
         }
     }
 
+    #[inline]
     fn append(
         &self,
         mut state: MutexGuard<'_, State>,

@@ -1,0 +1,103 @@
+//! Every time that can be set may be as short and as long as there is.
+#![cfg(feature = "warp")]
+
+mod support;
+
+use std::time::Duration;
+
+use keywire::{Config, Door, Hub, Push, Rate, RawKey, Reply, Session, Switch};
+use serde_json::json;
+use support::Server;
+
+const YEAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+type Set = fn(&mut Config, Duration);
+
+/// All of them: a new field does not compile before it stands here.
+fn settings() -> Vec<(&'static str, Set)> {
+    let Config {
+        policy: _,
+        door: Door { sessions: _, sessions_per_address: _, handshakes_per_address: _, proxies: _ },
+        message_bytes: _,
+        message_rate: _,
+        first_message_timeout: _,
+        queue_messages: _,
+        queue_bytes: _,
+        slow_readers: _,
+        ping_interval: _,
+        pong_timeout: _,
+        close_timeout: _,
+        handler_timeout: _,
+        store_timeout: _,
+        compression: _,
+    } = Config::default();
+    vec![
+        ("message_rate", |config, time| config.message_rate = Some(Rate::new(1, time))),
+        ("handshakes_per_address", |config, time| {
+            config.door.handshakes_per_address = Some(Rate::new(1, time));
+        }),
+        ("first_message_timeout", |config, time| config.first_message_timeout = Some(time)),
+        ("ping_interval", |config, time| config.ping_interval = time),
+        ("pong_timeout", |config, time| config.pong_timeout = time),
+        ("close_timeout", |config, time| config.close_timeout = time),
+        ("handler_timeout", |config, time| config.handler_timeout = time),
+        ("store_timeout", |config, time| config.store_timeout = time),
+    ]
+}
+
+/// Each alone and all together: a session opens, answers, gets a push, and the server ends it.
+#[tokio::test]
+async fn a_time_may_be_as_long_as_there_is() {
+    let all = settings();
+    let alone = all.iter().map(|(name, set)| (*name, vec![*set]));
+    let together = ("all", all.iter().map(|(_, set)| *set).collect());
+    for (name, sets) in alone.chain([together]) {
+        for time in [Duration::MAX, Duration::from_secs(u64::MAX / 2), YEAR * 100, YEAR] {
+            let mut config = Config::default();
+            sets.iter().for_each(|set| set(&mut config, time));
+            let switch = Switch::new().command(async |_: Session, number: u64| {
+                tokio::task::yield_now().await;
+                Ok(Reply::data(number))
+            });
+            let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+            let server = Server::start(hub).await;
+            let mut alice = server.open("/websocket/alice").await;
+            alice.send(json!({ "flag": "command", "body": 7 })).await;
+            assert_eq!(alice.next().await["data"], 7, "{name}: {time:?}");
+            assert_eq!(server.hub.send_to("alice", Push::data(8)).await.delivered, 1, "{name}: {time:?}");
+            assert_eq!(alice.next().await["data"], 8, "{name}: {time:?}");
+            let down = server.hub.clone();
+            let down = tokio::spawn(async move { down.shutdown(Duration::MAX).await });
+            assert_eq!(alice.end().await.code, 1001, "{name}: {time:?}");
+            drop(alice);
+            assert_eq!(support::within("the shutdown", down).await.expect("no panic"), 0, "{name}: {time:?}");
+        }
+    }
+}
+
+/// A limit of nothing ends sessions, and does nothing worse.
+#[tokio::test]
+async fn a_time_may_be_as_short_as_there_is() {
+    for (name, set) in settings() {
+        // A rate of nothing in no time is no rate, and is refused where it is made.
+        if name == "message_rate" || name == "handshakes_per_address" {
+            continue;
+        }
+        for time in [Duration::ZERO, Duration::from_nanos(1)] {
+            let mut config = Config::default();
+            set(&mut config, time);
+            let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
+            let _ = server.raw().await;
+            let mut alice = server.raw().await;
+            alice.write(support::opening("/websocket/alice", &[]).as_bytes()).await;
+            assert_eq!(alice.head().await.status, 101, "{name}");
+            server.hub.disconnect("alice").await;
+            drop(alice);
+            support::until("the end", async || match server.hub.counts().await.sessions {
+                0 => Ok(()),
+                sessions => Err(format!("{name}: {sessions} sessions")),
+            })
+            .await;
+        }
+    }
+}
