@@ -39,6 +39,7 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "docs" cargo doc --no-deps --all-features
 	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
+	@$(STEP) "rust-version" node scripts/check-rust-version.mjs
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
 
