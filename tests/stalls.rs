@@ -29,7 +29,8 @@ impl Process {
 
     fn signal(&self, signal: &str) {
         // The shell's own `kill`: the program is not on every machine.
-        let status = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &self.0.id().to_string()]).status();
+        let status =
+            Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &self.0.id().to_string()]).status();
         assert!(status.expect("a shell").success());
     }
 }
