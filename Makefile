@@ -26,7 +26,7 @@ test: ## install what is missing, then run all tests
 
 # cargo-hack runs clippy, not check: code that one feature alone leaves unused is a warning, and denied.
 # Each feature and each pair of features, the core without any among them.
-lint: ## install what is missing, then check format, lints, docs, features, licences, the client's types
+lint: ## install what is missing, then check format, lints, docs, features, licences, the package, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
 	@for workspace in bench/peers fuzz; do \
@@ -39,6 +39,9 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "docs" cargo doc --no-deps --all-features
 	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
+	@$(STEP) "rust-version" node scripts/check-rust-version.mjs
+	@$(STEP) "files of the package" node scripts/check-package.mjs
+	@$(STEP) "package" cargo package --allow-dirty --locked --no-verify --quiet
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
 

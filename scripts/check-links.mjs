@@ -1,32 +1,25 @@
 // Do the links of the documents lead somewhere? Checks every relative link, and every #heading, in the *.md files
-// that git knows of or would add. Links to other sites are not followed.
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+// besides those of node_modules and target. Links to other sites are not followed.
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { headings, relativeLinks } from "./markdown.mjs";
 
 const root = join(import.meta.dirname, "..");
-const list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z", "*.md"];
-const documents = execFileSync("git", list, { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
 
-/** The prose of a document, without its code. */
-const prose = (file) => readFileSync(file, "utf8").replace(/^( *)(```+|~~~+)[^]*?^ *\2/gm, "");
-
-/** The names that headings get as link targets: lower case, no punctuation, dashes for spaces. */
-const headings = (file) =>
-  [...prose(file).matchAll(/^#+ +(.*?) *#*$/gm)].map(([, heading]) =>
-    heading.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-"),
-  );
-
-const links = (file) => {
-  const text = prose(file).replace(/`[^`\n]*`/g, "``");
-  const forms = [/\]\(<?([^)\s>]+)/g, /^ *\[[^\]^]+\]: *(\S+)/gm, /\b(?:src|href)="([^"]+)"/g];
-  return forms.flatMap((form) => [...text.matchAll(form)].map(([, target]) => target));
-};
+/** Needs no git: a copy of the repository is enough. */
+const documentsIn = (directory) =>
+  readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    if (["node_modules", "target", ".git"].includes(entry.name)) return [];
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) return documentsIn(path);
+    return entry.name.endsWith(".md") ? [relative(root, path)] : [];
+  });
+const documents = documentsIn(root);
 
 let broken = 0;
-for (const document of documents.filter((name) => existsSync(join(root, name)))) {
+for (const document of documents) {
   const file = join(root, document);
-  for (const link of links(file).filter((target) => !/^([a-z]+:|\/\/)/i.test(target))) {
+  for (const link of relativeLinks(file)) {
     const [path, heading] = decodeURI(link).split("#");
     const target = path ? join(dirname(file), path) : file;
     const found = existsSync(target) && !relative(root, target).startsWith("..");

@@ -64,6 +64,8 @@
 //!
 //! Without any of them there is the core, for an adapter of your own: [`Hub::upgrade`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Who, and by what right.
 mod door;
 mod extract;

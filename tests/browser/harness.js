@@ -2,10 +2,10 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import WebSocket from 'ws';
+import { chromiumPath } from './chromium.js';
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -99,12 +99,9 @@ export class Demo {
 
 /** @param {{ cache?: boolean }} [options] with `cache`, a page that is left may come back as it was, as for people */
 export async function launchChromium({ cache = false } = {}) {
-  const candidates = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-  const executablePath = process.env.CHROMIUM ?? candidates.find((path) => existsSync(path));
-  if (!executablePath) throw new Error('no Chromium found: apt install chromium, or name one in CHROMIUM');
   const quiet = ['quic', 'background-networking', 'component-update', 'sync', 'gpu'].map((name) => `--disable-${name}`);
   const ignoreDefaultArgs = cache ? ['--disable-back-forward-cache'] : [];
-  return chromium.launch({ executablePath, ignoreDefaultArgs, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+  return chromium.launch({ executablePath: chromiumPath(), ignoreDefaultArgs, args: ['--no-sandbox', '--no-first-run', ...quiet] });
 }
 
 /**

@@ -1,0 +1,19 @@
+// What the checks read of a Markdown file.
+import { readFileSync } from "node:fs";
+
+/** The prose of a document, without its code. */
+const prose = (file) => readFileSync(file, "utf8").replace(/^( *)(```+|~~~+)[^]*?^ *\2/gm, "");
+
+/** The names that headings get as link targets: lower case, no punctuation, dashes for spaces. */
+export const headings = (file) =>
+  [...prose(file).matchAll(/^#+ +(.*?) *#*$/gm)].map(([, heading]) =>
+    heading.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-"),
+  );
+
+/** The links that lead to no other site. */
+export const relativeLinks = (file) => {
+  const text = prose(file).replace(/`[^`\n]*`/g, "``");
+  const forms = [/\]\(<?([^)\s>]+)/g, /^ *\[[^\]^]+\]: *(\S+)/gm, /\b(?:src|href)="([^"]+)"/g];
+  const targets = forms.flatMap((form) => [...text.matchAll(form)].map(([, target]) => target));
+  return targets.filter((target) => !/^([a-z]+:|\/\/)/i.test(target));
+};

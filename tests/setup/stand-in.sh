@@ -1,0 +1,49 @@
+#!/bin/sh
+# Every program of the made-up machine: records how it is called, and installs stand-ins.
+name=${0##*/}
+root=${0%/*/*}
+policy=$root/sbin/policy-rc.d
+echo "$name${*:+ $*}" >>"$root/calls"
+[ ! -e "$root/broken/$name" ] || exit 1
+case "$name $*" in
+"apt-get install "* | "npm ci "* | "rustup component "* | "cargo install "*)
+    [ ! -e "$root/failing" ] || [ "$(command -p cat "$root/failing")" != "$name" ] || exit 1
+    ;;
+esac
+
+# bring DIRECTORY PROGRAM: installs a program that works, if this machine's installers do what they say.
+bring() {
+    [ ! -e "$root/idle" ] || return 0
+    command -p rm -f "$root/broken/$2"
+    command -p ln -sf "$(command -p readlink "$0")" "$root/$1/$2"
+}
+
+case "$name $*" in
+"cargo fmt --version" | "cargo clippy --version" | "cargo deny --version" | "cargo hack --version" | "cargo fuzz --version")
+    [ -e "$root/bin/cargo-$1" ] && [ ! -e "$root/broken/cargo-$1" ]
+    ;;
+"cargo install "*)
+    for crate; do
+        case $crate in cargo-*) bring bin "${crate%@*}" ;; esac
+    done
+    ;;
+"rustup component add rustfmt") bring bin cargo-fmt ;;
+"rustup component add clippy") bring bin cargo-clippy ;;
+"apt-get install "*)
+    [ ! -e "$policy" ] || echo "services are forbidden" >>"$root/calls"
+    for package; do
+        case $package in
+        gcc) bring bin cc ;;
+        g++) bring bin c++ ;;
+        chromium) bring bin chromium ;;
+        nginx) bring sbin nginx ;;
+        caddy) bring bin caddy ;;
+        esac
+    done
+    ;;
+"node --version") command -p cat "$root/node-version" ;;
+"npm ci "*) command -p mkdir -p "$root/tests/browser/node_modules" ;;
+"id -u") command -p cat "$root/uid" ;;
+"sudo --non-interactive true") ;;
+"sudo "*) exec "$@" ;;
+esac
