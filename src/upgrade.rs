@@ -38,14 +38,9 @@ impl Hub {
     /// Decides about an opening: is it one (RFC 6455, section 4.2.1), does it come from where it may, and
     /// who is it?
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
-        let handshake = match handshake.peer() {
-            Some(peer) => {
-                let peer = self.config().door.proxies.resolve(peer, handshake.headers());
-                handshake.with_peer(peer)
-            }
-            None => handshake,
-        };
-        let peer = handshake.peer();
+        let proxies = &self.config().door.proxies;
+        let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
+        let handshake = handshake.from_peer(peer);
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {
