@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -151,4 +152,39 @@ fn networks_of_ipv4_may_be_written_as_ipv6() {
         );
         assert_eq!(resolve(&proxies, &from(not), "x-forwarded-for", &[b"192.0.2.1"]), from(not), "{network}");
     }
+}
+
+/// The bytes that a client may put into a header's value (RFC 9110, section 5.5), those more often that mean something.
+fn invention() -> impl Strategy<Value = Vec<u8>> {
+    let meaning = prop::sample::select(&b"\"\\,;=:[]%_ \tfor127.0"[..]);
+    prop::collection::vec(prop_oneof![meaning, 0x20u8..0x7f, 0x80u8..], 0..40)
+}
+
+proptest! {
+    #[test]
+    fn nothing_in_front_changes_what_a_proxy_wrote(invention in invention()) {
+        let proxies = TrustedProxies::x_forwarded_for(["10.0.0.0/8"]).unwrap();
+        for wrote in ["192.0.2.1:5", "192.0.2.1:5, 10.2.2.2"] {
+            let line = [&invention[..], b", ", wrote.as_bytes()].concat();
+            prop_assert_eq!(resolve(&proxies, PROXY, "x-forwarded-for", &[&line]), "192.0.2.1:5");
+            let lines = [&invention[..], wrote.as_bytes()];
+            prop_assert_eq!(resolve(&proxies, PROXY, "x-forwarded-for", &lines), "192.0.2.1:5");
+        }
+        let proxies = TrustedProxies::forwarded(["10.0.0.0/8"]).unwrap();
+        for wrote in ["for=\"192.0.2.1:5\"", "for=\"192.0.2.1:5\";by=\"_a\\\"\\\\\", for=10.2.2.2", "by=\"a,b\";for=\"192.0.2.1:5\""] {
+            let line = [&invention[..], b", ", wrote.as_bytes()].concat();
+            prop_assert_eq!(resolve(&proxies, PROXY, "forwarded", &[&line]), "192.0.2.1:5");
+            let lines = [&invention[..], wrote.as_bytes()];
+            prop_assert_eq!(resolve(&proxies, PROXY, "forwarded", &lines), "192.0.2.1:5");
+        }
+        // And alone it is never the proxy.
+        for name in ["x-forwarded-for", "forwarded"] {
+            let proxies = TrustedProxies::new(proxies_of(name), ["10.0.0.1"]).unwrap();
+            prop_assert_ne!(resolve(&proxies, PROXY, name, &[&invention]), PROXY);
+        }
+    }
+}
+
+fn proxies_of(name: &str) -> Header {
+    if name == "forwarded" { Header::Forwarded } else { Header::XForwardedFor }
 }
