@@ -74,11 +74,11 @@ impl Handshake {
     /// The same handshake, coming from `peer`.
     #[must_use]
     pub fn with_peer(self, peer: SocketAddr) -> Self {
-        self.from_peer(Some(peer))
+        self.resolved_to(Some(peer))
     }
 
     /// The same handshake, coming from `peer`, or from an address that is not known.
-    pub(crate) fn from_peer(mut self, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn resolved_to(mut self, peer: Option<SocketAddr>) -> Self {
         self.head().peer = peer;
         self
     }

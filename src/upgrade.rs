@@ -40,7 +40,7 @@ impl Hub {
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
         let proxies = &self.config().door.proxies;
         let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
-        let handshake = handshake.from_peer(peer);
+        let handshake = handshake.resolved_to(peer);
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {
