@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use percent_encoding::percent_decode_str;
 
 use crate::rejection::Rejection;
@@ -23,6 +23,9 @@ pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 /// Each accessor answers three things: `Ok(Some(_))` is the value, decoded; `Ok(None)` that there is none,
 /// so another place may be tried; `Err(Rejection::Malformed)` that what is there is no text or is there
 /// twice, so that nobody can be told apart from somebody else by the order in which servers read.
+///
+/// Only the value that was asked for counts. Other cookies, other parameters, other subprotocols and other schemes of
+/// `Authorization` come from other parties: whatever bytes they are, they change no answer. Text is UTF-8.
 ///
 /// Cloning copies a pointer. [`Debug`] shows neither path, query nor headers, since a credential may stand in
 /// each of them.
@@ -70,8 +73,13 @@ impl Handshake {
 
     /// The same handshake, coming from `peer`.
     #[must_use]
-    pub fn with_peer(mut self, peer: SocketAddr) -> Self {
-        self.head().peer = Some(peer);
+    pub fn with_peer(self, peer: SocketAddr) -> Self {
+        self.resolved_to(Some(peer))
+    }
+
+    /// The same handshake, coming from `peer`, or from an address that is not known.
+    pub(crate) fn resolved_to(mut self, peer: Option<SocketAddr>) -> Self {
+        self.head().peer = peer;
         self
     }
 
@@ -104,52 +112,56 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is there twice, or has other than visible ASCII characters.
+    /// [`Rejection::Malformed`] if it is there twice, or is not UTF-8.
     pub fn header(&self, name: impl TryInto<HeaderName>) -> Result<Option<&str>, Rejection> {
         let Ok(name) = name.try_into() else { return Ok(None) };
-        let value = only(self.0.headers.get_all(name).iter())?;
-        value.map(|value| value.to_str().map_err(|_| Rejection::Malformed)).transpose()
+        only(self.lines(name))?.map(text).transpose()
     }
 
     /// A cookie's value as it stands, without the quotes it may be in.
     ///
+    /// A name may be there several times, also in several headers: for each path and domain that it was set for. If
+    /// the values are equal, that is the value. If they differ, no order of them says which one is the user's
+    /// (RFC 6265, sections 4.2.2 and 5.4), and every page of the host, on any port, can add one. To take one of them
+    /// would let such a page choose the user, to refuse for good would let it lock the user out. So the answer is
+    /// [`Rejection::Ambiguous`]: another credential decides, or the client comes back. A cookie whose name begins with
+    /// `__Host-` can be set by pages of its own host alone and only for all paths, so it is never there twice.
+    ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is there twice, or the header is no text.
+    /// [`Rejection::Ambiguous`] if it is there with different values, [`Rejection::Malformed`] if its value is not
+    /// UTF-8.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, Rejection> {
-        let mut found = None;
-        for header in self.0.headers.get_all(header::COOKIE) {
-            let cookies = header.to_str().map_err(|_| Rejection::Malformed)?.split(';');
-            let pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-            if let Some((_, value)) = only(pairs.filter(|(key, _)| *key == name))? {
-                if found.is_some() {
-                    return Err(Rejection::Malformed);
-                }
-                found = Some(value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value));
-            }
+        let cookies = self.lines(header::COOKIE).flat_map(|line| line.split(|&byte| byte == b';'));
+        let pairs = cookies.filter_map(|cookie| split_once(cookie.trim_ascii(), b'='));
+        let mut values = pairs.filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| unquoted(value));
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.any(|other| other != value) {
+            return Err(Rejection::Ambiguous);
         }
-        Ok(found)
+        text(value).map(Some)
     }
 
-    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). Another scheme is none.
+    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). Another scheme is none: it is for somebody
+    /// else, such as a proxy that asks for a password.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if the header is there twice or is no text.
+    /// [`Rejection::Malformed`] if there are two such tokens, or it is not UTF-8.
     pub fn bearer(&self) -> Result<Option<&str>, Rejection> {
-        let Some((scheme, token)) =
-            self.header(header::AUTHORIZATION)?.and_then(|value| value.split_once(' '))
-        else {
-            return Ok(None);
-        };
-        let token = token.trim_start_matches(' ');
-        Ok((scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token))
+        let tokens = self.lines(header::AUTHORIZATION).filter_map(|line| {
+            let (scheme, token) = split_once(line, b' ')?;
+            let token = token.trim_ascii();
+            (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
+        });
+        only(tokens)?.map(text).transpose()
     }
 
-    /// The subprotocols that the client offers, in its order (RFC 6455, section 4.1).
+    /// The subprotocols that the client offers, in its order (RFC 6455, section 4.1). What is not UTF-8 is left out.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
-        let headers = self.0.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-        headers.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',').map(str::trim))
+        let lines = self.lines(header::SEC_WEBSOCKET_PROTOCOL);
+        let elements = lines.flat_map(|line| line.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+        elements.filter_map(|element| text(element).ok()).filter(|element| !element.is_empty())
     }
 
     /// The token of the subprotocol `base64url.bearer.keywire.…`, decoded: a browser's only place for one that is
@@ -193,8 +205,9 @@ impl Handshake {
         &self.0.uri
     }
 
-    /// The address that the connection comes from, where the transport has one: past the proxies that are trusted
-    /// ([`TrustedProxies`](crate::TrustedProxies)).
+    /// The address that the connection comes from: past the proxies that are trusted
+    /// ([`TrustedProxies`](crate::TrustedProxies)). `None` where the transport has no addresses, or where a trusted
+    /// proxy does not say where the client is.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
@@ -206,6 +219,11 @@ impl Handshake {
 
     pub(crate) fn version(&self) -> Version {
         self.0.version
+    }
+
+    /// The values of a header, line by line. They are bytes: a part that is no text must not hide the others.
+    fn lines(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.0.headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
     }
 
     /// The head while it is put together, when nobody else has a copy yet.
@@ -226,6 +244,19 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, Rejection> {
     if items.next().is_some() { Err(Rejection::Malformed) } else { Ok(first) }
 }
 
+fn text(bytes: &[u8]) -> Result<&str, Rejection> {
+    str::from_utf8(bytes).map_err(|_| Rejection::Malformed)
+}
+
+fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|&byte| byte == separator)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+}
+
 fn decode(text: &str) -> Result<Cow<'_, str>, Rejection> {
     percent_decode_str(text).decode_utf8().map_err(|_| Rejection::Malformed)
 }
@@ -235,101 +266,4 @@ fn form_decode(text: &str) -> Result<String, Rejection> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn handshake(uri: &str, headers: &[(&str, &str)]) -> Handshake {
-        let mut request = Request::get(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        Handshake::new(request.body(()).unwrap())
-    }
-
-    #[test]
-    fn the_path_key_is_decoded_and_may_be_empty() {
-        let key = |segment: &str| {
-            handshake("/", &[]).with_path_key(segment).path_key().map(|key| key.map(Cow::into_owned))
-        };
-        assert_eq!(key("zo%C3%AB%2F1"), Ok(Some("zoë/1".into())));
-        assert_eq!(key("a+b"), Ok(Some("a+b".into())));
-        assert_eq!(key("100%"), Ok(Some("100%".into())));
-        assert_eq!(key(""), Ok(None));
-        assert_eq!(key("%FF"), Err(Rejection::Malformed));
-    }
-
-    #[test]
-    fn a_query_parameter_stands_once() {
-        let query = |query: &str| handshake(&format!("/x?{query}"), &[]).query("token");
-        assert_eq!(query("a=1&token=a%2Bb+c"), Ok(Some("a+b c".into())));
-        assert_eq!(query("tok%65n=1"), Ok(Some("1".into())));
-        assert_eq!(query("token"), Ok(Some(String::new())));
-        assert_eq!(query("mytoken=1"), Ok(None));
-        assert_eq!(query("token=1&token=1"), Err(Rejection::Malformed));
-        assert_eq!(query("token=%C0"), Err(Rejection::Malformed));
-    }
-
-    #[test]
-    fn a_cookie_stands_once_over_all_headers() {
-        let cookie = |headers: &[(&str, &str)]| {
-            handshake("/", headers).cookie("id").map(|value| value.map(str::to_owned))
-        };
-        assert_eq!(cookie(&[("cookie", "a=b; id=7;c=d")]), Ok(Some("7".into())));
-        assert_eq!(cookie(&[("cookie", "a=b"), ("cookie", "id=\"7\"")]), Ok(Some("7".into())));
-        assert_eq!(cookie(&[("cookie", "xid=7; id")]), Ok(None));
-        assert_eq!(cookie(&[("cookie", "id=7; id=8")]), Err(Rejection::Malformed));
-        assert_eq!(cookie(&[("cookie", "id=7"), ("cookie", "id=8")]), Err(Rejection::Malformed));
-    }
-
-    #[test]
-    fn a_bearer_token_is_of_that_scheme() {
-        let bearer = |value: &str| {
-            let handshake = handshake("/", &[("authorization", value)]);
-            handshake.bearer().map(|token| token.map(str::to_owned))
-        };
-        assert_eq!(bearer("Bearer abc"), Ok(Some("abc".into())));
-        assert_eq!(bearer("bearer  abc"), Ok(Some("abc".into())));
-        assert_eq!(bearer("Basic abc"), Ok(None));
-        assert_eq!(bearer("Bearer "), Ok(None));
-    }
-
-    #[test]
-    fn a_token_among_the_subprotocols_is_canonical_and_stands_next_to_keywire_v1() {
-        let token = |offered: &[&str]| {
-            let headers: Vec<_> = offered.iter().map(|value| ("sec-websocket-protocol", *value)).collect();
-            handshake("/", &headers).protocol_token()
-        };
-        let good = |text: &str| Ok(Some(text.to_owned()));
-        let v1 = "keywire.v1";
-        assert_eq!(token(&[v1, "base64url.bearer.keywire.c2VzYW1l"]), good("sesame"));
-        assert_eq!(token(&["base64url.bearer.keywire.c2VzYW1l, keywire.v1"]), good("sesame"));
-        assert_eq!(token(&["keywire.v1, base64url.bearer.keywire.w7_Dvw"]), good("ÿÿ"));
-        assert_eq!(token(&[v1, "base64url.bearer.keywire."]), good(""));
-        for none in
-            ["keywire.v1", "keywire.v1, base64url.bearer.other.c2VzYW1l", "Base64url.bearer.keywire.YQ"]
-        {
-            assert_eq!(token(&[none]), Ok(None), "{none}");
-        }
-        for bad in [
-            "base64url.bearer.keywire.c2VzYW1l",
-            "keywire.v2, base64url.bearer.keywire.c2VzYW1l",
-            "keywire.v1, base64url.bearer.keywire.YQ, base64url.bearer.keywire.Yg",
-            "keywire.v1, base64url.bearer.keywire.YQ, base64url.bearer.keywire.",
-            "keywire.v1, base64url.bearer.keywire.YQ==",
-            "keywire.v1, base64url.bearer.keywire.YR",
-            "keywire.v1, base64url.bearer.keywire.Y",
-            "keywire.v1, base64url.bearer.keywire.w7/Dvw",
-            "keywire.v1, base64url.bearer.keywire.Y.Q",
-            "keywire.v1, base64url.bearer.keywire._w",
-        ] {
-            assert_eq!(token(&[bad]), Err(Rejection::Malformed), "{bad}");
-        }
-    }
-
-    #[test]
-    fn debug_keeps_credentials_to_itself() {
-        let handshake = handshake("/websocket/s3cret?token=s3cret", &[("authorization", "Bearer s3cret")])
-            .with_path_key("s3cret");
-        assert!(!format!("{handshake:?}").contains("s3cret"));
-    }
-}
+mod tests;

@@ -171,3 +171,8 @@ struct Authentication;
 #[cfg(all(doctest, feature = "metrics"))]
 #[doc = include_str!("../docs/observability.md")]
 struct Observability;
+
+/// Compiles and runs the code of the guide to proxies.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/proxies.md")]
+struct Proxies;

@@ -14,7 +14,7 @@ use crate::CloseCode;
 #[non_exhaustive]
 pub enum Rejection {
     /// There is no credential where the extractor looks. [`or`](crate::KeyExtractor::or) goes on to the next
-    /// extractor on this one only.
+    /// extractor.
     #[error("credential missing")]
     Missing,
     /// There is a credential, and it is wrong.
@@ -26,6 +26,11 @@ pub enum Rejection {
     /// The request cannot be understood: two credentials of one kind, or a key that cannot be one.
     #[error("malformed request")]
     Malformed,
+    /// Two cookies of one name say different things. Every page of the host can add one, so this is not the user's
+    /// fault and not for ever: [`or`](crate::KeyExtractor::or) goes on to the next extractor, and if that finds nothing,
+    /// the client should come back.
+    #[error("ambiguous credential")]
+    Ambiguous,
     /// It is known who asks, and they may not.
     #[error("forbidden")]
     Forbidden,
@@ -49,7 +54,7 @@ impl Rejection {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany | Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ambiguous | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -62,7 +67,7 @@ impl Rejection {
             Self::Expired => CloseCode::EXPIRED,
             Self::Forbidden => CloseCode::FORBIDDEN,
             Self::TooMany => CloseCode::TOO_MANY_SESSIONS,
-            Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
+            Self::Ambiguous | Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
         }
     }
 
@@ -70,7 +75,8 @@ impl Rejection {
     /// What becomes free may do so at any moment, so this is only a pace.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
-        matches!(self, Self::Throttled | Self::Unavailable).then_some(Duration::from_secs(5))
+        matches!(self, Self::Ambiguous | Self::Throttled | Self::Unavailable)
+            .then_some(Duration::from_secs(5))
     }
 
     /// One word for logs, metrics and the JSON body of a refusal.
@@ -81,6 +87,7 @@ impl Rejection {
             Self::Invalid => "invalid",
             Self::Expired => "expired",
             Self::Malformed => "malformed",
+            Self::Ambiguous => "ambiguous",
             Self::Forbidden => "forbidden",
             Self::TooMany => "too_many",
             Self::Throttled => "throttled",

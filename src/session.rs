@@ -97,8 +97,9 @@ impl Session {
         self.lock_identity().as_ref()?.expires_at()
     }
 
-    /// Where it comes from, if the transport has addresses: past the proxies that are trusted
-    /// ([`TrustedProxies`](crate::TrustedProxies)).
+    /// The client's address: past the proxies that are trusted ([`TrustedProxies`](crate::TrustedProxies)), and an IPv4
+    /// address always as such. `None` where the transport has no addresses, or where a trusted proxy does not say where
+    /// the client is: then it is not known, and must not be taken for an address that is allowed more than others.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer

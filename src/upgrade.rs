@@ -38,14 +38,9 @@ impl Hub {
     /// Decides about an opening: is it one (RFC 6455, section 4.2.1), does it come from where it may, and
     /// who is it?
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
-        let handshake = match handshake.peer() {
-            Some(peer) => {
-                let peer = self.config().door.proxies.resolve(peer, handshake.headers());
-                handshake.with_peer(peer)
-            }
-            None => handshake,
-        };
-        let peer = handshake.peer();
+        let proxies = &self.config().door.proxies;
+        let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
+        let handshake = handshake.resolved_to(peer);
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {
@@ -204,18 +199,18 @@ impl Connection {
     where
         S: FnOnce(&Outbox) -> Socket,
     {
+        // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
+        let early = early.to_vec();
         match self.fate {
             Fate::Live(seat) => {
-                let socket = socket(seat.session().outbox());
-                // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
-                let wire = Box::new(Wire { socket, early: early.to_vec() });
+                let wire = Box::new(Wire { socket: socket(seat.session().outbox()), early });
                 Either::Left(connection::run(wire, seat, self.tracked))
             }
             Fate::Refused { hub, rejection, farewell } => {
                 let outbox = Outbox::default();
-                let socket = socket(&outbox);
+                let wire = Wire { socket: socket(&outbox), early };
                 Either::Right(Box::pin(async move {
-                    let farewells = connection::turn_away(socket, &outbox, hub.config(), rejection);
+                    let farewells = connection::turn_away(wire, &outbox, hub.config(), rejection);
                     hub.drain().unless_cut(farewells).await;
                     drop((self.tracked, farewell));
                 }))

@@ -301,6 +301,59 @@ async fn only_so_many_are_refused_by_a_close_code_at_a_time() {
 }
 
 #[tokio::test]
+async fn who_hides_behind_a_proxy_does_not_escape_the_limits() {
+    let trusted = ["127.0.0.1", "10.0.0.0/8"];
+    for (header, proxies, unknown) in [
+        (
+            "X-Forwarded-For",
+            TrustedProxies::x_forwarded_for(trusted),
+            ["unknown", "192.0.2.1, é", " , ", "_hidden"],
+        ),
+        (
+            "Forwarded",
+            TrustedProxies::forwarded(trusted),
+            ["for=unknown", "for=192.0.2.1,é", "", "for=_hidden"],
+        ),
+    ] {
+        let door = Door {
+            proxies: proxies.expect("networks"),
+            sessions_per_address: 2,
+            handshakes_per_address: times(3),
+            ..Door::default()
+        };
+        let server = Server::start(hub(door)).await;
+        let mut open = Vec::new();
+        for (line, status) in unknown.into_iter().zip([101, 101, 429, 429]) {
+            let (head, raw) = open_from(&server, "127.0.0.1", &[(header, line)]).await;
+            assert_eq!(head.status, status, "{header}: {line}");
+            open.push(raw);
+        }
+        let sessions = until("the sessions", async || {
+            let sessions = server.hub.sessions("alice").await;
+            if sessions.len() == 2 { Ok(sessions) } else { Err(format!("{sessions:?}")) }
+        })
+        .await;
+        assert!(sessions.iter().all(|session| session.peer().is_none()));
+        // A request of the proxy's machine itself has that address.
+        let (head, _) = open_from(&server, "127.0.0.1", &[]).await;
+        assert_eq!(head.status, 101);
+    }
+}
+
+/// Without proxies, no address is no limit: the transport has none.
+#[tokio::test]
+async fn a_transport_without_addresses_has_no_limits_by_address() {
+    let hub = hub(Door { sessions_per_address: 1, handshakes_per_address: times(1), ..Door::default() });
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let head = support::request(([127, 0, 0, 1], 1).into(), "/websocket/alice", &[]);
+        let upgrade = hub.upgrade(Handshake::new(head).with_path_key("alice")).await;
+        assert_eq!(upgrade.response.status(), 101);
+        sessions.push(upgrade.connection);
+    }
+}
+
+#[tokio::test]
 async fn behind_a_trusted_proxy_clients_are_told_apart() {
     let (tell, mut peers) = support::events();
     let keys = extract_fn(move |handshake: Handshake| {

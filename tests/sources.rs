@@ -131,6 +131,21 @@ async fn two_credentials_are_refused_in_any_two_places() {
     assert_eq!(server.hub.counts().await.sessions, 0);
 }
 
+/// Another page of the host may have added the second cookie.
+#[tokio::test]
+async fn an_ambiguous_cookie_is_no_credential_where_there_is_another() {
+    let server = server(JwtKey::hs256(SECRET).sources(all())).await;
+    let token = token(300);
+    let cookies = [("Cookie", "keywire=a; keywire=b".to_owned())];
+    let refusal = server.refusal("/websocket", &borrowed(&cookies)).await;
+    assert_eq!((refusal.status, refusal.json()), (503, json!({ "error": "ambiguous" })));
+    for source in all().iter().filter(|source| !matches!(source, Source::Cookie(_))) {
+        let (path, headers) = with(source, &token);
+        let headers = [&headers[..], &cookies].concat();
+        server.open_with(&path, &borrowed(&headers)).await.ping().await;
+    }
+}
+
 #[tokio::test]
 async fn a_raw_key_is_found_in_each_place() {
     let keys = [

@@ -11,6 +11,9 @@ use super::scratch;
 use crate::moment::after;
 use crate::websocket::Event;
 
+/// As much as a control frame may bring (RFC 6455, section 5.5). What is larger is of no interest after the end.
+const CONTROL_BYTES: usize = 125;
+
 impl Engine<'_> {
     /// Brings the close frame to the peer and waits for its answer, but not for long.
     pub(super) async fn finish(&mut self) {
@@ -62,10 +65,11 @@ impl Engine<'_> {
         Poll::Pending
     }
 
-    /// Looks for the peer's close frame and for nothing else.
+    /// Looks for the peer's close frame and for nothing else. A message takes no memory: one that is larger than a control
+    /// frame counts as a violation, after which nothing is kept.
     fn skim(&mut self, mut input: &mut [u8]) {
         while self.goodbye == Goodbye::Awaited {
-            match self.decoder.next(&mut input, self.config.message_bytes) {
+            match self.decoder.next(&mut input, CONTROL_BYTES) {
                 Ok(None) => return,
                 Ok(Some(Event::Close(_))) => self.goodbye = Goodbye::Heard,
                 Err(_) => self.goodbye = Goodbye::Refused,

@@ -101,9 +101,8 @@ async fn end<'a>(mut engine: Engine<'a>, mut calls: Calls<'a>, mut registered: R
 }
 
 /// Says over an open connection why there will be no session.
-pub(crate) async fn turn_away(socket: Socket, outbox: &Outbox, config: &Config, rejection: Rejection) {
+pub(crate) async fn turn_away(wire: Wire, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(refused(rejection));
-    let wire = Wire { socket, early: Vec::new() };
     Engine::with(wire, Decoder::default(), outbox, config).finish().await;
 }
 

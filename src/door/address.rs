@@ -1,30 +1,82 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Whom a limit counts as one: an IPv4 address, or the network of an IPv6 address.
+/// What a limit counts as one client: an IPv4 address, or the /64 of an IPv6 address.
 ///
-/// The least that a provider gives to a customer is a /64, so whoever has one IPv6 address has 2^64 of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The least that a provider gives to a customer is a /64, so a client with one IPv6 address has 2^64 of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address(u128);
 
-const NETWORK: u128 = !0 << 64;
+/// An [`Address`], or a larger network of IPv6 around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Network(u128);
+
+/// The networks that are counted, and how many addresses each of them counts as.
+///
+/// Some providers give a customer a /56 or a /48, others put 256 or 65,536 customers into one. So a larger network counts
+/// as the square root of the number of its /64s.
+const NETWORKS: [(u32, u32); 3] = [(64, 1), (56, 16), (48, 256)];
+
+impl Address {
+    /// All clients together whose address a proxy does not tell.
+    pub(super) const UNKNOWN: Self = Self(u128::MAX);
+
+    /// The networks that the address is in, the smallest first, and how many addresses each counts as.
+    pub(super) fn networks(self) -> impl Iterator<Item = (Network, usize)> {
+        let counted = if self.is_v6() { &NETWORKS[..] } else { &NETWORKS[..1] };
+        // The bits behind the /64 are free to tell networks of different lengths apart.
+        let networks = counted.iter().zip(0u128..);
+        networks.map(move |(&(length, addresses), number)| {
+            let bits = if self.is_v6() { self.0 & prefix(length) | number } else { self.0 };
+            (Network(bits), addresses as usize)
+        })
+    }
+
+    fn is_v6(self) -> bool {
+        self.0 & !prefix(64) == 0
+    }
+}
 
 impl From<SocketAddr> for Address {
     fn from(peer: SocketAddr) -> Self {
         // A socket for both versions shows IPv4 as a part of IPv6, all of it in one /64.
         match peer.ip().to_canonical() {
             IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().to_bits()),
-            IpAddr::V6(v6) => Self(Ipv6Addr::to_bits(v6) & NETWORK),
+            IpAddr::V6(v6) => Self(Ipv6Addr::to_bits(v6) & prefix(64)),
         }
     }
+}
+
+impl Network {
+    /// The network around it of what a provider has: a /32, for IPv4 a /16.
+    pub(super) fn of_provider(self) -> u128 {
+        self.0 & prefix(if self.is_v4() { 96 + 16 } else { 32 })
+    }
+
+    /// The network around it of what the largest customer has: a /48, for IPv4 a /24.
+    pub(super) fn of_customer(self) -> u128 {
+        self.0 & prefix(if self.is_v4() { 96 + 24 } else { 48 })
+    }
+
+    fn is_v4(self) -> bool {
+        self.0 >> 32 == 0xffff
+    }
+}
+
+/// The first bits of an address.
+const fn prefix(length: u32) -> u128 {
+    !0 << (128 - length)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> Address {
+        Address::from(text.parse::<SocketAddr>().unwrap())
+    }
+
     #[test]
     fn who_counts_as_one() {
-        let address = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
         for (one, other, same) in [
             ("192.0.2.1:1", "192.0.2.1:2", true),
             ("192.0.2.1:1", "192.0.2.2:1", false),
@@ -36,5 +88,42 @@ mod tests {
         ] {
             assert_eq!(address(one) == address(other), same, "{one} {other}");
         }
+    }
+
+    #[test]
+    fn larger_networks_count_as_several_addresses() {
+        let shared = |one: &str, other: &str| -> Vec<_> {
+            let others: Vec<_> = address(other).networks().collect();
+            address(one)
+                .networks()
+                .filter(|network| others.contains(network))
+                .map(|(_, count)| count)
+                .collect()
+        };
+        for (one, other, counts) in [
+            ("[2001:db8:1:203::1]:1", "[2001:db8:1:203::2]:1", &[1, 16, 256][..]),
+            ("[2001:db8:1:203::1]:1", "[2001:db8:1:2ff::1]:1", &[16, 256]),
+            ("[2001:db8:1:203::1]:1", "[2001:db8:1:303::1]:1", &[256]),
+            ("[2001:db8:1:203::1]:1", "[2001:db8:2:203::1]:1", &[]),
+            ("192.0.2.1:1", "192.0.2.1:2", &[1]),
+            ("192.0.2.1:1", "192.0.2.2:1", &[]),
+            ("[::1]:1", "0.0.0.1:1", &[]),
+        ] {
+            assert_eq!(shared(one, other), counts, "{one} {other}");
+        }
+        assert_eq!(Address::UNKNOWN.networks().count(), 1);
+        // A network is never taken for one of another length.
+        let zero = address("[::1]:1").networks().map(|(network, _)| network);
+        assert_eq!(zero.collect::<std::collections::HashSet<_>>().len(), 3);
+    }
+
+    #[test]
+    fn networks_around_an_address() {
+        let networks = |text: &str| {
+            let (network, _) = address(text).networks().next().unwrap();
+            [network.of_provider(), network.of_customer()].map(|bits| Ipv6Addr::from_bits(bits).to_string())
+        };
+        assert_eq!(networks("[2001:db8:1:2::3]:1"), ["2001:db8::", "2001:db8:1::"]);
+        assert_eq!(networks("192.0.2.1:1"), ["::ffff:192.0.0.0", "::ffff:192.0.2.0"]);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Door;
+use super::address::Address;
 use super::places::Places;
 use super::rate::Rates;
 use crate::rejection::Rejection;
@@ -13,6 +14,8 @@ use crate::rejection::Rejection;
 pub(crate) struct Doorman {
     rates: Option<Rates>,
     places: Places,
+    /// Whether an address that is missing is one that a proxy does not tell.
+    has_proxies: bool,
     farewells: Arc<Semaphore>,
 }
 
@@ -25,14 +28,15 @@ impl Doorman {
         Self {
             rates: door.handshakes_per_address.map(Rates::new),
             places: Places::new(door.sessions, door.sessions_per_address),
+            has_proxies: door.proxies.are_named(),
             farewells: Arc::new(Semaphore::new(FAREWELLS)),
         }
     }
 
     /// Counts an opening.
     pub(crate) fn knock(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
-        match (&self.rates, peer) {
-            (Some(rates), Some(peer)) if !rates.allow(peer.into()) => Err(Rejection::Throttled),
+        match (&self.rates, self.address(peer)) {
+            (Some(rates), Some(address)) if !rates.allow(address) => Err(Rejection::Throttled),
             _ => Ok(()),
         }
     }
@@ -40,17 +44,24 @@ impl Doorman {
     /// Whether there is a place for one more session now: [`Doorman::seat`] decides. It is asked beforehand so
     /// that no credential is looked at in vain, which may be good for one time only.
     pub(crate) fn has_place(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
-        self.places.check(peer.map(Into::into))
+        self.places.check(self.address(peer))
     }
 
     /// Takes a place for a session of `peer`.
     pub(crate) fn seat(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
-        self.places.take(peer.map(Into::into))
+        self.places.take(self.address(peer))
     }
 
     /// Gives it back.
     pub(crate) fn unseat(&self, peer: Option<SocketAddr>) {
-        self.places.leave(peer.map(Into::into));
+        self.places.leave(self.address(peer));
+    }
+
+    /// What the limits count. Clients whose address a proxy does not tell count as one address together: else to hide
+    /// would be the way around the limits.
+    fn address(&self, peer: Option<SocketAddr>) -> Option<Address> {
+        let unknown = self.has_proxies.then_some(Address::UNKNOWN);
+        peer.map(Address::from).or(unknown)
     }
 
     /// For a connection that is opened only to be refused, as long as it lasts. None if there are too many.

@@ -1,6 +1,7 @@
 //! The door: how many may come, from where, and how fast.
 
 mod address;
+mod crowd;
 mod doorman;
 mod forwarded;
 mod places;
@@ -14,7 +15,8 @@ pub use rate::Rate;
 /// What is let in, whoever it is: limits that are known before a credential is looked at.
 ///
 /// An address is counted as one whatever its port. Of an IPv6 address the first 64 bits count, since that is
-/// the least that a provider gives to one customer, who may use 2^64 addresses then.
+/// the least that a provider gives to one customer, who may use 2^64 addresses then. Larger networks of IPv6 have limits
+/// too, since a customer may have one or share it with others: a /56 counts as 16 addresses, a /48 as 256.
 ///
 /// Both limits for an address are off by default: behind a proxy all clients come from one address until
 /// [`Door::proxies`] names it, and so does a whole company behind its router. Turn them on once
@@ -36,8 +38,13 @@ pub use rate::Rate;
 /// # Ok::<(), keywire::InvalidNetwork>(())
 /// ```
 ///
-/// Where the transport has no addresses, as with Unix sockets, only [`Door::sessions`] counts, unless a proxy
-/// could be named.
+/// Where the transport has no addresses, as with Unix sockets, only [`Door::sessions`] counts. Where
+/// [`Door::proxies`] are named, all clients without an address count as one, since a client must not escape the limits by
+/// hiding behind a proxy.
+///
+/// What is remembered of addresses is bounded: 65,536 networks, 4 MiB. When it is full, the most crowded networks lose
+/// entries, those with the smallest debts first. So an attacker with many addresses pushes out those, and the limits
+/// of clients elsewhere stay as they are.
 #[derive(Debug, Clone)]
 pub struct Door {
     /// How many sessions there may be in all: 1,000,000, which is less a choice than a bound. Lower it to what the

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
-use super::address::Address;
+use super::address::{Address, Network};
 use crate::rejection::Rejection;
 
 /// How many sessions there are, in all and of each address, and how many there may be.
@@ -16,8 +16,8 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Of addresses that have any, and only where that is limited: never more entries than sessions.
-    of: HashMap<Address, usize>,
+    /// Of networks that have any, and only where that is limited: an entry for each network of a session's address.
+    of: HashMap<Network, usize>,
 }
 
 impl Places {
@@ -36,8 +36,8 @@ impl Places {
         self.with(|taken| {
             self.decide(taken, address)?;
             taken.all += 1;
-            if let Some(address) = address {
-                *taken.of.entry(address).or_default() += 1;
+            for (network, _) in networks(address) {
+                *taken.of.entry(network).or_default() += 1;
             }
             Ok(())
         })
@@ -46,17 +46,17 @@ impl Places {
     pub(super) fn leave(&self, address: Option<Address>) {
         self.with(|taken| {
             taken.all -= 1;
-            if let Some(address) = self.counted(address)
-                && let Entry::Occupied(mut entry) = taken.of.entry(address)
-            {
-                *entry.get_mut() -= 1;
-                if *entry.get() == 0 {
-                    entry.remove();
+            for (network, _) in networks(self.counted(address)) {
+                if let Entry::Occupied(mut entry) = taken.of.entry(network) {
+                    *entry.get_mut() -= 1;
+                    if *entry.get() == 0 {
+                        entry.remove();
+                    }
                 }
-                // Gives memory back after a rush.
-                if taken.of.capacity() > 64 && taken.of.len() < taken.of.capacity() / 4 {
-                    taken.of.shrink_to(taken.of.len() * 2);
-                }
+            }
+            // Gives memory back after a rush.
+            if taken.of.capacity() > 64 && taken.of.len() < taken.of.capacity() / 4 {
+                taken.of.shrink_to(taken.of.len() * 2);
             }
         });
     }
@@ -65,8 +65,11 @@ impl Places {
         if taken.all >= self.most {
             return Err(Rejection::Unavailable);
         }
-        let has = address.and_then(|address| taken.of.get(&address)).copied().unwrap_or(0);
-        if has >= self.most_per_address { Err(Rejection::Throttled) } else { Ok(()) }
+        let is_full = |(network, addresses)| {
+            let has = taken.of.get(&network).copied().unwrap_or(0);
+            has >= self.most_per_address.saturating_mul(addresses)
+        };
+        if networks(address).any(is_full) { Err(Rejection::Throttled) } else { Ok(()) }
     }
 
     /// The address, where it matters.
@@ -78,6 +81,11 @@ impl Places {
         // Nothing in here panics half way through a change.
         work(&mut self.taken.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The networks of an address, if there is one, and how many addresses each counts as.
+fn networks(address: Option<Address>) -> impl Iterator<Item = (Network, usize)> {
+    address.into_iter().flat_map(Address::networks)
 }
 
 #[cfg(test)]
@@ -104,6 +112,27 @@ mod tests {
         places.leave(address(2));
         let taken = places.taken.lock().unwrap();
         assert_eq!((taken.all, taken.of.len()), (0, 0));
+    }
+
+    #[test]
+    fn larger_networks_have_places_too() {
+        let address = |customer: u16, network: u16| {
+            Some(Address::from(SocketAddr::from(([0x2001, 0xdb8, customer, network, 0, 0, 0, 1], 1))))
+        };
+        let places = Places::new(10_000, 2);
+        let take = |customer, networks: std::ops::RangeInclusive<u16>| {
+            let attempts = networks.map(|network| address(customer, network));
+            attempts.flat_map(|address| [address; 3]).filter(|address| places.take(*address).is_ok()).count()
+        };
+        assert_eq!(take(1, 0..=0), 2);
+        assert_eq!(take(1, 1..=0xff), (16 - 1) * 2, "a /56 counts as 16 addresses");
+        assert_eq!(take(1, 0x100..=0xffff), (256 - 16) * 2, "a /48 counts as 256");
+        assert_eq!(take(2, 0..=0), 2, "others have their own");
+        assert_eq!(places.check(address(1, 0x4000)), Err(Rejection::Throttled));
+        places.leave(address(1, 0));
+        assert_eq!(places.check(address(1, 0)), Ok(()));
+        assert_eq!(take(1, 0x4000..=0x4000), 1, "the place that was given back");
+        assert_eq!(places.check(address(1, 0)), Err(Rejection::Throttled));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::address::Address;
+use super::address::{Address, Network};
+use super::crowd;
+use crate::moment::after;
 
 /// How often something may happen: a number of times in a time.
 ///
@@ -50,17 +53,12 @@ impl Rate {
     pub(crate) fn interval_micros(self) -> u32 {
         self.micros / self.times
     }
-
-    /// The share of one.
-    fn interval(self) -> Duration {
-        self.per / self.times
-    }
 }
 
-/// A rate for each address.
+/// A rate for each address, and for the networks that it is in.
 ///
-/// Of each address one moment is kept: when it would have used up all that it has used, at its rate (the generic
-/// cell rate algorithm). An address whose moment is past is as good as one that never came, so it is forgotten.
+/// Of each network one moment is kept: when it would have used up all that it has used, at its rate (the generic
+/// cell rate algorithm). A network whose moment is past is as good as one that never came, so it is forgotten.
 #[derive(Debug)]
 pub(super) struct Rates {
     rate: Rate,
@@ -69,7 +67,7 @@ pub(super) struct Rates {
 
 #[derive(Debug)]
 struct Busy {
-    until: HashMap<Address, Instant>,
+    until: HashMap<Network, Instant>,
     /// At this number the past ones are swept out. It follows the number of those that stay, so that sweeping
     /// costs each newcomer the same.
     sweep_at: usize,
@@ -87,28 +85,41 @@ impl Rates {
     /// Whether once more is within the rate; if so, it counts.
     pub(super) fn allow(&self, address: Address) -> bool {
         let now = Instant::now();
+        let latest = after(now, self.rate.per);
+        let interval = (latest - now) / self.rate.times;
+        // A network that counts as several addresses uses up its time as many times more slowly.
+        let uses = || address.networks().map(|(network, addresses)| (network, interval / addresses as u32));
         // Nothing in here panics half way through a change.
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = busy.until.get(&address).copied().unwrap_or(now).max(now);
-        if until + self.rate.interval() > now + self.rate.per {
+        if uses().any(|(network, interval)| busy.until(network, now) + interval > latest) {
             return false;
         }
         if busy.until.len() >= busy.sweep_at {
             busy.sweep(now);
         }
-        busy.until.insert(address, until + self.rate.interval());
+        for (network, interval) in uses() {
+            let until = busy.until(network, now) + interval;
+            busy.until.insert(network, until);
+        }
         true
     }
 }
 
 impl Busy {
+    fn until(&self, network: Network, now: Instant) -> Instant {
+        self.until.get(&network).map_or(now, |until| now.max(*until))
+    }
+
     fn sweep(&mut self, now: Instant) {
         self.until.retain(|_, until| *until > now);
-        if self.until.len() >= MOST {
-            // So many at the same time are an attack that no limit for an address can stop. To refuse newcomers
-            // would help it, and to let them in uncounted would be a way around the limit.
-            tracing::warn!(addresses = self.until.len(), "too many addresses to remember, begins anew");
-            self.until.clear();
+        // A quarter is left free at least, or the next newcomers would each cost a sweep.
+        if self.until.len() > MOST / 4 * 3 {
+            tracing::warn!(
+                networks = self.until.len(),
+                "too many addresses to remember, forgets some of the most crowded networks"
+            );
+            let entries = mem::take(&mut self.until).into_iter().collect();
+            self.until = crowd::thin(entries, MOST / 2).into_iter().collect();
         }
         self.until.shrink_to(FEW);
         self.sweep_at = (self.until.len() * 2).clamp(FEW, MOST);
@@ -166,6 +177,79 @@ mod tests {
         assert!(kept(&rates) <= MOST, "{}", kept(&rates));
         // Whoever came last is still known.
         assert!(!rates.allow(address(3 * MOST as u32 - 1)));
+    }
+
+    fn v6(provider: u32, customer: u16, network: u16) -> Address {
+        let bits = u128::from(provider) << 96 | u128::from(customer) << 80 | u128::from(network) << 64 | 1;
+        SocketAddr::from((std::net::Ipv6Addr::from_bits(bits), 0)).into()
+    }
+
+    /// What clients elsewhere have used up stays used up, and others still get in.
+    async fn who_attacks_makes_nobody_forget(attack: impl FnOnce(&Rates)) {
+        let rates = Rates::new(Rate::new(3, Duration::from_secs(86_400)));
+        let users = [address(1), v6(0x2001_0db9, 1, 1)];
+        for user in users {
+            assert_eq!((0..9).filter(|_| rates.allow(user)).count(), 3);
+        }
+        // Debts that are larger, since they are newer.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        attack(&rates);
+        assert!(kept(&rates) <= MOST + 2, "{}", kept(&rates));
+        assert!(users.iter().all(|user| !rates.allow(*user)), "forgotten");
+        for newcomer in [address(2), v6(0x2001_0db9, 2, 1)] {
+            assert_eq!((0..9).filter(|_| rates.allow(newcomer)).count(), 3);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_a_48_makes_nobody_forget() {
+        who_attacks_makes_nobody_forget(|rates| {
+            let attacks = (0..2).flat_map(|_| 0..=u16::MAX).map(|network| v6(0x2001_0db8, 7, network));
+            let allowed = attacks.filter(|address| rates.allow(*address)).count();
+            assert_eq!(allowed, 256 * 3, "a /48 counts as 256 addresses");
+            // Nor has one of its neighbours.
+            assert!(rates.allow(v6(0x2001_0db8, 8, 1)));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_a_56_counts_as_16_addresses() {
+        who_attacks_makes_nobody_forget(|rates| {
+            let attacks = (0..=0xff).map(|network| v6(0x2001_0db8, 7, network));
+            assert_eq!(attacks.filter(|address| rates.allow(*address)).count(), 16 * 3);
+            assert!(rates.allow(v6(0x2001_0db8, 7, 0x100)));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_a_32_makes_nobody_forget() {
+        who_attacks_makes_nobody_forget(|rates| {
+            for customer in 0..=u16::MAX {
+                // All that the address may.
+                while rates.allow(v6(0x2001_0db8, customer, customer)) {}
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_address_is_not_known_counts_as_one() {
+        let rates = Rates::new(Rate::new(3, Duration::from_secs(3)));
+        assert_eq!((0..9).filter(|_| rates.allow(Address::UNKNOWN)).count(), 3);
+        assert!(rates.allow(address(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_time_is_good() {
+        for (times, per) in [(2, Duration::MAX), (2, Duration::from_nanos(2)), (u32::MAX, Duration::MAX)] {
+            let rates = Rates::new(Rate::new(times, per));
+            for address in [address(1), v6(1, 1, 1)] {
+                assert!(rates.allow(address) && rates.allow(address));
+                assert_eq!(rates.allow(address), times > 2, "{times} in {per:?}");
+            }
+        }
     }
 
     #[test]

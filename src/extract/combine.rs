@@ -24,7 +24,13 @@ impl<A, B> Or<A, B> {
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         match self.first.extract(handshake).await {
-            Err(Rejection::Missing) => self.second.extract(handshake).await,
+            Err(none @ (Rejection::Missing | Rejection::Ambiguous)) => {
+                match self.second.extract(handshake).await {
+                    // An ambiguous cookie stays one: the client should come back.
+                    Err(Rejection::Missing) => Err(none),
+                    decided => decided,
+                }
+            }
             decided => decided,
         }
     }
@@ -107,7 +113,7 @@ where
     async fn check(&self, identity: Identity) -> Result<Identity, Rejection> {
         match (self.check)(identity).await {
             // There was a credential. If `check` misses something else, another extractor must not decide.
-            Err(Rejection::Missing) => Err(Rejection::Invalid),
+            Err(Rejection::Missing | Rejection::Ambiguous) => Err(Rejection::Invalid),
             decided => decided,
         }
     }
@@ -130,6 +136,25 @@ mod tests {
         assert_eq!(key("/?b=2").await, Ok("2".into()));
         assert_eq!(key("/").await, Err(Rejection::Missing));
         assert_eq!(key("/?a=%00&b=2").await, Err(Rejection::Malformed));
+    }
+
+    /// Another page of the host may have added the second cookie.
+    #[tokio::test]
+    async fn an_ambiguous_cookie_falls_through_and_stays_ambiguous() {
+        let cookie = || RawKey::from_cookie("id");
+        let key = async |keys: &dyn KeyExtractor, uri: &str, cookies: &str| {
+            let request = http::Request::get(uri).header("cookie", cookies).body(()).unwrap();
+            keys.extract(&Handshake::new(request)).await.map(|identity| identity.key().to_string())
+        };
+        for keys in [cookie().or(RawKey::from_query("a")), RawKey::from_query("a").or(cookie())] {
+            assert_eq!(key(&keys, "/?a=1", "id=2; id=3").await, Ok("1".into()));
+            assert_eq!(key(&keys, "/", "id=2; id=3").await, Err(Rejection::Ambiguous));
+            assert_eq!(key(&keys, "/", "id=2; id=2").await, Ok("2".into()));
+        }
+        assert_eq!(key(&cookie(), "/", "id=2; id=3").await, Err(Rejection::Ambiguous));
+        // But a check further on has seen a credential.
+        let keys = cookie().and_then(|_: Identity| async { Err(Rejection::Ambiguous) });
+        assert_eq!(key(&keys, "/", "id=2").await, Err(Rejection::Invalid));
     }
 
     #[tokio::test]

@@ -100,7 +100,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Err(Rejection::Missing)
     }
 
-    /// Asks `other` where this one finds no credential. A wrong one is refused without asking.
+    /// Asks `other` where this one finds no credential, or a cookie that is [ambiguous](Rejection::Ambiguous). A wrong one
+    /// is refused without asking.
     ///
     /// ```
     /// use keywire::{KeyExtractor, RawKey};

@@ -38,18 +38,21 @@ impl Source {
 }
 
 /// What stands in the only one of these places where something does. Two credentials are refused, also if they are
-/// the same: which of them decides would depend on the order in which somebody reads.
+/// the same: which of them decides would depend on the order in which somebody reads. A cookie that is ambiguous is
+/// none, since another page may have made it so.
 pub(super) fn read_only<'a>(
     sources: &[Source],
     handshake: &'a Handshake,
 ) -> Result<Option<Cow<'a, str>>, Rejection> {
-    let mut found = None;
+    let (mut found, mut ambiguous) = (None, false);
     for source in sources {
-        if let Some(text) = source.read(handshake)?
-            && found.replace(text).is_some()
-        {
-            return Err(Rejection::Malformed);
+        match source.read(handshake) {
+            Ok(None) => {}
+            Ok(text) if found.is_none() => found = text,
+            Ok(_) => return Err(Rejection::Malformed),
+            Err(Rejection::Ambiguous) => ambiguous = true,
+            Err(rejection) => return Err(rejection),
         }
     }
-    Ok(found)
+    if found.is_none() && ambiguous { Err(Rejection::Ambiguous) } else { Ok(found) }
 }

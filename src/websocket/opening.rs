@@ -86,10 +86,12 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether a list, which may be spread over several headers, contains `token` in any case.
+/// Whether a list, which may be spread over several headers, contains `token` in any case. Proxies write into these
+/// lists too, so whatever else stands there changes nothing.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(elements).any(|element| element.eq_ignore_ascii_case(token))
+    let elements =
+        headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    elements.map(<[u8]>::trim_ascii).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// The elements of a list; empty ones do not count (RFC 9110 5.6.1.2).
@@ -108,6 +110,7 @@ fn accept(key: &HeaderValue) -> HeaderValue {
     HeaderValue::try_from(STANDARD.encode(hash)).expect("base64 is plain ASCII")
 }
 
+/// The client alone writes this list, and what is not its grammar must be refused (4.2.1).
 fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
     let mut offered = Vec::new();
     // The list is the client's and may be long, so no quadratic search.
