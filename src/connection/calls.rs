@@ -159,11 +159,11 @@ impl<'a> Calls<'a> {
             Stage::Text(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(ControlFlow::Break(reply)) => self.succeed(reply),
                 Ok(ControlFlow::Continue(text)) => self.read(&text),
-                Err(error) => self.fail(Failure::Error(error)),
+                Err(error) => self.refuse_or_fail(error),
             },
             Stage::Opened(hook, _) | Stage::Message(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(reply) => self.succeed(reply),
-                Err(error) => self.fail(Failure::Error(error)),
+                Err(error) => self.refuse_or_fail(error),
             },
             Stage::Failed(hook) => {
                 ready!(hook.as_mut().poll(cx));
@@ -209,6 +209,19 @@ impl<'a> Calls<'a> {
     fn succeed(&mut self, reply: Reply) {
         self.session.hub().metrics().handled(self.since);
         self.answer(reply);
+    }
+
+    /// The handler has returned early: with an answer, which is no failure, or with an error.
+    fn refuse_or_fail(&mut self, error: HandlerError) {
+        let opening = matches!(self.stage, Stage::Opened(..));
+        match error.into_reply() {
+            Ok(reply) => self.succeed(reply),
+            Err(error) => return self.fail(Failure::Error(error)),
+        }
+        // As after any other error: it is not the session that the application meant it to be.
+        if opening {
+            self.session.close(CloseCode::INTERNAL, "internal error");
+        }
     }
 
     fn answer(&mut self, reply: Reply) {

@@ -74,7 +74,7 @@ use crate::text::Text;
 /// # Errors
 ///
 /// An `Err` is answered with code `50`, shows the client nothing of the inside, and goes to
-/// [`failed`](Self::failed). The session lives on. So it does if a call has not returned after
+/// [`failed`](Self::failed), unless it is a [`Reply`], which is the answer then. The session lives on. So it does if a call has not returned after
 /// [`Config::handler_timeout`](crate::Config::handler_timeout): it is dropped where it awaits. A panic ends the session,
 /// and only that one, with close code 1011; so does any failure of [`opened`](Self::opened).
 ///
