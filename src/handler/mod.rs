@@ -15,7 +15,7 @@ use bytes::Bytes;
 pub use error::{Failure, HandlerError, HandlerResult};
 pub use function::{HandlerFn, handler_fn};
 pub use reply::Reply;
-pub use route::{IntoRoute, Route};
+pub use route::{IntoRoute, Route, RouteKind};
 pub use switch::Switch;
 
 use crate::close::Closed;
