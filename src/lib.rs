@@ -105,6 +105,7 @@ pub mod client;
 
 mod bounded;
 mod excerpt;
+mod invisible;
 mod metrics;
 mod moment;
 
