@@ -108,6 +108,7 @@ mod excerpt;
 mod invisible;
 mod metrics;
 mod moment;
+mod span;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -12,7 +12,6 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::refresh::refresh;
-use super::span;
 use super::tick::Tick;
 use crate::bounded::{bounded, panic_text};
 use crate::close::Closed;
@@ -22,6 +21,7 @@ use crate::message::{Code, Envelope, Flag, MessageId, Push};
 use crate::metrics::Stopwatch;
 use crate::moment::after;
 use crate::session::Session;
+use crate::span;
 use crate::text::Text;
 use crate::websocket::CloseCode;
 
@@ -268,5 +268,6 @@ async fn quietly<'a>(session: &Session, hook: impl FnOnce() -> BoxFuture<'a, ()>
 
 fn log_lapse(session: &Session, failure: &str) {
     session.hub().metrics().hook_failed();
-    tracing::error!(failure = %Excerpt(failure), "a handler's hook failed");
+    let span = span::of_error(session);
+    span.in_scope(|| tracing::error!(failure = %Excerpt(failure), "a handler's hook failed"));
 }

@@ -10,7 +10,6 @@ mod refresh;
 mod scratch;
 mod seat;
 mod socket;
-mod span;
 mod tick;
 
 use std::future::poll_fn;
@@ -31,6 +30,7 @@ use crate::excerpt::Excerpt;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
+use crate::span;
 use crate::store::StoreError;
 use crate::websocket::{CloseCode, Decoder};
 
@@ -80,8 +80,7 @@ async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<E
 async fn end(mut engine: Engine<'_>, calls: Calls<'_>, mut registered: Registered<'_>, closed: Closed) {
     registered.leave(&closed).await;
     let session = registered.session;
-    let peer = session.peer().map(tracing::field::display);
-    tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
+    tracing::debug!(code = %closed.code, by = ?closed.by, "closed");
     // The application learns of the end at once, however long the peer takes to answer the close frame.
     let farewell = async {
         if closed.by != ClosedBy::Network {
@@ -139,7 +138,8 @@ impl Registered<'_> {
             }
             Err(StoreError::Unavailable(error)) => {
                 let error = error.to_string();
-                tracing::error!(session = %self.session.id(), error = %Excerpt(&error), "session store unavailable");
+                span::of_error(self.session)
+                    .in_scope(|| tracing::error!(error = %Excerpt(&error), "session store unavailable"));
                 return Err(Rejection::Unavailable);
             }
         }
@@ -149,8 +149,7 @@ impl Registered<'_> {
         if hub.drain().has_begun() {
             self.session.close(CloseCode::DRAIN, "0");
         }
-        let peer = self.session.peer().map(tracing::field::display);
-        tracing::debug!(session = %self.session.id(), peer, "opened");
+        tracing::debug!("opened");
         Ok(())
     }
 

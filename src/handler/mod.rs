@@ -22,6 +22,7 @@ use crate::close::Closed;
 use crate::excerpt::Excerpt;
 use crate::message::{Code, Envelope};
 use crate::session::Session;
+use crate::span;
 use crate::text::Text;
 
 /// The flag switch: what a client's messages do, and the life of its session.
@@ -141,7 +142,7 @@ pub trait MessageHandler: Send + Sync + 'static {
 fn log_failure(session: &Session, failure: &Failure) {
     // The error may quote what the client sent.
     let failure = failure.to_string();
-    tracing::error!(session = %session.id(), failure = %Excerpt(&failure), "handler failed");
+    span::of_error(session).in_scope(|| tracing::error!(failure = %Excerpt(&failure), "handler failed"));
 }
 
 #[async_trait]
