@@ -18,6 +18,9 @@ pub(crate) type Refusal = (StatusCode, String);
 /// Checks tokens; `None` where keys are raw.
 pub(crate) type Tokens = Option<Arc<JwtKey>>;
 
+/// What was posted, and by whom where that is known.
+pub(crate) type Posted<T> = Result<(Option<Key>, T), Refusal>;
+
 /// The JSON body of a POST, whatever its content type, or the refusal.
 pub(crate) fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Result<T, Refusal>,)> {
     headers_and_body().map(|headers: HeaderMap, body: Bytes| read(&headers, &body)).boxed()
@@ -26,7 +29,7 @@ pub(crate) fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Resul
 /// The same from a user with a token, whose key comes with it. Where keys are raw it may come from any client.
 pub(crate) fn body_of_user<T: DeserializeOwned + Send + 'static>(
     tokens: Tokens,
-) -> BoxedFilter<(Result<(Option<Key>, T), Refusal>,)> {
+) -> BoxedFilter<(Posted<T>,)> {
     let read = move |headers: HeaderMap, body: Bytes| {
         let tokens = tokens.clone();
         async move {

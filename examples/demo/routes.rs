@@ -10,7 +10,7 @@ use warp::path::Tail;
 use warp::{Filter, Reply};
 
 use crate::login::{self, Login};
-use crate::post::{Refusal, Tokens, body, body_of_user};
+use crate::post::{Posted, Refusal, Tokens, body, body_of_user};
 
 /// What the page is made of, compiled in: path, media type, content.
 const FILES: [(&str, &str, &str); 5] = [
@@ -87,7 +87,7 @@ fn issue(login: Login) -> BoxedFilter<(Answer,)> {
 }
 
 fn push(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
-    let push = async |hub: Hub, key: String, posted: Posted| {
+    let push = async |hub: Hub, key: String, posted: Posted<Push>| {
         let key = percent_decode_str(&key).decode_utf8().ok().and_then(|key| Key::new(key).ok());
         match (key, posted) {
             (_, Err((status, error))) => refuse(status, error),
@@ -99,14 +99,12 @@ fn push(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
 }
 
 fn broadcast(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
-    let broadcast = async |hub: Hub, posted: Posted| match posted {
+    let broadcast = async |hub: Hub, posted: Posted<Push>| match posted {
         Ok(posted) => answer(StatusCode::OK, &hub.broadcast(from_user(posted)).await),
         Err((status, error)) => refuse(status, error),
     };
     with(hub).and(warp::path!("broadcast")).and(body_of_user(tokens)).then(broadcast).boxed()
 }
-
-type Posted = Result<(Option<Key>, Push), Refusal>;
 
 /// With a token it comes from its user, and not from the server.
 fn from_user((user, push): (Option<Key>, Push)) -> Push {
