@@ -67,11 +67,12 @@ async fn life(level: Level) -> (String, Vec<String>) {
     client.close(1000, "").await;
     let id = ends.next("the session's end").await;
     support::until("the last line", async || {
-        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).expect("text");
+        let lines =
+            String::from_utf8(lines.0.lock().expect("no panic while it is held").clone()).expect("text");
         if lines.contains("a handler's hook failed") { Ok(()) } else { Err(lines) }
     })
     .await;
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).expect("text");
+    let lines = String::from_utf8(lines.0.lock().expect("no panic while it is held").clone()).expect("text");
     (id, lines.lines().map(str::to_owned).collect())
 }
 
