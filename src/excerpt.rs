@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::invisible::is_invisible;
+
 /// A text that a client may have had a hand in, made fit for a log or an answer: escaped, so that it cannot
 /// forge lines, and cut.
 pub(crate) struct Excerpt<'a>(pub(crate) &'a str);
@@ -13,6 +15,7 @@ impl fmt::Display for Excerpt<'_> {
             // Quotes are no danger, and JSON escapes them once more.
             match char {
                 '"' | '\'' => write!(f, "{char}")?,
+                _ if is_invisible(char) && !char.is_control() => write!(f, "{}", char.escape_unicode())?,
                 _ => write!(f, "{}", char.escape_debug())?,
             }
         }
@@ -23,6 +26,11 @@ impl fmt::Display for Excerpt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shows_what_is_invisible() {
+        assert_eq!(Excerpt("a\u{202e}b\u{3164}c\u{2800}").to_string(), "a\\u{202e}b\\u{3164}c\\u{2800}");
+    }
 
     #[test]
     fn escapes_and_cuts() {

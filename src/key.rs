@@ -8,11 +8,24 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
+use crate::invisible::is_visible;
+
 /// The name of a user: what [`Hub::send_to`](crate::Hub::send_to) addresses.
 ///
-/// A key is not empty, at most [`Key::MAX_BYTES`] long and free of control characters, so it can stand in
-/// a log line, a header or a topic name as it is. It is never longer than a few words in memory: up to 23
-/// bytes stand in the key itself, a longer text is shared by its clones.
+/// A log and a page show a key as it is, so that no key looks like another by what is not seen. A key is not empty, at
+/// most [`Key::MAX_BYTES`] long, and has none of these:
+///
+/// - control characters, line breaks of all kinds, noncharacters;
+/// - characters that are not shown or that reorder others: zero-width spaces, bidirectional marks, overrides and
+///   isolates, the soft hyphen, tags, variation selectors, blank letters;
+/// - whitespace at an end or twice in a row, which HTML does not show.
+///
+/// Zero-width joiners are accepted within scripts that are written joined (Arabic, Devanagari and others) and within
+/// emoji, because names there are misspelled without them. Keys that look alike by letters of different scripts are not
+/// refused: `аlice` with a Cyrillic `а` is a key. If users choose their keys, restrict the letters.
+///
+/// It is never longer than a few words in memory: up to 23 bytes stand in the key itself, a longer text is shared by its
+/// clones.
 ///
 /// ```
 /// use keywire::Key;
@@ -21,6 +34,7 @@ use smol_str::SmolStr;
 /// assert_eq!(key.as_str(), "alice");
 /// assert!(Key::new("").is_err());
 /// assert!(Key::new("two\nlines").is_err());
+/// assert!(Key::new("alice\u{200b}").is_err());
 /// # Ok::<(), keywire::InvalidKey>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,8 +57,18 @@ impl Key {
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidKey::TooLong);
         }
+        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text.into()));
+        }
         if text.chars().any(char::is_control) {
             return Err(InvalidKey::ControlCharacter);
+        }
+        if !is_visible(text) {
+            return Err(InvalidKey::Invisible);
+        }
+        // The part in front of the first space, between two, and behind the last.
+        if text.split(char::is_whitespace).any(str::is_empty) {
+            return Err(InvalidKey::Whitespace);
         }
         Ok(Self(text.into()))
     }
@@ -69,6 +93,13 @@ pub enum InvalidKey {
     /// It has a control character, a line break for example.
     #[error("a key must not contain control characters")]
     ControlCharacter,
+    /// It has a character that is not shown, or that changes how others are shown: a zero-width space, a bidirectional
+    /// override.
+    #[error("a key must not contain characters that are not shown or that reorder others")]
+    Invisible,
+    /// It has whitespace at an end, or twice in a row.
+    #[error("a key must not begin or end with whitespace, nor contain it twice in a row")]
+    Whitespace,
 }
 
 impl fmt::Debug for Key {
@@ -229,5 +260,60 @@ mod tests {
             assert_eq!(Key::new(control), Err(InvalidKey::ControlCharacter), "{control:?}");
         }
         assert_eq!(Key::new("zoë/東京 %20").unwrap().as_str(), "zoë/東京 %20");
+    }
+
+    /// Each of these would be shown as `alice` or as nothing, or would move what stands behind it.
+    #[test]
+    fn a_key_is_shown_as_it_is() {
+        for char in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202b}',
+            '\u{202c}',
+            '\u{202d}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2067}',
+            '\u{2068}',
+            '\u{2069}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{ffff}',
+            '\u{e0041}',
+        ] {
+            for text in
+                [format!("{char}alice"), format!("al{char}ice"), format!("alice{char}"), char.to_string()]
+            {
+                assert_eq!(Key::new(&text), Err(InvalidKey::Invisible), "{text:?}");
+            }
+        }
+        for text in [" alice", "alice ", "al  ice", " ", "alice\u{a0}", "al \u{3000}ice"] {
+            assert_eq!(Key::new(text), Err(InvalidKey::Whitespace), "{text:?}");
+        }
+        for text in [
+            "zoë",
+            "zoe\u{308}",
+            "al ice",
+            "山田\u{3000}太郎",
+            "علی\u{200c}رضا",
+            "👩\u{200d}💻",
+            "O'Brien",
+            "аlice",
+        ] {
+            assert_eq!(Key::new(text).unwrap().as_str(), text);
+        }
     }
 }

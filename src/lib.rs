@@ -1,54 +1,69 @@
 //! A live wire to every logged-in user of a web backend.
 //!
-//! A browser opens `ws://host/websocket/{key}`, and from then on any part of the backend can say
+//! A browser opens `ws://host/websocket/{key}`. From then on any part of the backend can say
 //! `hub.send_to("alice", push)`, and all of alice's tabs show it. Three traits decide the rest:
 //!
-//! - a [`KeyExtractor`] finds out who somebody is: [`RawKey`], `JwtKey`, one after the other, or your own;
-//! - a [`MessageHandler`] does what their messages ask for: a [`Switch`] over the flag, or your own;
+//! - a [`KeyExtractor`] finds out who a client is: [`RawKey`], `JwtKey`, one after the other, or your own;
+//! - a [`MessageHandler`] does what a client's messages ask for: a [`Switch`] over the flag, or your own;
 //! - a [`SessionStore`] holds the live sessions: [`MemoryStore`], or your own.
 //!
 //! ```no_run
-//! use keywire::{Envelope, Hub, Push, RawKey, Reply, Session, Switch};
+//! # #[cfg(all(feature = "serve", feature = "warp"))]
+//! # mod example {
+//! use std::time::Duration;
+//!
+//! use keywire::{Code, Envelope, HandlerResult, Hub, Push, RawKey, Reply, Session, Switch};
 //! use serde::Deserialize;
+//! use warp::Filter;
 //!
 //! #[derive(Deserialize)]
 //! struct Mine {
 //!     difficulty: u8,
 //! }
 //!
-//! async fn relay(session: Session, envelope: Envelope) -> keywire::HandlerResult {
-//!     if let Some(to) = &envelope.reception {
-//!         let push = Push::data(&envelope.body).with_sender(&envelope.sender);
-//!         session.hub().send_to(to, push).await;
-//!     }
+//! async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
+//!     let to = envelope.reception.ok_or(Reply::error(Code::MALFORMED, "to whom?"))?;
+//!     let push = Push::data(&envelope.body).with_flag("inform").with_sender(&envelope.sender);
+//!     session.hub().send_to(to, push).await;
 //!     Ok(Reply::none())
 //! }
 //!
-//! # #[cfg(feature = "warp")]
-//! # #[tokio::main]
-//! # async fn main() {
-//! let hub = Hub::builder()
-//!     .keys(RawKey::from_path())
-//!     .handler(
-//!         Switch::new()
-//!             .command(|session: Session, mine: Mine| async move {
-//!                 session.send(Push::data(mine.difficulty));
-//!                 Ok(Reply::ok("mining"))
-//!             })
-//!             .inform(relay),
-//!     )
-//!     .build();
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let hub = Hub::builder()
+//!         .keys(RawKey::from_path())
+//!         .handler(
+//!             Switch::new()
+//!                 .command(|session: Session, mine: Mine| async move {
+//!                     session.send(Push::data(mine.difficulty));
+//!                     Ok(Reply::ok("mining"))
+//!                 })
+//!                 .inform(relay),
+//!         )
+//!         .build();
 //!
-//! let push = hub.clone();
-//! tokio::spawn(async move { push.send_to("alice", Push::message("block found")).await });
+//!     let push = hub.clone();
+//!     tokio::spawn(async move {
+//!         loop {
+//!             tokio::time::sleep(Duration::from_secs(10)).await;
+//!             push.send_to("alice", Push::message("block found")).await;
+//!         }
+//!     });
 //!
-//! warp::serve(keywire::warp::websocket("websocket", hub)).run(([127, 0, 0, 1], 8090)).await;
+//!     // The page comes from the server that it connects to: those of other origins are refused, see `Origins`.
+//!     let files = warp::fs::dir("page");
+//!     let routes = keywire::warp::websocket("websocket", hub.clone()).or(files);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await?;
+//!     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+//!     keywire::serve(listener, warp::service(routes)).graceful(&hub, stop).run().await;
+//!     Ok(())
+//! }
 //! # }
-//! # #[cfg(not(feature = "warp"))]
 //! # fn main() {}
 //! ```
 //!
-//! In production `keywire::serve` takes the place of `warp::serve`.
+//! A page needs no library: `new WebSocket(url)` does. [`BROWSER_CLIENT`] is one that comes back after a lost
+//! connection. The README has a server with its page, to copy and run.
 //!
 //! # Features
 //!
@@ -102,13 +117,16 @@ mod upgrade;
 mod websocket;
 
 // The other side.
+mod browser;
 #[cfg(feature = "client")]
 pub mod client;
 
 mod bounded;
 mod excerpt;
+mod invisible;
 mod metrics;
 mod moment;
+mod span;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -118,6 +136,7 @@ pub use async_trait::async_trait;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::{METRICS, Metric, MetricKind};
+pub use browser::BROWSER_CLIENT;
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy, SlowPolicy};
@@ -134,8 +153,8 @@ pub use extract::{
 };
 pub use frame::Frame;
 pub use handler::{
-    Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, Switch,
-    handler_fn,
+    Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, RouteKind,
+    Switch, handler_fn,
 };
 pub use handshake::Handshake;
 pub use hub::{Hub, HubBuilder};

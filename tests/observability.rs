@@ -2,6 +2,7 @@
 #![cfg(feature = "metrics")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use keywire::{Hub, METRICS, MetricKind, RawKey};
 use metrics::Unit;
@@ -94,5 +95,35 @@ fn queries_ask_for_what_there_is() {
         let name: String = GUIDE[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix));
         assert!(names.contains(&*name) || base.is_some_and(|base| names.contains(base)), "{name}");
+    }
+}
+
+/// The messages that the sources log at this level.
+fn logged(level: &str) -> BTreeSet<String> {
+    fn files(directory: &Path) -> Vec<PathBuf> {
+        let entries =
+            std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+    let mut messages = BTreeSet::new();
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let source = std::fs::read_to_string(&file).expect("text");
+        for call in source.split(&format!("tracing::{level}!(")).skip(1) {
+            let arguments = call.split_once(");").expect("an end").0;
+            let message = arguments.trim_end().trim_end_matches(',').rsplit('"').nth(1);
+            messages.insert(message.unwrap_or_else(|| panic!("no message in {}", file.display())).to_owned());
+        }
+    }
+    messages
+}
+
+/// At this level and above a server logs by default, so all of it is explained.
+#[test]
+fn each_line_of_level_info_stands_in_the_guide() {
+    let row = &rows("| `info` |")[0];
+    let messages = logged("info");
+    assert!(!messages.is_empty());
+    for message in messages {
+        assert!(words(row[1]).contains(&*message), "{message} is not explained");
     }
 }

@@ -242,9 +242,9 @@ async fn handlers_work_within_a_span() {
     let lines = String::from_utf8(lines.0.lock().unwrap().clone()).expect("text");
     for said in ["in opened", "in command", "in closed", "opened", "closed"] {
         let line =
-            lines.lines().find(|line| line.ends_with(said) || line.contains(&format!(": {said} session")));
+            lines.lines().find(|line| line.ends_with(said) || line.contains(&format!(": {said} code=")));
         let line = line.unwrap_or_else(|| panic!("{said} is not in {lines}"));
-        assert!(line.contains(&format!("session{{id={id} peer=127.0.0.1:")), "{line}");
+        assert!(line.contains(&format!("session{{id={id} key=alice peer=127.0.0.1:")), "{line}");
     }
     let line = lines.lines().find(|line| line.ends_with("in extract")).expect("a line");
     assert!(line.contains("opening{peer=127.0.0.1:"), "{line}");

@@ -3,13 +3,15 @@
 //! Run with `cargo run --example demo`, open <http://127.0.0.1:8090/> in two tabs, and push to them:
 //! `curl --json '{"msg":"hello"}' http://127.0.0.1:8090/broadcast`.
 //!
-//! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them. `--jwt-key` and `--jwt-jwks` let in tokens
+//! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them; to push takes one as well, in
+//! `Authorization: Bearer`. `--jwt-key` and `--jwt-jwks` let in tokens
 //! that somebody else issues. With `--features metrics` there is `--metrics`: numbers for Prometheus.
 
 mod login;
 mod mine;
 #[cfg(feature = "metrics")]
 mod numbers;
+mod post;
 mod relay;
 mod routes;
 mod tokens;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use keywire::{Config, Hub, JwtKey, Origins, RawKey, ServeConfig, Session, Switch};
+use keywire::{Config, Hub, Origins, RawKey, ServeConfig, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -76,7 +78,7 @@ async fn main() -> ExitCode {
 
     let (key, login) = match tokens {
         Some(Tokens { key, issuer }) => {
-            (Some(key), issuer.map_or(Login::Elsewhere, |issuer| Login::Here(Box::new(issuer))))
+            (Some(Arc::new(key)), issuer.map_or(Login::Elsewhere, |issuer| Login::Here(Box::new(issuer))))
         }
         None => (None, Login::No),
     };
@@ -88,8 +90,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let hub = hub(&options, key);
-    let routes = routes::all(hub.clone(), login);
+    let hub = hub(&options, key.clone());
+    let routes = routes::all(hub.clone(), login, key);
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");
@@ -103,7 +105,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn hub(options: &Options, tokens: Option<JwtKey>) -> Hub {
+fn hub(options: &Options, tokens: post::Tokens) -> Hub {
     let miners = Arc::new(mine::Miners::default());
     let watchers = Arc::new(watch::Watchers::default());
     let switch = Switch::new()

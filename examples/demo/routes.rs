@@ -3,7 +3,6 @@
 use keywire::{Hub, Key, Push};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderValue, Response, StatusCode, header};
@@ -11,9 +10,7 @@ use warp::path::Tail;
 use warp::{Filter, Reply};
 
 use crate::login::{self, Login};
-
-/// The largest body that is read.
-const MAX_BODY: u64 = 64 * 1024;
+use crate::post::{Posted, Refusal, Tokens, body, body_of_user};
 
 /// What the page is made of, compiled in: path, media type, content.
 const FILES: [(&str, &str, &str); 5] = [
@@ -24,19 +21,20 @@ const FILES: [(&str, &str, &str); 5] = [
     ("keywire.js", "text/javascript; charset=utf-8", include_str!("../../client/keywire.js")),
 ];
 
+/// The page loads what comes from here, and no other page shows it in a frame, where its clicks could be stolen.
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
+
 type Answer = Response<String>;
 
-/// What is wrong with a request.
-type Refusal = (StatusCode, String);
-
 /// All routes, the socket's among them.
-pub(crate) fn all(hub: Hub, login: Login) -> BoxedFilter<(impl Reply,)> {
+pub(crate) fn all(hub: Hub, login: Login, tokens: Tokens) -> BoxedFilter<(impl Reply,)> {
     keywire::warp::websocket("websocket", hub.clone())
         .or(files())
         .or(config(&login))
         .or(issue(login))
-        .or(push(hub.clone()))
-        .or(broadcast(hub.clone()))
+        .or(push(hub.clone(), tokens.clone()))
+        .or(broadcast(hub.clone(), tokens))
         .or(stats(hub))
         .or(warp::path!("healthz").and(warp::get()).map(|| "ok"))
         .boxed()
@@ -53,8 +51,7 @@ fn files() -> BoxedFilter<(Answer,)> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let own = HeaderValue::from_static("default-src 'self'; connect-src 'self' ws: wss:");
-        headers.insert(header::CONTENT_SECURITY_POLICY, own);
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         answer
     };
     warp::get().and(warp::path::tail()).and_then(found).map(send).boxed()
@@ -72,6 +69,7 @@ fn config(login: &Login) -> BoxedFilter<(Answer,)> {
 
 fn issue(login: Login) -> BoxedFilter<(Answer,)> {
     let issue = move |request: Result<login::Request, Refusal>| match (&login, request) {
+        (_, Err((status @ StatusCode::FORBIDDEN, error))) => refuse(status, error),
         (Login::No, _) => {
             refuse(StatusCode::NOT_FOUND, "keys are raw here: start the demo with --jwt-secret")
         }
@@ -88,24 +86,32 @@ fn issue(login: Login) -> BoxedFilter<(Answer,)> {
     warp::path!("login").and(body::<login::Request>()).map(issue).boxed()
 }
 
-fn push(hub: Hub) -> BoxedFilter<(Answer,)> {
-    let push = async |hub: Hub, key: String, push: Result<Push, Refusal>| {
+fn push(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
+    let push = async |hub: Hub, key: String, posted: Posted<Push>| {
         let key = percent_decode_str(&key).decode_utf8().ok().and_then(|key| Key::new(key).ok());
-        match (key, push) {
-            (None, _) => refuse(StatusCode::BAD_REQUEST, "not a key"),
+        match (key, posted) {
             (_, Err((status, error))) => refuse(status, error),
-            (Some(key), Ok(push)) => answer(StatusCode::OK, &hub.send_to(key, push).await),
+            (None, _) => refuse(StatusCode::BAD_REQUEST, "not a key"),
+            (Some(key), Ok(posted)) => answer(StatusCode::OK, &hub.send_to(key, from_user(posted)).await),
         }
     };
-    with(hub).and(warp::path!("push" / String)).and(body::<Push>()).then(push).boxed()
+    with(hub).and(warp::path!("push" / String)).and(body_of_user(tokens)).then(push).boxed()
 }
 
-fn broadcast(hub: Hub) -> BoxedFilter<(Answer,)> {
-    let broadcast = async |hub: Hub, push: Result<Push, Refusal>| match push {
-        Ok(push) => answer(StatusCode::OK, &hub.broadcast(push).await),
+fn broadcast(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
+    let broadcast = async |hub: Hub, posted: Posted<Push>| match posted {
+        Ok(posted) => answer(StatusCode::OK, &hub.broadcast(from_user(posted)).await),
         Err((status, error)) => refuse(status, error),
     };
-    with(hub).and(warp::path!("broadcast")).and(body::<Push>()).then(broadcast).boxed()
+    with(hub).and(warp::path!("broadcast")).and(body_of_user(tokens)).then(broadcast).boxed()
+}
+
+/// With a token it comes from its user, and not from the server.
+fn from_user((user, push): (Option<Key>, Push)) -> Push {
+    match user {
+        Some(user) => push.with_sender(&user),
+        None => push,
+    }
 }
 
 fn stats(hub: Hub) -> BoxedFilter<(Answer,)> {
@@ -117,22 +123,6 @@ fn with(hub: Hub) -> BoxedFilter<(Hub,)> {
     warp::any().map(move || hub.clone()).boxed()
 }
 
-/// The JSON body of a POST, whatever its content type, or the refusal. A page of another site may not post:
-/// the browser says where a request comes from (Fetch Metadata), and `curl` says nothing.
-fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Result<T, Refusal>,)> {
-    warp::post()
-        .and(warp::header::optional::<String>("sec-fetch-site"))
-        .and(warp::body::content_length_limit(MAX_BODY))
-        .and(warp::body::bytes())
-        .map(|site: Option<String>, body: warp::hyper::body::Bytes| {
-            if site.as_deref() == Some("cross-site") {
-                return Err((StatusCode::FORBIDDEN, "not from another site".to_owned()));
-            }
-            serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
-        })
-        .boxed()
-}
-
 fn refuse(status: StatusCode, error: impl Into<String>) -> Answer {
     answer(status, &json!({ "error": error.into() }))
 }
@@ -141,5 +131,8 @@ fn answer(status: StatusCode, body: &impl Serialize) -> Answer {
     let mut answer = Response::new(serde_json::to_string(body).unwrap_or_default());
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     answer
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keywire::{Counts, Envelope, Frame, HandlerResult, Hub, Outcome, Push, Session};
+use keywire::{Counts, Envelope, Frame, HandlerResult, Hub, Push, Session};
 
 /// A rush of openings makes one push, not a thousand.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ impl Watchers {
             watchers.stirred.store(false, Ordering::SeqCst);
             let frame = Frame::push(&stats(hub.counts().await));
             let mut sessions = watchers.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.retain(|session| session.send_frame(&frame) == Outcome::Accepted);
+            sessions.retain(|session| !session.send_frame(&frame).is_gone());
         });
     }
 }

@@ -12,7 +12,6 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::refresh::refresh;
-use super::span;
 use super::tick::Tick;
 use crate::bounded::{bounded, panic_text};
 use crate::close::Closed;
@@ -23,6 +22,7 @@ use crate::message::{Code, Envelope, Flag, MessageId, Push};
 use crate::metrics::Stopwatch;
 use crate::moment::after;
 use crate::session::Session;
+use crate::span;
 use crate::text::Text;
 use crate::websocket::CloseCode;
 
@@ -191,11 +191,11 @@ impl<'a> Calls<'a> {
             Stage::Text(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(ControlFlow::Break(reply)) => self.succeed(reply),
                 Ok(ControlFlow::Continue(text)) => self.read(&text),
-                Err(error) => self.fail(Failure::Error(error)),
+                Err(error) => self.refuse_or_fail(error),
             },
             Stage::Opened(hook, _) | Stage::Message(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(reply) => self.succeed(reply),
-                Err(error) => self.fail(Failure::Error(error)),
+                Err(error) => self.refuse_or_fail(error),
             },
             Stage::Failed(hook) => {
                 ready!(hook.as_mut().poll(cx));
@@ -241,6 +241,19 @@ impl<'a> Calls<'a> {
     fn succeed(&mut self, reply: Reply) {
         self.session.hub().metrics().handled(self.since);
         self.answer(reply);
+    }
+
+    /// The handler has returned early: with an answer, which is no failure, or with an error.
+    fn refuse_or_fail(&mut self, error: HandlerError) {
+        let opening = matches!(self.stage, Stage::Opened(..));
+        match error.into_reply() {
+            Ok(reply) => self.succeed(reply),
+            Err(error) => return self.fail(Failure::Error(error)),
+        }
+        // As after any other error: it is not the session that the application meant it to be.
+        if opening {
+            self.session.close(CloseCode::INTERNAL, "internal error");
+        }
     }
 
     fn answer(&mut self, reply: Reply) {
@@ -291,5 +304,6 @@ async fn quietly<'a>(session: &Session, hook: impl FnOnce() -> BoxFuture<'a, ()>
 
 fn log_lapse(session: &Session, failure: &str) {
     session.hub().metrics().hook_failed();
-    tracing::error!(failure = %Excerpt(failure), "a handler's hook failed");
+    let span = span::of_error(session);
+    span.in_scope(|| tracing::error!(failure = %Excerpt(failure), "a handler's hook failed"));
 }

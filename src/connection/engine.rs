@@ -383,7 +383,7 @@ impl<'a> Engine<'a> {
         .await;
         let left = self.backlog.as_ref().map_or(0, |backlog| backlog.messages());
         if left > 0 {
-            tracing::debug!(session = %calls.session().id(), messages = left, "the session ended before these were handled");
+            tracing::debug!(messages = left, "the session ended before these were handled");
         }
     }
 

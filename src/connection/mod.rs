@@ -12,7 +12,6 @@ mod refresh;
 mod scratch;
 mod seat;
 mod socket;
-mod span;
 mod tick;
 
 use std::future::poll_fn;
@@ -33,6 +32,7 @@ use crate::excerpt::Excerpt;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
+use crate::span;
 use crate::store::StoreError;
 use crate::websocket::{CloseCode, Decoder};
 
@@ -82,8 +82,7 @@ async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<E
 async fn end<'a>(mut engine: Engine<'a>, mut calls: Calls<'a>, mut registered: Registered<'_>, closed: Closed) {
     registered.leave(&closed).await;
     let session = registered.session;
-    let peer = session.peer().map(tracing::field::display);
-    tracing::debug!(session = %session.id(), peer, code = %closed.code, by = ?closed.by, "closed");
+    tracing::debug!(code = %closed.code, by = ?closed.by, "closed");
     if engine.has_unfinished(&calls) && session.outbox().takes_replies() {
         // A shutdown that cuts this short leaves time for the close frame, see `Drain::unless_cut`.
         let _ = session.hub().drain().unless_cut(engine.settle(&mut calls)).await;
@@ -144,7 +143,8 @@ impl Registered<'_> {
             }
             Err(StoreError::Unavailable(error)) => {
                 let error = error.to_string();
-                tracing::error!(session = %self.session.id(), error = %Excerpt(&error), "session store unavailable");
+                span::of_error(self.session)
+                    .in_scope(|| tracing::error!(error = %Excerpt(&error), "session store unavailable"));
                 return Err(Rejection::Unavailable);
             }
         }
@@ -154,8 +154,7 @@ impl Registered<'_> {
         if hub.drain().has_begun() {
             self.session.close(CloseCode::DRAIN, "0");
         }
-        let peer = self.session.peer().map(tracing::field::display);
-        tracing::debug!(session = %self.session.id(), peer, "opened");
+        tracing::debug!("opened");
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::key::Identity;
 use crate::message::{Code, Envelope};
 use crate::rejection::Rejection;
 use crate::session::Session;
+use crate::span;
 use crate::websocket::CloseCode;
 
 /// Lets the session live as long as the credential in the envelope's body, if it is this session's.
@@ -32,7 +33,7 @@ pub(super) async fn refresh(session: &Session, envelope: Envelope) -> HandlerRes
 async fn check(session: &Session, credential: &str) -> Result<Identity, Rejection> {
     let checked = AssertUnwindSafe(async { session.hub().keys().refresh(credential).await }).catch_unwind();
     checked.await.unwrap_or_else(|_| {
-        tracing::error!(session = %session.id(), "the key extractor panicked");
+        span::of_error(session).in_scope(|| tracing::error!("the key extractor panicked"));
         Err(Rejection::Unavailable)
     })
 }

@@ -12,6 +12,9 @@ use crate::rejection::Rejection;
 /// For development, for closed networks, and behind a proxy that has checked the user and writes the key
 /// into a header. On the open internet anybody can be anybody with it: use `JwtKey` there.
 ///
+/// The key is a name and no secret: other users see it as `sender`, and it is logged. Of an API key or a session id,
+/// look up the user in a [`KeyExtractor`] of your own.
+///
 /// ```
 /// use keywire::{KeyExtractor, RawKey};
 ///

@@ -7,50 +7,87 @@ use crate::bounded::panic_text;
 /// What a handler returns: the answer, or an error that the client sees as code `50` and nothing more.
 pub type HandlerResult = Result<Reply, HandlerError>;
 
-/// Any error, so that `?` works in a handler.
-///
-/// It is not an [`Error`] itself, for then it could not be made from all of them; [`HandlerError::source`]
-/// is the one inside.
+/// Any error, so that `?` works in a handler: whatever converts into a `Box<dyn Error + Send + Sync>`, which includes
+/// `anyhow::Error`, a boxed error, a `String` and a `&str`. And a [`Reply`], which `?` returns early.
 ///
 /// ```
-/// use keywire::{Envelope, HandlerResult, Reply, Session};
+/// use keywire::{Code, Envelope, HandlerResult, Reply, Session};
 ///
 /// async fn save(_session: Session, envelope: Envelope) -> HandlerResult {
+///     let to = envelope.reception.as_ref().ok_or(Reply::error(Code::MALFORMED, "reception: missing"))?;
 ///     let port: u16 = envelope.parse::<String>()?.parse()?;
-///     Ok(Reply::data(port))
+///     if port < 1024 {
+///         Err("a privileged port")?;
+///     }
+///     Ok(Reply::data((to, port)))
 /// }
 /// # let _ = keywire::Switch::new().command(save);
 /// ```
-pub struct HandlerError(Box<dyn Error + Send + Sync>);
+///
+/// An error is a failure: the client gets code `50`, and [`MessageHandler::failed`](super::MessageHandler::failed) the
+/// error. A reply is an answer like any other, and no failure; only in
+/// [`MessageHandler::opened`](super::MessageHandler::opened) it ends the session as well.
+///
+/// `HandlerError` does not implement [`Error`]: then it could not be made from every error.
+pub struct HandlerError(Inner);
+
+enum Inner {
+    Error(Box<dyn Error + Send + Sync>),
+    /// Boxed, so that the result of a handler is no larger than a reply.
+    Reply(Box<Reply>),
+}
 
 impl HandlerError {
     /// An error with a text of its own.
     pub fn msg(text: impl Into<String>) -> Self {
-        Self(text.into().into())
+        text.into().into()
     }
 
-    /// The error inside.
+    /// The error inside. `None`: a [`Reply`] is inside.
     #[must_use]
-    pub fn source(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0
+    pub fn source(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match &self.0 {
+            Inner::Error(error) => Some(&**error),
+            Inner::Reply(_) => None,
+        }
+    }
+
+    /// The reply inside, or the error as it was.
+    pub(crate) fn into_reply(self) -> Result<Reply, Self> {
+        match self.0 {
+            Inner::Reply(reply) => Ok(*reply),
+            error @ Inner::Error(_) => Err(Self(error)),
+        }
     }
 }
 
-impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self(Box::new(error))
+        Self(Inner::Error(error.into()))
+    }
+}
+
+impl From<Reply> for HandlerError {
+    fn from(reply: Reply) -> Self {
+        Self(Inner::Reply(Box::new(reply)))
     }
 }
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Inner::Error(error) => error.fmt(f),
+            Inner::Reply(reply) => reply.fmt(f),
+        }
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Inner::Error(error) => fmt::Display::fmt(error, f),
+            Inner::Reply(reply) => write!(f, "{reply:?}"),
+        }
     }
 }
 

@@ -15,13 +15,14 @@ use bytes::Bytes;
 pub use error::{Failure, HandlerError, HandlerResult};
 pub use function::{HandlerFn, handler_fn};
 pub use reply::Reply;
-pub use route::{IntoRoute, Route};
+pub use route::{IntoRoute, Route, RouteKind};
 pub use switch::Switch;
 
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
 use crate::message::{Code, Envelope};
 use crate::session::Session;
+use crate::span;
 use crate::text::Text;
 
 /// The flag switch: what a client's messages do, and the life of its session.
@@ -79,7 +80,7 @@ use crate::text::Text;
 /// # Errors
 ///
 /// An `Err` is answered with code `50`, shows the client nothing of the inside, and goes to
-/// [`failed`](Self::failed). The session lives on. So it does if a call has not returned after
+/// [`failed`](Self::failed), unless it is a [`Reply`], which is the answer then. The session lives on. So it does if a call has not returned after
 /// [`Config::handler_timeout`](crate::Config::handler_timeout): it is dropped where it awaits. A panic ends the session,
 /// and only that one, with close code 1011; so does any failure of [`opened`](Self::opened).
 ///
@@ -146,7 +147,7 @@ pub trait MessageHandler: Send + Sync + 'static {
 fn log_failure(session: &Session, failure: &Failure) {
     // The error may quote what the client sent.
     let failure = failure.to_string();
-    tracing::error!(session = %session.id(), failure = %Excerpt(&failure), "handler failed");
+    span::of_error(session).in_scope(|| tracing::error!(failure = %Excerpt(&failure), "handler failed"));
 }
 
 #[async_trait]

@@ -1,3 +1,4 @@
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -5,10 +6,10 @@ use serde::de::DeserializeOwned;
 
 use super::{HandlerError, HandlerResult, MessageHandler, Reply};
 use crate::excerpt::Excerpt;
-use crate::message::{Code, Envelope};
+use crate::message::{Code, Envelope, JsonError};
 use crate::session::Session;
 
-/// What a [`Switch`](super::Switch) does with the messages of one flag. Made by [`IntoRoute`].
+/// What a [`Switch`](super::Switch) does with the messages of one flag. Made by [`RouteKind`].
 #[derive(Clone)]
 pub struct Route(Arc<Call>);
 
@@ -33,36 +34,65 @@ impl Route {
 /// - `async fn(Session, Envelope) -> Result<R, HandlerError>`: the message as it came;
 /// - any [`MessageHandler`], which switches over the flag itself.
 ///
-/// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter only keeps the three apart; it is
+/// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter keeps functions and handlers apart; it is
 /// never written out.
-pub trait IntoRoute<Kind> {
-    /// The route.
-    fn into_route(self) -> Route;
+///
+/// A function of your own that passes a handler on to a `Switch` has the same two bounds as [`Switch::on`]:
+///
+/// ```
+/// use keywire::{IntoRoute, RouteKind, Switch};
+///
+/// fn typing<H, Kind>(switch: Switch, handler: H) -> Switch
+/// where
+///     H: IntoRoute<Kind>,
+///     Kind: RouteKind<H>,
+/// {
+///     switch.on("typing", handler)
+/// }
+/// ```
+///
+/// [`Switch::on`]: super::Switch::on
+// What a function needs is split in two, so that the compiler can say what is missing: by its arguments alone it has a
+// kind, and then there is one implementation of `RouteKind` to compare it with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message handler: its arguments are not those of one",
+    label = "expected `async fn(Session, Envelope)`, `async fn(Session, T)` or a `MessageHandler`",
+    note = "a handler function takes two arguments, by value and in this order: a `Session`, then an `Envelope` or a type that \
+            implements `serde::Deserialize`",
+    note = "a closure has to name the types: `|session: Session, envelope: Envelope| async move {{ .. }}`"
+)]
+pub trait IntoRoute<Kind> {}
+
+/// What else a handler of a kind needs: a function has to be async, return a [`HandlerResult`], be callable any number of
+/// times (`Fn`) and from any thread (`Send + Sync + 'static`, its future `Send`). See [`IntoRoute`].
+pub trait RouteKind<H> {
+    /// Makes the route.
+    fn route(handler: H) -> Route;
 }
 
-/// Keeps [`IntoRoute`]'s implementations apart.
+/// The kind of functions that take a `T` and return an `Answer`.
 #[derive(Debug)]
-pub struct Typed<T>(std::convert::Infallible, std::marker::PhantomData<T>);
+pub struct Function<T, Answer>(std::convert::Infallible, PhantomData<(T, Answer)>);
 
-/// Keeps [`IntoRoute`]'s implementations apart.
-#[derive(Debug)]
-pub enum Whole {}
-
-/// Keeps [`IntoRoute`]'s implementations apart.
+/// The kind of [`MessageHandler`]s.
 #[derive(Debug)]
 pub enum Handler {}
 
-impl<F, Fut, R, T> IntoRoute<Typed<T>> for F
+impl<F, T, Answer> IntoRoute<Function<T, Answer>> for F where F: FnOnce(Session, T) -> Answer {}
+
+impl<H: MessageHandler> IntoRoute<Handler> for H {}
+
+impl<F, T, Fut, R> RouteKind<F> for Function<T, Fut>
 where
-    F: Fn(Session, T) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
     R: Into<Reply>,
-    T: DeserializeOwned,
+    T: Body,
+    F: Fn(Session, T) -> Fut + Send + Sync + 'static,
 {
-    fn into_route(self) -> Route {
-        Route::new(move |session, envelope| match envelope.parse::<T>() {
+    fn route(function: F) -> Route {
+        Route::new(move |session, envelope| match T::read(envelope) {
             Ok(body) => {
-                let answer = self(session.clone(), body);
+                let answer = function(session.clone(), body);
                 Box::pin(async move { answer.await.map(Into::into) })
             }
             Err(error) => {
@@ -75,26 +105,30 @@ where
     }
 }
 
-impl<F, Fut, R> IntoRoute<Whole> for F
-where
-    F: Fn(Session, Envelope) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
-    R: Into<Reply>,
-{
-    fn into_route(self) -> Route {
-        Route::new(move |session, envelope| {
-            let answer = self(session.clone(), envelope);
-            Box::pin(async move { answer.await.map(Into::into) })
-        })
-    }
-}
-
-impl<H: MessageHandler> IntoRoute<Handler> for H {
-    fn into_route(self) -> Route {
-        let handler = Arc::new(self);
+impl<H: MessageHandler> RouteKind<H> for Handler {
+    fn route(handler: H) -> Route {
+        let handler = Arc::new(handler);
         Route::new(move |session, envelope| {
             let (handler, session) = (handler.clone(), session.clone());
             Box::pin(async move { handler.message(&session, envelope).await })
         })
+    }
+}
+
+/// The second argument of a function.
+pub trait Body: Sized {
+    /// Makes it of a message.
+    fn read(envelope: Envelope) -> Result<Self, JsonError>;
+}
+
+impl Body for Envelope {
+    fn read(envelope: Envelope) -> Result<Self, JsonError> {
+        Ok(envelope)
+    }
+}
+
+impl<T: DeserializeOwned> Body for T {
+    fn read(envelope: Envelope) -> Result<Self, JsonError> {
+        envelope.parse()
     }
 }

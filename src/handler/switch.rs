@@ -4,7 +4,7 @@ use std::fmt;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::{Failure, HandlerError, HandlerResult, IntoRoute, MessageHandler, Reply, Route};
+use super::{Failure, HandlerError, HandlerResult, IntoRoute, MessageHandler, Reply, Route, RouteKind};
 use crate::close::Closed;
 use crate::message::{Code, Envelope, Flag};
 use crate::session::Session;
@@ -62,7 +62,11 @@ impl Switch {
     ///
     /// When `command` was given already.
     #[must_use]
-    pub fn command<Kind>(self, handler: impl IntoRoute<Kind>) -> Self {
+    pub fn command<H, Kind>(self, handler: H) -> Self
+    where
+        H: IntoRoute<Kind>,
+        Kind: RouteKind<H>,
+    {
         self.on(Flag::COMMAND, handler)
     }
 
@@ -72,7 +76,11 @@ impl Switch {
     ///
     /// When `inform` was given already.
     #[must_use]
-    pub fn inform<Kind>(self, handler: impl IntoRoute<Kind>) -> Self {
+    pub fn inform<H, Kind>(self, handler: H) -> Self
+    where
+        H: IntoRoute<Kind>,
+        Kind: RouteKind<H>,
+    {
         self.on(Flag::INFORM, handler)
     }
 
@@ -82,10 +90,14 @@ impl Switch {
     ///
     /// When the flag was given already, or begins with `kw:`, whose flags never arrive here.
     #[must_use]
-    pub fn on<Kind>(mut self, flag: impl Into<Flag>, handler: impl IntoRoute<Kind>) -> Self {
+    pub fn on<H, Kind>(mut self, flag: impl Into<Flag>, handler: H) -> Self
+    where
+        H: IntoRoute<Kind>,
+        Kind: RouteKind<H>,
+    {
         let flag = flag.into();
         assert!(!flag.is_reserved(), "flags that begin with kw: are keywire's own: {flag}");
-        let former = self.routes.insert(flag.clone(), handler.into_route());
+        let former = self.routes.insert(flag.clone(), Kind::route(handler));
         assert!(former.is_none(), "the flag {flag} was given two handlers");
         self
     }
@@ -96,8 +108,12 @@ impl Switch {
     ///
     /// When it was given already.
     #[must_use]
-    pub fn unknown<Kind>(mut self, handler: impl IntoRoute<Kind>) -> Self {
-        let former = self.unknown.replace(handler.into_route());
+    pub fn unknown<H, Kind>(mut self, handler: H) -> Self
+    where
+        H: IntoRoute<Kind>,
+        Kind: RouteKind<H>,
+    {
+        let former = self.unknown.replace(Kind::route(handler));
         assert!(former.is_none(), "unknown flags were given two handlers");
         self
     }

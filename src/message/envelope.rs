@@ -18,7 +18,7 @@ pub struct Envelope {
     pub sender: Key,
     /// Whom the client means it for; `None` is nobody in particular.
     pub reception: Option<Key>,
-    /// What it is about.
+    /// What it is about. The client wrote it: any text, so escape a flag that is none of yours before you show it.
     pub flag: Flag,
     /// Its content, raw; `null` if the client gave none.
     pub body: Json,

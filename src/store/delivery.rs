@@ -18,6 +18,29 @@ pub enum Outcome {
     Gone,
 }
 
+impl Outcome {
+    /// Whether the session took the message: [`Accepted`](Self::Accepted), [`Displaced`](Self::Displaced).
+    #[must_use]
+    pub fn is_queued(self) -> bool {
+        matches!(self, Self::Accepted | Self::Displaced(_))
+    }
+
+    /// Whether the session has ended or is ending, and takes no further message: [`Gone`](Self::Gone),
+    /// [`Slow`](Self::Slow). What to ask before you forget a session:
+    ///
+    /// ```
+    /// use keywire::{Frame, Session};
+    ///
+    /// fn tell(subscribers: &mut Vec<Session>, frame: &Frame) {
+    ///     subscribers.retain(|session| !session.send_frame(frame).is_gone());
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Slow | Self::Gone)
+    }
+}
+
 /// What became of something sent: the truth, so that a backend can fall back to mail.
 ///
 /// "Delivered" means that a live session took the message into its queue. Whether a person saw it, only the
@@ -97,4 +120,19 @@ pub enum Remote {
     Published,
     /// It should have been published, and that failed.
     Failed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_says_whether_it_was_taken_and_whether_there_will_be_another() {
+        let said = |outcome: Outcome| (outcome.is_queued(), outcome.is_gone());
+        assert_eq!(said(Outcome::Accepted), (true, false));
+        assert_eq!(said(Outcome::Displaced(3)), (true, false));
+        assert_eq!(said(Outcome::Dropped(1)), (false, false));
+        assert_eq!(said(Outcome::Slow), (false, true));
+        assert_eq!(said(Outcome::Gone), (false, true));
+    }
 }

@@ -36,7 +36,9 @@ test('a session outlives the token that it was opened with', async () => {
   // Opened after alice's, and for as long: when this one has ended, her first token has.
   const other = await connectRaw(demo.socket(lasting('bob', 4)));
   assert.equal((await within(other.closed, 'the other one ends')).code, 4001);
-  assert.equal((await demo.post('/push/alice', { msg: 'still there?' })).status, 200);
+  const headers = { authorization: `Bearer ${lasting('bob', 3600)}` };
+  const pushed = await fetch(demo.http('/push/alice'), { method: 'POST', headers, body: '{"msg":"still there?"}' });
+  assert.equal(pushed.status, 200);
   await hears(page, 'still there?');
   assert.deepEqual(await path(page), ['connecting', 'open']);
   assert.equal(asked, 2);

@@ -13,17 +13,19 @@ use crate::support::{Raw, within};
 
 const CHILD: &str = "KEYWIRE_TEST_CHILD";
 
-/// Not a test: what the test below starts as a process of its own.
+/// The server that the test below starts as a process of its own. By itself this shows that it can be started so, and that
+/// it serves.
 #[tokio::test]
 #[ignore = "a part of another test"]
 async fn child() {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stdout).init();
     let server = Served::start(ServeConfig::default()).await;
+    assert_eq!(Raw::connect(server.addr).await.get("/hello").await.status, 200);
     println!("\nlistens: {}", server.addr);
-    let _ = server.running.await;
+    if std::env::var_os(CHILD).is_some() {
+        let cut = server.running.await.expect("a server that does not panic");
+        panic!("it ended by itself, and cut {cut} connections");
+    }
 }
 
 async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, what: &str) -> String {
@@ -82,5 +84,6 @@ async fn without_descriptors_it_waits_and_goes_on_when_there_are_some() {
     line_with(&mut lines, "connections are accepted again").await;
     let mut next = Raw::connect(addr).await;
     assert_eq!(next.get("/hello").await.status, 200);
+    assert_eq!(child.try_wait().expect("a child"), None, "it goes on until it is told to end");
     child.kill().await.expect("an end");
 }

@@ -41,14 +41,14 @@ const pasted = tokens && !login;
 let token = (pasted && remembered) || '';
 let key = pasted ? subject(token) : fromAddress || remembered || `${pick(CALM)}-${pick(ANIMALS)}`;
 
-/** Whose token it is, to be shown; the server looks for itself. @param {string} token */
+/** Whose token it is, to be shown, or nobody's; the server looks for itself. @param {string} token */
 function subject(token) {
   try {
     const base64 = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
     const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? 'you');
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? '');
   } catch {
-    return 'you';
+    return '';
   }
 }
 
@@ -83,8 +83,10 @@ function showKey() {
   const push = `${location.origin}/push/${path}`.replaceAll("'", '%27');
   $('key').value = pasted ? token : key;
   $('twin').href = `/?key=${path}`;
-  $('curl-push').textContent = `curl --json '{"code":"00","msg":"Your order is ready"}' '${push}'`;
-  $('curl-broadcast').textContent = `curl --json '{"code":"00","msg":"Coffee for everyone"}' '${location.origin}/broadcast'`;
+  // Where only tokens get in, to push takes one too: $TOKEN is the shell's, since none belongs on a screen.
+  const bearer = tokens ? ' -H "authorization: Bearer $TOKEN"' : '';
+  $('curl-push').textContent = `curl${bearer} --json '{"code":"00","msg":"Your order is ready"}' '${push}'`;
+  $('curl-broadcast').textContent = `curl${bearer} --json '{"code":"00","msg":"Coffee for everyone"}' '${location.origin}/broadcast'`;
 }
 
 $('identity').addEventListener('submit', (/** @type {Event} */ event) => {
@@ -284,10 +286,10 @@ const KEPT = 50;
 const TOASTS = 3;
 const TOAST_MS = 6000;
 
-/** @param {Push} push */
+/** Users have an @ in front of their names, so that none looks like the server or like oneself. @param {Push} push */
 function describe({ code, msg, data, sender }) {
   return {
-    from: sender === undefined ? 'server' : sender === key ? 'you' : sender,
+    from: sender === undefined ? 'server' : sender === key ? 'you' : `@${sender}`,
     text: msg || JSON.stringify(data) || '',
     tone: code === '00' || code === '01' ? 'good' : 'bad',
     bare: !msg,
