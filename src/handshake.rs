@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
-use percent_encoding::percent_decode_str;
 
+use crate::path_key::{PathKey, decode};
+use crate::peer::Peer;
 use crate::rejection::Rejection;
 
 /// The subprotocol by which a client says that it knows keywire's close codes.
@@ -46,8 +48,7 @@ struct Head {
     version: Version,
     uri: Uri,
     headers: HeaderMap,
-    /// As it stands in the path, still percent-encoded.
-    path_key: Option<Box<str>>,
+    path_key: PathKey,
     peer: Option<SocketAddr>,
 }
 
@@ -56,15 +57,41 @@ impl Handshake {
     #[must_use]
     pub fn new(request: Request<()>) -> Self {
         let (parts, ()) = request.into_parts();
-        let http::request::Parts { method, version, uri, headers, .. } = parts;
-        Self(Arc::new(Head { method, version, uri, headers, path_key: None, peer: None }))
+        let Parts { method, version, uri, headers, .. } = parts;
+        Self(Arc::new(Head { method, version, uri, headers, path_key: PathKey::default(), peer: None }))
     }
 
-    /// The same handshake with the path segment that follows the endpoint's own path, as it stands in the
-    /// request: percent-encoded.
+    /// The head of a request to `endpoint`, as axum and hyper give it. The URI gives [`Handshake::path_key`]: the
+    /// one segment behind the path of the endpoint, which is written as in the URI, with or without slashes at its
+    /// ends. The extension [`Peer`], if there is one, gives [`Handshake::peer`].
+    ///
+    /// A path that is not below the endpoint has no key. One with several segments behind it is malformed. In a
+    /// nested axum router the URI lacks the prefix of the nest, so `endpoint` lacks it too.
+    ///
+    /// ```
+    /// use keywire::Handshake;
+    ///
+    /// let (parts, ()) = http::Request::get("/websocket/zo%C3%AB?debug").body(())?.into_parts();
+    /// let handshake = Handshake::from_parts(&parts, "/websocket");
+    /// assert_eq!(handshake.path_key()?.as_deref(), Some("zoë"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
-    pub fn with_path_key(mut self, segment: impl Into<Box<str>>) -> Self {
-        self.head().path_key = Some(segment.into());
+    pub fn from_parts(parts: &Parts, endpoint: &str) -> Self {
+        Self(Arc::new(Head {
+            method: parts.method.clone(),
+            version: parts.version,
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            path_key: PathKey::below(endpoint, parts.uri.path()),
+            peer: parts.extensions.get().map(|Peer(peer)| *peer),
+        }))
+    }
+
+    /// The same handshake with the path segment that follows the endpoint's own path.
+    #[must_use]
+    pub fn with_path_key(mut self, key: PathKey) -> Self {
+        self.head().path_key = key;
         self
     }
 
@@ -80,12 +107,9 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is not UTF-8 once decoded.
+    /// [`Rejection::Malformed`] if it is not UTF-8 once decoded, or is more than one segment.
     pub fn path_key(&self) -> Result<Option<Cow<'_, str>>, Rejection> {
-        match self.0.path_key.as_deref() {
-            None | Some("") => Ok(None),
-            Some(segment) => decode(segment).map(Some),
-        }
+        self.0.path_key.decode()
     }
 
     /// A parameter of the query string, decoded as forms are: `+` is a space.
@@ -226,10 +250,6 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, Rejection> {
     if items.next().is_some() { Err(Rejection::Malformed) } else { Ok(first) }
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, Rejection> {
-    percent_decode_str(text).decode_utf8().map_err(|_| Rejection::Malformed)
-}
-
 fn form_decode(text: &str) -> Result<String, Rejection> {
     decode(&text.replace('+', " ")).map(Cow::into_owned)
 }
@@ -247,15 +267,15 @@ mod tests {
     }
 
     #[test]
-    fn the_path_key_is_decoded_and_may_be_empty() {
-        let key = |segment: &str| {
-            handshake("/", &[]).with_path_key(segment).path_key().map(|key| key.map(Cow::into_owned))
-        };
-        assert_eq!(key("zo%C3%AB%2F1"), Ok(Some("zoë/1".into())));
-        assert_eq!(key("a+b"), Ok(Some("a+b".into())));
-        assert_eq!(key("100%"), Ok(Some("100%".into())));
-        assert_eq!(key(""), Ok(None));
-        assert_eq!(key("%FF"), Err(Rejection::Malformed));
+    fn the_parts_of_a_request_give_the_key_and_the_peer() {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 47));
+        let request = Request::get("http://example.com/ws/al%2569ce?token=1").extension(Peer(peer));
+        let (parts, ()) = request.header("x-badge", "7").body(()).unwrap().into_parts();
+        let handshake = Handshake::from_parts(&parts, "/ws");
+        assert_eq!(handshake.path_key(), Ok(Some("al%69ce".into())));
+        assert_eq!(handshake.peer(), Some(peer));
+        assert_eq!(handshake.query("token"), Ok(Some("1".into())));
+        assert_eq!(handshake.header("x-badge"), Ok(Some("7")));
     }
 
     #[test]
@@ -329,7 +349,7 @@ mod tests {
     #[test]
     fn debug_keeps_credentials_to_itself() {
         let handshake = handshake("/websocket/s3cret?token=s3cret", &[("authorization", "Bearer s3cret")])
-            .with_path_key("s3cret");
+            .with_path_key(PathKey::encoded("s3cret"));
         assert!(!format!("{handshake:?}").contains("s3cret"));
     }
 }

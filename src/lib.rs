@@ -56,6 +56,7 @@
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
 //! | `serve` | yes | a server for production, `keywire::serve` |
+//! | `hyper` | yes | `Connection::run_upgraded`, for an adapter of your own to axum or anything on hyper |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `client` | no | `client::Client`, a client that comes back, for services and tests |
@@ -70,6 +71,7 @@ mod extract;
 mod handshake;
 mod key;
 mod origin;
+mod path_key;
 mod peer;
 mod rejection;
 
@@ -140,6 +142,7 @@ pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, InvalidKey, Key};
 pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
 pub use origin::Origins;
+pub use path_key::PathKey;
 pub use peer::Peer;
 pub use rejection::Rejection;
 #[cfg(feature = "serve")]

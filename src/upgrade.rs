@@ -187,12 +187,29 @@ impl Connection {
         self.run_on(early, |outbox| Socket::tcp(stream, outbox))
     }
 
-    /// Runs the connection to its end over any byte stream: TLS, a Unix socket, a pipe in a test.
+    /// Runs the connection to its end over any byte stream: TLS, a Unix socket, a pipe in a test. For an upgrade of
+    /// hyper's there is `Connection::run_upgraded`; with the feature `hyper` a `TokioIo<Upgraded>` that is given to this
+    /// method runs in the same way.
     ///
     /// # Cancel safety
     ///
     /// As [`Connection::run_tcp`].
     pub fn run<IO>(self, io: IO, early: Bytes) -> impl Future<Output = ()> + Send + 'static
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        #[cfg(feature = "hyper")]
+        let run = match crate::adapter::hyper::into_upgraded(io) {
+            Ok(upgraded) => Either::Left(self.run_on_upgraded(upgraded, early)),
+            Err(io) => Either::Right(self.run_any(io, early)),
+        };
+        #[cfg(not(feature = "hyper"))]
+        let run = self.run_any(io, early);
+        run
+    }
+
+    /// Runs on the stream as it is.
+    pub(crate) fn run_any<IO>(self, io: IO, early: Bytes) -> impl Future<Output = ()> + Send + use<IO>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::Request;
 use keywire::{
-    CloseCode, Config, Connection, Door, Handshake, Hub, Identity, Key, KeyExtractor, Rate, RawKey,
+    CloseCode, Config, Connection, Door, Handshake, Hub, Identity, Key, KeyExtractor, PathKey, Rate, RawKey,
     Rejection, Reply, Session, Switch, TrustedProxies, Upgrade, extract_fn,
 };
 use serde_json::json;
@@ -188,7 +188,7 @@ fn request() -> Handshake {
         .header("sec-websocket-version", "13")
         .body(())
         .expect("a request");
-    Handshake::new(request).with_path_key("alice").with_peer(([127, 0, 0, 1], 4000).into())
+    Handshake::new(request).with_path_key(PathKey::encoded("alice")).with_peer(([127, 0, 0, 1], 4000).into())
 }
 
 async fn promised(hub: &Hub) -> Connection {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 ///
 /// The least that a provider gives to a customer is a /64, so whoever has one IPv6 address has 2^64 of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Address(u128);
+pub(crate) struct Address(u128);
 
 const NETWORK: u128 = !0 << 64;
 
@@ -15,6 +15,15 @@ impl From<SocketAddr> for Address {
             IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().to_bits()),
             IpAddr::V6(v6) => Self(Ipv6Addr::to_bits(v6) & NETWORK),
         }
+    }
+}
+
+#[cfg(feature = "serve")]
+impl Address {
+    /// The network that it is a part of: a /24 of IPv4, or a /48 of IPv6, which is what a site gets.
+    pub(crate) fn network(self) -> Self {
+        let is_v4 = Ipv6Addr::from_bits(self.0).to_ipv4_mapped().is_some();
+        Self(self.0 & if is_v4 { !0 << 8 } else { !0 << 80 })
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use keywire::{Handshake, Hub};
+use keywire::{Handshake, Hub, PathKey};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
@@ -60,7 +60,7 @@ impl Client<DuplexStream> {
     /// A session over a pipe, to which only its own task writes. Where time is paused it takes none.
     pub(crate) async fn piped(hub: &Hub, key: &str) -> Self {
         let head = request(([127, 0, 0, 1], 1).into(), "/", &[]);
-        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(key)).await;
+        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(PathKey::decoded(key))).await;
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(upgrade.connection.expect("an upgrade").run(near, Bytes::new()));
         let socket = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
