@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
 use percent_encoding::percent_decode_str;
 
@@ -49,7 +50,12 @@ struct Head {
     /// As it stands in the path, still percent-encoded.
     path_key: Option<Box<str>>,
     peer: Option<SocketAddr>,
+    /// Where somebody sees to it.
+    deferred: Option<Arc<Deferred>>,
 }
+
+/// What is left to do once nothing else speaks against an opening: to use up what is good for one time.
+type Deferred = Mutex<Vec<BoxFuture<'static, Result<(), Rejection>>>>;
 
 impl Handshake {
     /// The head of `request`, from nowhere in particular.
@@ -57,7 +63,7 @@ impl Handshake {
     pub fn new(request: Request<()>) -> Self {
         let (parts, ()) = request.into_parts();
         let http::request::Parts { method, version, uri, headers, .. } = parts;
-        Self(Arc::new(Head { method, version, uri, headers, path_key: None, peer: None }))
+        Self(Arc::new(Head { method, version, uri, headers, path_key: None, peer: None, deferred: None }))
     }
 
     /// The same handshake with the path segment that follows the endpoint's own path, as it stands in the
@@ -73,6 +79,35 @@ impl Handshake {
     pub fn with_peer(mut self, peer: SocketAddr) -> Self {
         self.head().peer = Some(peer);
         self
+    }
+
+    /// The same handshake, for one who calls [`Handshake::settle`] before the client is let in.
+    pub(crate) fn deferring(mut self) -> Self {
+        self.head().deferred = Some(Arc::default());
+        self
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.0.deferred.is_some()
+    }
+
+    /// Leaves work until it is certain that nothing else speaks against the opening. Its refusal counts as the
+    /// extractor's.
+    pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {
+        if let Some(deferred) = &self.0.deferred {
+            deferred.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        }
+    }
+
+    /// Does what was deferred.
+    pub(crate) async fn settle(&self) -> Result<(), Rejection> {
+        let Some(deferred) = &self.0.deferred else { return Ok(()) };
+        let deferred = std::mem::take(&mut *deferred.lock().unwrap_or_else(PoisonError::into_inner));
+        for work in deferred {
+            work.await?;
+        }
+        Ok(())
     }
 
     /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. An empty segment is

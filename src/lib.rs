@@ -71,6 +71,7 @@ mod handshake;
 mod key;
 mod origin;
 mod peer;
+mod refusal;
 mod rejection;
 
 // What is said.
@@ -96,6 +97,7 @@ mod adapter;
 mod connection;
 #[cfg(feature = "serve")]
 mod serve;
+mod underway;
 mod upgrade;
 mod websocket;
 

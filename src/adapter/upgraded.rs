@@ -18,10 +18,14 @@ pub(super) fn run(
     connection: Connection,
     on_upgrade: OnUpgrade,
 ) -> impl Future<Output = ()> + Send + 'static {
-    on_upgrade.then(|upgraded| match upgraded {
-        Ok(upgraded) => Either::Left(begin(connection, upgraded)),
-        Err(error) => {
+    connection.taken(on_upgrade).then(|upgraded| match upgraded {
+        Some(Ok(upgraded)) => Either::Left(begin(connection, upgraded)),
+        Some(Err(error)) => {
             tracing::debug!(%error, "the client went away before the upgrade");
+            Either::Right(ready(()))
+        }
+        None => {
+            tracing::debug!("the client did not take its 101 in time");
             Either::Right(ready(()))
         }
     })
