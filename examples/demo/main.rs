@@ -153,7 +153,7 @@ fn hosts(listen: SocketAddr) -> Vec<String> {
         return Vec::new();
     }
     let own = if listen.is_ipv6() { format!("[{}]", listen.ip()) } else { listen.ip().to_string() };
-    vec!["localhost".into(), "127.0.0.1".into(), "[::1]".into(), own]
+    vec!["localhost".into(), own]
 }
 
 async fn stop_signal() {
