@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
 
@@ -50,7 +51,12 @@ struct Head {
     headers: HeaderMap,
     path_key: PathKey,
     peer: Option<SocketAddr>,
+    /// Where somebody sees to it.
+    deferred: Option<Arc<Deferred>>,
 }
+
+/// What is left to do once nothing else speaks against an opening: to use up what is good for one time.
+type Deferred = Mutex<Vec<BoxFuture<'static, Result<(), Rejection>>>>;
 
 impl Handshake {
     /// The head of `request`, from nowhere in particular.
@@ -58,7 +64,15 @@ impl Handshake {
     pub fn new(request: Request<()>) -> Self {
         let (parts, ()) = request.into_parts();
         let Parts { method, version, uri, headers, .. } = parts;
-        Self(Arc::new(Head { method, version, uri, headers, path_key: PathKey::default(), peer: None }))
+        Self(Arc::new(Head {
+            method,
+            version,
+            uri,
+            headers,
+            path_key: PathKey::default(),
+            peer: None,
+            deferred: None,
+        }))
     }
 
     /// The head of a request to `endpoint`, as axum and hyper give it. The URI gives [`Handshake::path_key`]: the
@@ -85,6 +99,7 @@ impl Handshake {
             headers: parts.headers.clone(),
             path_key: PathKey::below(endpoint, parts.uri.path()),
             peer: parts.extensions.get().map(|Peer(peer)| *peer),
+            deferred: None,
         }))
     }
 
@@ -100,6 +115,35 @@ impl Handshake {
     pub fn with_peer(mut self, peer: SocketAddr) -> Self {
         self.head().peer = Some(peer);
         self
+    }
+
+    /// The same handshake, for one who calls [`Handshake::settle`] before the client is let in.
+    pub(crate) fn deferring(mut self) -> Self {
+        self.head().deferred = Some(Arc::default());
+        self
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.0.deferred.is_some()
+    }
+
+    /// Leaves work until it is certain that nothing else speaks against the opening. Its refusal counts as the
+    /// extractor's.
+    pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {
+        if let Some(deferred) = &self.0.deferred {
+            deferred.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        }
+    }
+
+    /// Does what was deferred.
+    pub(crate) async fn settle(&self) -> Result<(), Rejection> {
+        let Some(deferred) = &self.0.deferred else { return Ok(()) };
+        let deferred = std::mem::take(&mut *deferred.lock().unwrap_or_else(PoisonError::into_inner));
+        for work in deferred {
+            work.await?;
+        }
+        Ok(())
     }
 
     /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. An empty segment is

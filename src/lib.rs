@@ -73,6 +73,7 @@ mod key;
 mod origin;
 mod path_key;
 mod peer;
+mod refusal;
 mod rejection;
 
 // What is said.
@@ -98,6 +99,7 @@ mod adapter;
 mod connection;
 #[cfg(feature = "serve")]
 mod serve;
+mod underway;
 mod upgrade;
 mod websocket;
 

@@ -88,3 +88,6 @@ impl Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! From an upgrade of hyper's to the socket beneath it; the same for all frameworks on hyper.
 
 use std::any::Any;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -11,12 +10,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
-use crate::bounded::{Lapse, bounded};
 use crate::upgrade::Connection;
-
-/// How long a server may take to send the 101 and to hand the connection over. The client has to read the answers
-/// in front of the 101 within this time.
-const UPGRADE: Duration = Duration::from_secs(10);
 
 /// Of the feature `hyper`.
 impl Connection {
@@ -27,7 +21,7 @@ impl Connection {
     /// session gives back its place among [`ServeConfig::connections`](crate::ServeConfig::connections), on any kind
     /// of listener. Anything else (TLS) runs as in [`Connection::run`].
     ///
-    /// The upgrade has to complete within 10 s. After that the connection is dropped.
+    /// A client that does not take its 101 within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) is dropped.
     ///
     /// ```
     /// use axum::extract::{Request, State};
@@ -59,14 +53,14 @@ impl Connection {
     // One task sees to the upgrade and then to the connection. `then` overlays the two, so that the task is no
     // larger than what stays of it.
     pub fn run_upgraded(self, on_upgrade: OnUpgrade) -> impl Future<Output = ()> + Send + 'static {
-        bounded(UPGRADE, || on_upgrade).then(|upgraded| match upgraded {
-            Ok(Ok(upgraded)) => Either::Left(self.run_on_upgraded(upgraded, Bytes::new())),
-            Ok(Err(error)) => {
+        self.taken(on_upgrade).then(|upgraded| match upgraded {
+            Some(Ok(upgraded)) => Either::Left(self.run_on_upgraded(upgraded, Bytes::new())),
+            Some(Err(error)) => {
                 tracing::debug!(%error, "the client went away before the upgrade");
                 Either::Right(ready(()))
             }
-            Err(lapse @ (Lapse::TimedOut | Lapse::Panic(_))) => {
-                tracing::debug!(%lapse, "the upgrade was not completed");
+            None => {
+                tracing::debug!("the client did not take its 101 in time");
                 Either::Right(ready(()))
             }
         })

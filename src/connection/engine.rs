@@ -253,7 +253,10 @@ impl<'a> Engine<'a> {
             }
             Event::Text(text) => Incoming::Text(Text::from(text)),
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
-            Event::Pong(_) => return Ok(Progress::More),
+            Event::Pong(_) => {
+                calls.session().answered();
+                return Ok(Progress::More);
+            }
             Event::Ping(payload) => {
                 self.outbox.pong(payload);
                 return Ok(Progress::More);
@@ -305,7 +308,7 @@ impl<'a> Engine<'a> {
             }
             let first = self.first_due.map(|due| due.left(now));
             if first == Some(Duration::ZERO) {
-                return Err(Closed::by_server(CloseCode::POLICY, "no message in time"));
+                return Err(Closed::by_server(CloseCode::NO_PONG, "no message in time"));
             }
             let mut call = calls.due().map(|due| due.left(now));
             if call == Some(Duration::ZERO) {
