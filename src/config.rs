@@ -33,7 +33,7 @@ pub struct Config {
     /// half an hour.
     pub message_rate: Option<Rate>,
     /// How long a session may be open before its first message has come: `None`, for ever, since a page may do
-    /// nothing but listen. Else it ends with 1008 then. Pings and pongs are no messages.
+    /// nothing but listen. Else it ends with 4002 then, which asks it to come back. Pings and pongs are no messages.
     pub first_message_timeout: Option<Duration>,
     /// How many messages may wait for a client that does not read: 256. Over bare TCP what the socket takes at once
     /// does not wait; over TLS it does until the sender has awaited something.
@@ -53,11 +53,18 @@ pub struct Config {
     /// a sign of life, and so is a full socket that takes bytes again. A ping stands behind what the system has not yet
     /// brought to the client, so the timeout is one second longer for each 64 KiB of that.
     pub pong_timeout: Duration,
+    /// Time limit from the 101 response until the client has taken it and the connection begins. Default: 10 s. A client that
+    /// does not read cannot hold an opening longer: it loses its place. `Duration::MAX`: none.
+    pub upgrade_timeout: Duration,
     /// Timeout for the peer's answer to a close frame. Default: 5 s. Then the connection is cut. A handler that is at work
     /// when its session ends has as long to reply before the close frame is sent.
     pub close_timeout: Duration,
-    /// How long a call of the handler may take: 30 s. `Duration::MAX` is for ever. One that takes longer is dropped
-    /// where it awaits, see [`MessageHandler`](crate::MessageHandler#errors). What blocks the thread cannot be.
+    /// Time limit for a call of the application's own code: the handler and its hooks, the extractor at an opening and at
+    /// `kw:refresh`, the ticket store. Default: 30 s. `Duration::MAX`: none.
+    ///
+    /// A call that takes longer is dropped where it awaits. A handler's is answered with code `50`, see
+    /// [`MessageHandler`](crate::MessageHandler#errors); an opening is asked to come back, with 503 or 1013. What blocks the
+    /// thread cannot be dropped.
     pub handler_timeout: Duration,
     /// How long a call of the store may take: 10 s. `Duration::MAX` is for ever. One that takes longer is dropped
     /// where it awaits, see [`SessionStore`](crate::SessionStore#failures).
@@ -79,6 +86,7 @@ impl Default for Config {
             slow_readers: SlowPolicy::default(),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
+            upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             handler_timeout: Duration::from_secs(30),
             store_timeout: Duration::from_secs(10),
@@ -92,14 +100,16 @@ impl Default for Config {
 #[non_exhaustive]
 pub enum SessionPolicy {
     /// Both live, and each gets what is sent to the key. At most `cap` do: one more is refused with 429, or close
-    /// code 4506.
+    /// code 4506, if all of them answer a ping. If not, a broken line may have left one behind: the client is asked to come
+    /// back, with 503 or 1013.
     Many {
         /// The most sessions that a key may have.
         cap: NonZeroUsize,
     },
     /// The newest lives, the older ones are closed with 4504.
     Replace,
-    /// The oldest lives, newer ones are refused with 429, or close code 4506.
+    /// The oldest lives, newer ones are refused with 429, or close code 4506, if it answers a ping. If not, the client is
+    /// asked to come back, with 503 or 1013.
     Reject,
 }
 

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
-use percent_encoding::percent_decode_str;
 
+use crate::path_key::{PathKey, decode};
+use crate::peer::Peer;
 use crate::rejection::Rejection;
 
 /// The subprotocol by which a client says that it knows keywire's close codes.
@@ -49,25 +52,64 @@ struct Head {
     version: Version,
     uri: Uri,
     headers: HeaderMap,
-    /// As it stands in the path, still percent-encoded.
-    path_key: Option<Box<str>>,
+    path_key: PathKey,
     peer: Option<SocketAddr>,
+    /// Where somebody sees to it.
+    deferred: Option<Arc<Deferred>>,
 }
+
+/// What is left to do once nothing else speaks against an opening: to use up what is good for one time.
+type Deferred = Mutex<Vec<BoxFuture<'static, Result<(), Rejection>>>>;
 
 impl Handshake {
     /// The head of `request`, from nowhere in particular.
     #[must_use]
     pub fn new(request: Request<()>) -> Self {
         let (parts, ()) = request.into_parts();
-        let http::request::Parts { method, version, uri, headers, .. } = parts;
-        Self(Arc::new(Head { method, version, uri, headers, path_key: None, peer: None }))
+        let Parts { method, version, uri, headers, .. } = parts;
+        Self(Arc::new(Head {
+            method,
+            version,
+            uri,
+            headers,
+            path_key: PathKey::default(),
+            peer: None,
+            deferred: None,
+        }))
     }
 
-    /// The same handshake with the path segment that follows the endpoint's own path, as it stands in the
-    /// request: percent-encoded.
+    /// The head of a request to `endpoint`, as axum and hyper give it. The URI gives [`Handshake::path_key`]: the
+    /// one segment behind the path of the endpoint, which is written as in the URI, with or without slashes at its
+    /// ends. The extension [`Peer`], if there is one, gives [`Handshake::peer`].
+    ///
+    /// A path that is not below the endpoint has no key. One with several segments behind it is malformed. In a
+    /// nested axum router the URI lacks the prefix of the nest, so `endpoint` lacks it too.
+    ///
+    /// ```
+    /// use keywire::Handshake;
+    ///
+    /// let (parts, ()) = http::Request::get("/websocket/zo%C3%AB?debug").body(())?.into_parts();
+    /// let handshake = Handshake::from_parts(&parts, "/websocket");
+    /// assert_eq!(handshake.path_key()?.as_deref(), Some("zoë"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
-    pub fn with_path_key(mut self, segment: impl Into<Box<str>>) -> Self {
-        self.head().path_key = Some(segment.into());
+    pub fn from_parts(parts: &Parts, endpoint: &str) -> Self {
+        Self(Arc::new(Head {
+            method: parts.method.clone(),
+            version: parts.version,
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            path_key: PathKey::below(endpoint, parts.uri.path()),
+            peer: parts.extensions.get().map(|Peer(peer)| *peer),
+            deferred: None,
+        }))
+    }
+
+    /// The same handshake with the path segment that follows the endpoint's own path.
+    #[must_use]
+    pub fn with_path_key(mut self, key: PathKey) -> Self {
+        self.head().path_key = key;
         self
     }
 
@@ -83,17 +125,43 @@ impl Handshake {
         self
     }
 
+    /// The same handshake, for one who calls [`Handshake::settle`] before the client is let in.
+    pub(crate) fn deferring(mut self) -> Self {
+        self.head().deferred = Some(Arc::default());
+        self
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.0.deferred.is_some()
+    }
+
+    /// Leaves work until it is certain that nothing else speaks against the opening. Its refusal counts as the
+    /// extractor's.
+    pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {
+        if let Some(deferred) = &self.0.deferred {
+            deferred.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        }
+    }
+
+    /// Does what was deferred.
+    pub(crate) async fn settle(&self) -> Result<(), Rejection> {
+        let Some(deferred) = &self.0.deferred else { return Ok(()) };
+        let deferred = std::mem::take(&mut *deferred.lock().unwrap_or_else(PoisonError::into_inner));
+        for work in deferred {
+            work.await?;
+        }
+        Ok(())
+    }
+
     /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. An empty segment is
     /// none.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is not UTF-8 once decoded.
+    /// [`Rejection::Malformed`] if it is not UTF-8 once decoded, or is more than one segment.
     pub fn path_key(&self) -> Result<Option<Cow<'_, str>>, Rejection> {
-        match self.0.path_key.as_deref() {
-            None | Some("") => Ok(None),
-            Some(segment) => decode(segment).map(Some),
-        }
+        self.0.path_key.decode()
     }
 
     /// A parameter of the query string, decoded as forms are: `+` is a space.
@@ -255,10 +323,6 @@ fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-fn decode(text: &str) -> Result<Cow<'_, str>, Rejection> {
-    percent_decode_str(text).decode_utf8().map_err(|_| Rejection::Malformed)
 }
 
 fn form_decode(text: &str) -> Result<String, Rejection> {

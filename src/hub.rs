@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::bounded::{Lapse, bounded};
 use crate::config::Config;
@@ -17,8 +18,10 @@ use crate::key::Key;
 use crate::message::Push;
 use crate::metrics::{Metrics, Stopwatch};
 use crate::origin::Origins;
+use crate::refusal::RefusalLog;
 use crate::session::Session;
 use crate::store::{Counts, Delivery, MemoryStore, Order, Recipients, SessionStore};
+use crate::underway::Underway;
 use crate::websocket::CloseCode;
 
 /// Every live connection of a backend, and the way to reach them.
@@ -53,6 +56,12 @@ struct Core {
     config: Config,
     metrics: Metrics,
     drain: Drain,
+    underway: Underway,
+    refusal_log: RefusalLog,
+    /// Told of each pong.
+    answers: Notify,
+    /// Held while a credential of `kw:refresh` is checked, as long as that computes.
+    refreshing: Semaphore,
 }
 
 impl Hub {
@@ -96,7 +105,8 @@ impl Hub {
         self.dispatch(&Recipients::everyone(), &Order::Deliver(Frame::pushes(pushes))).await
     }
 
-    /// Ends every session of a key with 4505, after which its clients stay away.
+    /// Ends every session of a key with 4505, after which its clients stay away. That includes sessions whose opening
+    /// has begun: once this returns, none of them enters.
     pub async fn disconnect(&self, key: impl TryInto<Key>) -> Delivery {
         match key.try_into() {
             Ok(key) => self.close(&Recipients::key(key), CloseCode::DISCONNECTED, "disconnected").await,
@@ -104,7 +114,8 @@ impl Hub {
         }
     }
 
-    /// Ends the sessions that `to` includes with a code and a reason of the application's.
+    /// Ends the sessions that `to` includes with a code and a reason of the application's, those whose opening has begun
+    /// included.
     pub async fn close(&self, to: &Recipients, code: CloseCode, reason: impl Into<Box<str>>) -> Delivery {
         self.dispatch(to, &Order::Close(code, reason.into())).await
     }
@@ -112,9 +123,13 @@ impl Hub {
     /// Gives an order to the sessions that `to` includes: what all of the above do.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let since = Stopwatch::start();
+        // First: a session that enters the store in between is met there.
+        let underway = self.underway().apply(to, order);
         let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
         self.metrics().dispatched(since);
-        dispatched.unwrap_or_else(|_| Delivery::unknown())
+        let mut delivery = dispatched.unwrap_or_else(|_| Delivery::unknown());
+        delivery.delivered += underway.delivered;
+        delivery
     }
 
     /// The live sessions of a key on this node, the oldest first. None if the store fails, which is logged.
@@ -179,6 +194,22 @@ impl Hub {
 
     pub(crate) fn drain(&self) -> &Drain {
         &self.0.drain
+    }
+
+    pub(crate) fn underway(&self) -> &Underway {
+        &self.0.underway
+    }
+
+    pub(crate) fn refusal_log(&self) -> &RefusalLog {
+        &self.0.refusal_log
+    }
+
+    pub(crate) fn answers(&self) -> &Notify {
+        &self.0.answers
+    }
+
+    pub(crate) fn refreshing(&self) -> &Semaphore {
+        &self.0.refreshing
     }
 }
 
@@ -250,6 +281,10 @@ impl HubBuilder {
             config: self.config,
             metrics: Metrics::register(),
             drain: Drain::default(),
+            underway: Underway::default(),
+            refusal_log: RefusalLog::default(),
+            answers: Notify::new(),
+            refreshing: Semaphore::new(1),
         }))
     }
 }

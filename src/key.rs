@@ -225,6 +225,11 @@ impl Identity {
         self.expires_at
     }
 
+    /// Whether the credential has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.expires_at.is_some_and(|end| end <= SystemTime::now())
+    }
+
     /// Whether it is nothing but a key.
     pub(crate) fn is_bare(&self) -> bool {
         self.expires_at.is_none() && self.extensions.is_empty()

@@ -71,6 +71,7 @@
 //! |---|---|---|
 //! | `warp` | yes | the adapter for warp, `keywire::warp` |
 //! | `serve` | yes | a server for production, `keywire::serve` |
+//! | `hyper` | yes | `Connection::run_upgraded`, for an adapter of your own to axum or anything on hyper |
 //! | `jwt` | yes | keys out of signed tokens, `JwtKey` |
 //! | `jwks` | no | keys that an identity provider publishes at a URL, `Jwks::from_url` |
 //! | `client` | no | `client::Client`, a client that comes back, for services and tests |
@@ -87,7 +88,9 @@ mod extract;
 mod handshake;
 mod key;
 mod origin;
+mod path_key;
 mod peer;
+mod refusal;
 mod rejection;
 
 // What is said.
@@ -113,6 +116,7 @@ mod adapter;
 mod connection;
 #[cfg(feature = "serve")]
 mod serve;
+mod underway;
 mod upgrade;
 mod websocket;
 
@@ -161,6 +165,7 @@ pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, InvalidKey, Key};
 pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
 pub use origin::Origins;
+pub use path_key::PathKey;
 pub use peer::Peer;
 pub use rejection::Rejection;
 #[cfg(feature = "serve")]

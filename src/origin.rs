@@ -1,8 +1,11 @@
 //! From whose pages a browser may connect.
 
+use std::borrow::Cow;
+
 use http::header;
 
 use crate::handshake::Handshake;
+use crate::refusal::{Refusal, shown};
 use crate::rejection::Rejection;
 
 /// Which pages may connect, by the `Origin` that a browser puts on every WebSocket opening (RFC 6455,
@@ -18,6 +21,21 @@ use crate::rejection::Rejection;
 /// let origins = Origins::same().and("https://app.example.com").and_loopback();
 /// # let _ = origins;
 /// ```
+///
+/// # DNS rebinding
+///
+/// [`Origins::same`] compares two headers with each other. A page of `evil.example` whose DNS name is changed to the
+/// server's address while the page is open sends `evil.example` in both, so it is let in. It gets no cookies of the server's
+/// own name, but everything that needs no credential of the browser's: a server on a developer's machine, in a private
+/// network, or one that knows its clients by their address. [`Origins::hosts`] names the hosts that the server answers to and
+/// refuses all others.
+///
+/// ```
+/// use keywire::Origins;
+///
+/// let origins = Origins::same().hosts(["chat.example.com", "localhost"]);
+/// # let _ = origins;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Origins {
     any: bool,
@@ -25,14 +43,17 @@ pub struct Origins {
     loopback: bool,
     none: bool,
     listed: Vec<Box<str>>,
+    /// Empty: any host.
+    hosts: Vec<Box<str>>,
 }
 
 impl Origins {
     /// Pages of the host and port that the request itself names, which is the default. The scheme is not
-    /// compared: a proxy may have taken the TLS off.
+    /// compared: a proxy may have taken the TLS off. [DNS rebinding](#dns-rebinding) passes it; add [`Origins::hosts`]
+    /// against that.
     #[must_use]
     pub fn same() -> Self {
-        Self { any: false, same: true, loopback: false, none: true, listed: Vec::new() }
+        Self { any: false, same: true, loopback: false, none: true, listed: Vec::new(), hosts: Vec::new() }
     }
 
     /// Only the pages that are named by [`Origins::and`].
@@ -69,21 +90,81 @@ impl Origins {
         self
     }
 
-    pub(crate) fn check(&self, handshake: &Handshake) -> Result<(), Rejection> {
+    /// Host names and addresses that the server answers to: `chat.example.com`, `127.0.0.1`, `[::1]`. Default: any.
+    ///
+    /// The `Host` header of every opening must name one of them, on any port, also where the client sends no `Origin`.
+    /// That stops [DNS rebinding](#dns-rebinding). A proxy in front must pass `Host` on. A second call adds to the list; an
+    /// empty list is any host.
+    #[must_use]
+    pub fn hosts<H: Into<Box<str>>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.hosts.extend(hosts.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn check(&self, handshake: &Handshake) -> Result<(), Refusal> {
+        self.check_host(handshake)?;
         if self.any && self.none {
             return Ok(());
         }
         // Two of them, or one that is no text, come from no browser.
-        let origin = handshake.header(header::ORIGIN).map_err(|_| Rejection::Forbidden)?;
+        let Ok(origin) = handshake.header(header::ORIGIN) else {
+            return Err(forbidden("there are two Origin headers, or one that is not ASCII"));
+        };
         let Some(origin) = origin else {
-            return if self.none { Ok(()) } else { Err(Rejection::Forbidden) };
+            let none = "there is no Origin header. Setting: Origins::or_none(true)";
+            return if self.none { Ok(()) } else { Err(forbidden(none)) };
         };
         let allowed = self.any
             || (self.same && is_same(origin, handshake))
             || (self.loopback && is_loopback(origin))
             || self.listed.iter().any(|listed| **listed == *origin);
-        if allowed { Ok(()) } else { Err(Rejection::Forbidden) }
+        if allowed { Ok(()) } else { Err(self.foreign(origin, handshake)) }
     }
+
+    fn check_host(&self, handshake: &Handshake) -> Result<(), Refusal> {
+        if self.hosts.is_empty() {
+            return Ok(());
+        }
+        let host = handshake.header(header::HOST).ok().flatten().unwrap_or_default();
+        let name = without_port(host);
+        if self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        let known = list(self.hosts.iter().map(|host| format!("{host:?}")));
+        let (host, name) = (shown(host), shown(name));
+        Err(forbidden(format!(
+            "host {host} is not this server's; allowed: {known}. Setting: Origins::hosts([{name}])"
+        )))
+    }
+
+    fn foreign(&self, origin: &str, handshake: &Handshake) -> Refusal {
+        let same = self.same.then(|| {
+            let host = handshake.header(header::HOST).ok().flatten().unwrap_or_default();
+            format!("same host {}", shown(host))
+        });
+        let loopback = self.loopback.then(|| "this machine".to_owned());
+        let listed = self.listed.iter().map(|listed| format!("{listed:?}"));
+        let allowed = list(same.into_iter().chain(loopback).chain(listed));
+        let also = if is_loopback(origin) { " or Origins::and_loopback()" } else { "" };
+        // Anything else may be a credential in the wrong place.
+        let origin = if origin == "null" || origin.contains("://") {
+            shown(origin)
+        } else {
+            "(no origin at all)".into()
+        };
+        forbidden(format!(
+            "origin {origin} is not allowed; allowed: {allowed}. Setting: Origins::and({origin}){also}"
+        ))
+    }
+}
+
+fn forbidden(why: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::new(Rejection::Forbidden, why)
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { "none".into() } else { items.join(", ") }
 }
 
 impl Default for Origins {
@@ -102,11 +183,15 @@ fn is_same(origin: &str, handshake: &Handshake) -> bool {
 
 fn is_loopback(origin: &str) -> bool {
     let Some((_, authority)) = split(origin) else { return false };
-    let host = match authority.rsplit_once(':') {
+    let host = without_port(authority);
+    host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
-    };
-    host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
+    }
 }
 
 /// The scheme and authority of a web page's origin; `null`, files and extensions have none.
@@ -181,6 +266,66 @@ mod tests {
     fn any_is_any() {
         assert!(allows(&Origins::any(), "a.com", Some("null")));
         assert!(allows(&Origins::any(), "a.com", None));
+    }
+
+    /// What DNS rebinding sends: the attacker's name in both headers.
+    #[test]
+    fn a_server_answers_to_its_own_names_only() {
+        let rebound =
+            |origins: &Origins| allows(origins, "evil.example:8090", Some("http://evil.example:8090"));
+        assert!(rebound(&Origins::same()), "two headers of one author prove nothing");
+        let own = Origins::same().hosts(["chat.example", "127.0.0.1"]).hosts(["[::1]"]);
+        assert!(!rebound(&own));
+        for host in ["chat.example", "CHAT.example:443", "127.0.0.1:8090", "[::1]:8090", "[::1]"] {
+            assert!(allows(&own, host, None), "{host}");
+            assert!(allows(&own, host, Some(&format!("http://{host}"))), "{host}");
+        }
+        for host in
+            ["", "example", "chat.example.evil", "chat.example:x", "127.0.0.2", "::1", "chat.example.", ":80"]
+        {
+            assert!(!allows(&own, host, None), "{host}");
+        }
+        for origins in [Origins::any(), Origins::listed().and("http://a.com"), Origins::same().and_loopback()]
+        {
+            assert!(!allows(&origins.hosts(["a.com"]), "b.com", None), "whatever else is allowed");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_which_and_by_which_setting() {
+        let why = |origins: &Origins, origin| {
+            let request = http::Request::get("/").header("host", "localhost:8090").header("origin", origin);
+            let refusal = origins.check(&Handshake::new(request.body(()).unwrap())).unwrap_err();
+            format!("{refusal:?}")
+        };
+        let (same, app) = (Origins::same(), Origins::listed().and("https://app.example"));
+        let hosts = Origins::same().hosts(["chat.example"]);
+        for (origins, origin, expected) in [
+            (
+                &same,
+                "null",
+                "origin \"null\" is not allowed; allowed: same host \"localhost:8090\". Setting: Origins::and(\"null\")",
+            ),
+            (
+                &same,
+                "http://localhost:5173",
+                "Setting: Origins::and(\"http://localhost:5173\") or Origins::and_loopback()",
+            ),
+            (
+                &app,
+                "https://b.example",
+                "allowed: \"https://app.example\". Setting: Origins::and(\"https://b.example\")",
+            ),
+            (
+                &hosts,
+                "http://localhost:8090",
+                "host \"localhost:8090\" is not this server's; allowed: \"chat.example\". Setting: Origins::hosts([\"localhost\"])",
+            ),
+            (&same, "Bearer s3cret", "origin (no origin at all) is not allowed"),
+        ] {
+            let why = why(origins, origin).replace('\\', "");
+            assert!(why.contains(expected) && !why.contains("s3cret"), "{why}");
+        }
     }
 
     #[test]

@@ -95,3 +95,6 @@ impl Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -38,11 +38,16 @@ struct Inner {
     compresses: bool,
     /// Whether it has a place at the door, to be given back once.
     seated: AtomicBool,
+    /// Counts the pongs of the client, whoever pinged.
+    pongs: AtomicU8,
+    /// What `kw:refresh` has used up of its rate.
+    refreshes: AtomicU32,
     hub: Hub,
     outbox: Outbox,
 }
 
 impl Session {
+    #[cfg(test)]
     pub(crate) fn new(
         hub: Hub,
         identity: Identity,
@@ -50,14 +55,28 @@ impl Session {
         speaks_v1: bool,
         compresses: bool,
     ) -> Self {
+        Self::with_id(SessionId::next(), hub, identity, peer, speaks_v1, compresses)
+    }
+
+    /// A session whose id was drawn when its opening began.
+    pub(crate) fn with_id(
+        id: SessionId,
+        hub: Hub,
+        identity: Identity,
+        peer: Option<SocketAddr>,
+        speaks_v1: bool,
+        compresses: bool,
+    ) -> Self {
         Self(Arc::new(Inner {
-            id: SessionId::next(),
+            id,
             key: identity.key().clone(),
             identity: Mutex::new(kept(identity)),
             peer,
             speaks_v1,
             compresses,
             seated: AtomicBool::new(false),
+            pongs: AtomicU8::new(0),
+            refreshes: AtomicU32::new(0),
             hub,
             outbox: Outbox::default(),
         }))
@@ -187,6 +206,22 @@ impl Session {
         &self.0.seated
     }
 
+    /// The client has sent a pong: whoever asked whether it lives has the answer.
+    pub(crate) fn answered(&self) {
+        self.0.outbox.answered();
+        self.0.pongs.fetch_add(1, Ordering::Relaxed);
+        self.hub().answers().notify_waiters();
+    }
+
+    /// How many pongs have come, which begins again at 0 after 255.
+    pub(crate) fn pongs(&self) -> u8 {
+        self.0.pongs.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refreshes(&self) -> &AtomicU32 {
+        &self.0.refreshes
+    }
+
     pub(crate) fn compresses(&self) -> bool {
         self.0.compresses
     }
@@ -228,7 +263,11 @@ pub struct SessionId {
 }
 
 impl SessionId {
-    fn next() -> Self {
+    pub(crate) const MIN: Self = Self { process: 0, number: 0 };
+    pub(crate) const MAX: Self = Self { process: u64::MAX, number: u64::MAX };
+
+    /// One id more. Within a process they rise.
+    pub(crate) fn next() -> Self {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("keywire"));
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         Self { process: *PROCESS, number: NUMBER.fetch_add(1, Ordering::Relaxed) }

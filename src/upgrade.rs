@@ -1,26 +1,27 @@
 //! From the HTTP head to a connection or a refusal; the same for all adapters.
 
-use std::panic::AssertUnwindSafe;
+mod admit;
+mod refuse;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::Either;
-use http::{HeaderValue, Response, StatusCode, header};
+use futures_util::future::{BoxFuture, Either};
+use http::{HeaderValue, Response, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 
-use crate::config::SessionPolicy;
-use crate::connection::{self, Seat, Socket, Wire};
+use crate::connection::{self, Arrival, Seat, Socket, Wire};
 use crate::handshake::{Handshake, KEYWIRE_V1};
 use crate::hub::Hub;
-use crate::key::{Identity, Key};
+use crate::moment::bounded_time;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
-use crate::websocket::{self, Opening};
+use crate::underway::{Promised, Undecided};
+use crate::websocket::{self, CloseCode, Opening};
 
 /// What the server says to an opening: the response to send, and what happens on the connection after it.
 ///
@@ -37,39 +38,57 @@ pub struct Upgrade {
 impl Hub {
     /// Decides about an opening: is it one (RFC 6455, section 4.2.1), does it come from where it may, and
     /// who is it?
+    ///
+    /// What the application decides about (the extractor, its ticket store) must be done within
+    /// [`Config::handler_timeout`](crate::Config::handler_timeout), or the client is asked to come back.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped the opening is as if it had not been, but a ticket may have been used up.
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
         let proxies = &self.config().door.proxies;
         let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
-        let handshake = handshake.resolved_to(peer);
+        let handshake = handshake.resolved_to(peer).deferring();
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {
                 self.metrics().no_opening();
-                tracing::debug!(peer = peer.map(tracing::field::display), %error, "no opening");
-                let mut response = refusal(error.status(), &error.to_string());
-                response.headers_mut().extend(error.headers());
-                return Upgrade { response, connection: None };
+                self.refusal_log().write("no_opening", &error.to_string(), peer);
+                return Upgrade { response: refuse::opening(error), connection: None };
             }
         };
         let speaks_v1 = handshake.speaks_v1();
         let compression = self.config().compression.as_deflate();
         let extension = compression.and_then(|_| websocket::negotiate(handshake.headers()));
         let span = tracing::debug_span!("opening", peer = peer.map(tracing::field::display));
-        let seat = self.admit(&handshake).instrument(span).await.and_then(|identity| {
-            Seat::take(Session::new(self.clone(), identity, peer, speaks_v1, extension.is_some()))
+        let undecided = Undecided::begin(self);
+        let decided = self.admit(&handshake).instrument(span).await.and_then(|(identity, place)| {
+            let compresses = extension.is_some();
+            let session =
+                Session::with_id(undecided.id(), self.clone(), identity, peer, speaks_v1, compresses);
+            // A shutdown that finds the session waits for its connection.
+            let _tracked = self.drain().connection_token();
+            let promised = undecided.promise(&session)?;
+            let connection =
+                Connection::new(self, Fate::Live { promised, seat: Seat::new(session.clone(), place) });
+            // One that began before has not found it.
+            if self.drain().has_begun() {
+                session.close(CloseCode::DRAIN, "0");
+            }
+            Ok(connection)
         });
-        match seat {
-            Ok(seat) => {
-                let connection = Connection::new(self, Fate::Live(seat));
+        match decided {
+            Ok(connection) => {
                 let mut upgrade = Upgrade::accept(&opening, speaks_v1, connection);
                 if let Some(extension) = extension.map(HeaderValue::from_static) {
                     upgrade.response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
                 }
                 upgrade
             }
-            Err(rejection) => {
+            Err(refusal) => {
+                let rejection = refusal.rejection;
                 self.metrics().refused(rejection);
-                tracing::debug!(peer = peer.map(tracing::field::display), %rejection, "refused");
+                refusal.log(self.refusal_log(), peer);
                 // A browser cannot read the status of a refusal, but it can read a close code. When there are
                 // too many it is left with 1006, which asks it to come back.
                 match self.doorman().farewell().filter(|_| speaks_v1) {
@@ -77,39 +96,10 @@ impl Hub {
                         let refused = Fate::Refused { hub: self.clone(), rejection, farewell };
                         Upgrade::accept(&opening, speaks_v1, Connection::new(self, refused))
                     }
-                    None => Upgrade::refuse(rejection),
+                    None => Upgrade { response: refuse::rejection(rejection), connection: None },
                 }
             }
         }
-    }
-
-    /// From what costs least to what costs most.
-    async fn admit(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
-        if self.drain().has_begun() {
-            return Err(Rejection::Unavailable);
-        }
-        self.doorman().knock(handshake.peer())?;
-        self.origins().check(handshake)?;
-        self.doorman().has_place(handshake.peer())?;
-        let extract = AssertUnwindSafe(self.keys().extract(handshake)).catch_unwind();
-        let identity = extract.await.unwrap_or_else(|_| {
-            let peer = handshake.peer().map(tracing::field::display);
-            tracing::error!(peer, "the key extractor panicked");
-            Err(Rejection::Unavailable)
-        })?;
-        self.has_room_for(identity.key()).await?;
-        Ok(identity)
-    }
-
-    /// Whether the policy allows one more session of this key now. The store decides again when the session
-    /// enters it, and may come to another end then; but for an ordinary client only this is in time for a status.
-    async fn has_room_for(&self, key: &Key) -> Result<(), Rejection> {
-        let policy = self.config().policy;
-        if policy == SessionPolicy::Replace {
-            return Ok(());
-        }
-        let present = self.sessions_of(key).await.map_err(|_| Rejection::Unavailable)?;
-        policy.admit(present).map(drop).map_err(|_| Rejection::TooMany)
     }
 }
 
@@ -118,27 +108,6 @@ impl Upgrade {
         let response = opening.response(speaks_v1.then_some(KEYWIRE_V1)).map(|()| String::new());
         Self { response, connection: Some(connection) }
     }
-
-    fn refuse(rejection: Rejection) -> Self {
-        let mut response = refusal(rejection.status(), rejection.kind());
-        if rejection.status() == StatusCode::UNAUTHORIZED {
-            // RFC 9110, section 11.6.1: a 401 names a scheme.
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(wait) = rejection.retry_after() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-        }
-        Self { response, connection: None }
-    }
-}
-
-fn refusal(status: StatusCode, error: &str) -> Response<String> {
-    let mut response = Response::new(serde_json::json!({ "error": error }).to_string());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// What happens on a connection once 101 has been sent.
@@ -152,7 +121,10 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Fate {
-    Live(Seat),
+    Live {
+        promised: Promised,
+        seat: Seat,
+    },
     /// Upgraded only to be told why not.
     Refused {
         hub: Hub,
@@ -164,6 +136,23 @@ enum Fate {
 impl Connection {
     fn new(hub: &Hub, fate: Fate) -> Self {
         Self { fate, tracked: hub.drain().connection_token() }
+    }
+
+    /// What the HTTP side upgrades to, once the client has taken its 101. None if that takes longer than
+    /// [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) or a shutdown cuts it.
+    #[cfg_attr(not(feature = "hyper"), expect(dead_code, reason = "the adapters call it"))]
+    pub(crate) fn taken<F>(&self, upgraded: F) -> BoxFuture<'static, Option<F::Output>>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let hub = match &self.fate {
+            Fate::Live { seat, .. } => seat.session().hub().clone(),
+            Fate::Refused { hub, .. } => hub.clone(),
+        };
+        Box::pin(async move {
+            let patience = bounded_time(hub.config().upgrade_timeout);
+            hub.drain().unless_cut(timeout(patience, upgraded)).await?.ok()
+        })
     }
 
     /// Runs the connection to its end over a bare TCP connection, which costs the least: whoever sends to
@@ -182,12 +171,29 @@ impl Connection {
         self.run_on(early, |outbox| Socket::tcp(stream, outbox))
     }
 
-    /// Runs the connection to its end over any byte stream: TLS, a Unix socket, a pipe in a test.
+    /// Runs the connection to its end over any byte stream: TLS, a Unix socket, a pipe in a test. For an upgrade of
+    /// hyper's there is `Connection::run_upgraded`; with the feature `hyper` a `TokioIo<Upgraded>` that is given to this
+    /// method runs in the same way.
     ///
     /// # Cancel safety
     ///
     /// As [`Connection::run_tcp`].
     pub fn run<IO>(self, io: IO, early: Bytes) -> impl Future<Output = ()> + Send + 'static
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        #[cfg(feature = "hyper")]
+        let run = match crate::adapter::hyper::into_upgraded(io) {
+            Ok(upgraded) => Either::Left(self.run_on_upgraded(upgraded, early)),
+            Err(io) => Either::Right(self.run_any(io, early)),
+        };
+        #[cfg(not(feature = "hyper"))]
+        let run = self.run_any(io, early);
+        run
+    }
+
+    /// Runs on the stream as it is.
+    pub(crate) fn run_any<IO>(self, io: IO, early: Bytes) -> impl Future<Output = ()> + Send + use<IO>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -202,9 +208,9 @@ impl Connection {
         // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
         let early = early.to_vec();
         match self.fate {
-            Fate::Live(seat) => {
-                let wire = Box::new(Wire { socket: socket(seat.session().outbox()), early });
-                Either::Left(connection::run(wire, seat, self.tracked))
+            Fate::Live { promised, seat } => {
+                let wire = Wire { socket: socket(seat.session().outbox()), early };
+                Either::Left(connection::run(Box::new(Arrival { wire, promised }), seat, self.tracked))
             }
             Fate::Refused { hub, rejection, farewell } => {
                 let outbox = Outbox::default();

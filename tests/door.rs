@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::Request;
 use keywire::{
-    CloseCode, Config, Connection, Door, Handshake, Hub, Identity, Key, KeyExtractor, Rate, RawKey,
+    CloseCode, Config, Connection, Door, Handshake, Hub, Identity, Key, KeyExtractor, PathKey, Rate, RawKey,
     Rejection, Reply, Session, Switch, TrustedProxies, Upgrade, extract_fn,
 };
 use serde_json::json;
@@ -188,7 +188,7 @@ fn request() -> Handshake {
         .header("sec-websocket-version", "13")
         .body(())
         .expect("a request");
-    Handshake::new(request).with_path_key("alice").with_peer(([127, 0, 0, 1], 4000).into())
+    Handshake::new(request).with_path_key(PathKey::encoded("alice")).with_peer(([127, 0, 0, 1], 4000).into())
 }
 
 async fn promised(hub: &Hub) -> Connection {
@@ -347,7 +347,7 @@ async fn a_transport_without_addresses_has_no_limits_by_address() {
     let mut sessions = Vec::new();
     for _ in 0..3 {
         let head = support::request(([127, 0, 0, 1], 1).into(), "/websocket/alice", &[]);
-        let upgrade = hub.upgrade(Handshake::new(head).with_path_key("alice")).await;
+        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(keywire::PathKey::encoded("alice"))).await;
         assert_eq!(upgrade.response.status(), 101);
         sessions.push(upgrade.connection);
     }

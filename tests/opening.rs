@@ -44,6 +44,7 @@ async fn what_is_unusual_but_allowed_is_let_in() {
         with("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
         with("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat, superchat\r\n\r\n"),
         with("/websocket/alice", "/websocket/alice?x=y"),
+        with("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),
     ] {
         let mut raw = server.raw().await;
         raw.write(request.as_bytes()).await;
@@ -80,6 +81,9 @@ async fn what_is_no_opening_is_told_why() {
         (426, with(version, &version.repeat(2))),
         (400, with("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a, a\r\n\r\n")),
         (400, with("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a b\r\n\r\n")),
+        (400, with("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx")),
+        (400, with("\r\n\r\n", "\r\nContent-Length: 100000\r\n\r\n")),
+        (400, with("\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
         (405, with("GET", "POST")),
         (405, with("GET", "PUT")),
     ] {

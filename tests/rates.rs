@@ -139,14 +139,14 @@ fn expecting_a_message() -> Config {
     Config { first_message_timeout: Some(Duration::from_secs(5)), ping_interval: soon, ..Config::default() }
 }
 
-/// It answers pings, one each second.
+/// It answers pings, one each second. A page that was frozen may be in time when it comes back.
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_is_sent_away_where_something_is_expected() {
     let (hub, _told) = hub(expecting_a_message());
     let mut alice = Client::piped(&hub, "alice").await;
     let start = tokio::time::Instant::now();
     let end = alice.end().await;
-    assert_eq!((end.code, &*end.reason), (1008, "no message in time"));
+    assert_eq!((end.code, &*end.reason), (4002, "no message in time"));
     assert_eq!(start.elapsed().as_secs(), 5);
 }
 

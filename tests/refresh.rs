@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keywire::{Handshake, Hub, Identity, Key, KeyExtractor, RawKey, Rejection, async_trait};
 use serde_json::{Value, json};
 use support::{Client, Server};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Lets in whoever says who they are and for how many milliseconds: `alice+1000`.
 struct Passes;
@@ -50,7 +53,10 @@ async fn open(server: &Server, pass: &str) -> Client {
     client
 }
 
-async fn refresh(client: &mut Client, body: impl Into<Value>) -> Value {
+async fn refresh<S>(client: &mut Client<S>, body: impl Into<Value>) -> Value
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     client.ask(json!({ "flag": "kw:refresh", "body": body.into(), "id": 7 })).await
 }
 
@@ -141,4 +147,98 @@ async fn a_further_check_is_made_of_a_fresh_credential_too() {
     let server = server(keys).await;
     let mut client = open(&server, "alice+3600000").await;
     assert_eq!(refresh(&mut client, "alice+13").await["msg"], "invalid");
+}
+
+/// Counts how often it is asked, and takes no time.
+struct Counting(Arc<AtomicUsize>);
+
+#[async_trait]
+impl KeyExtractor for Counting {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        RawKey::from_path().extract(handshake).await
+    }
+
+    async fn refresh(&self, _: &str) -> Result<Identity, Rejection> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(Rejection::Invalid)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_credentials_are_checked_in_a_time() {
+    let checked = Arc::new(AtomicUsize::new(0));
+    let hub = Hub::builder().keys(Counting(checked.clone())).build();
+    let mut alice = Client::piped(&hub, "alice").await;
+    for round in 1..=3 {
+        for _ in 0..10 {
+            assert_eq!(refresh(&mut alice, "forged").await["code"], "41");
+        }
+        for _ in 0..10 {
+            let answer = refresh(&mut alice, "forged").await;
+            assert_eq!(answer, json!({ "code": "29", "msg": "too many refreshes", "id": 7 }));
+        }
+        assert_eq!(checked.load(Ordering::SeqCst), 10 * round);
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+    // Another session has its own.
+    let mut bob = Client::piped(&hub, "bob").await;
+    assert_eq!(refresh(&mut bob, "forged").await["code"], "41");
+}
+
+/// To check a signature computes for long. Between two checks everybody else who is ready has a turn, however many were
+/// asked for, by however many sessions.
+#[tokio::test]
+async fn no_two_credentials_are_checked_in_a_row() {
+    let checked = Arc::new(AtomicUsize::new(0));
+    let hub = Hub::builder().keys(Counting(checked.clone())).build();
+    let mut clients = Vec::new();
+    for key in ["alice", "bob", "carol"] {
+        let mut client = Client::piped(&hub, key).await;
+        client.ping().await;
+        clients.push(client);
+    }
+    let asking = async {
+        for client in &mut clients {
+            for _ in 0..10 {
+                client.send(json!({ "flag": "kw:refresh", "body": "forged" })).await;
+            }
+        }
+        for client in &mut clients {
+            for _ in 0..10 {
+                assert_eq!(client.next().await["code"], "41");
+            }
+        }
+    };
+    let counted = checked.clone();
+    let somebody_else = tokio::spawn(async move {
+        let mut most = 0;
+        let mut before = 0;
+        while before < 30 {
+            tokio::task::yield_now().await;
+            let now = counted.load(Ordering::SeqCst);
+            most = most.max(now - before);
+            before = now;
+        }
+        most
+    });
+    asking.await;
+    assert_eq!(support::within("the end", somebody_else).await.expect("no panic"), 1);
+}
+
+#[tokio::test]
+async fn a_credential_that_expired_while_it_was_checked_is_expired() {
+    struct Late;
+    #[async_trait]
+    impl KeyExtractor for Late {
+        async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+            RawKey::from_path().extract(handshake).await
+        }
+
+        async fn refresh(&self, _: &str) -> Result<Identity, Rejection> {
+            Ok(Identity::new(Key::new("alice").expect("a key")).expiring_at(SystemTime::now()))
+        }
+    }
+    let server = server(Late).await;
+    let mut alice = server.client("alice").await;
+    assert_eq!(refresh(&mut alice, "late").await["msg"], "expired");
 }

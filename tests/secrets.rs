@@ -107,6 +107,9 @@ async fn answers(server: &Server, secret: &str) -> String {
         if head.status == 101 {
             let refresh = json!({ "flag": "kw:refresh", "body": secret }).to_string();
             raw.write(&masked(TEXT, refresh.as_bytes())).await;
+            // The answer, or the close frame of a refusal.
+            let answer = raw.frame().await.expect("an answer");
+            let _ = writeln!(answers, "{}", String::from_utf8_lossy(&answer.payload));
             raw.write(&masked(8, &1000u16.to_be_bytes())).await;
             while let Some(frame) = raw.frame().await {
                 let _ = writeln!(answers, "{}", String::from_utf8_lossy(&frame.payload));

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keywire::{
-    Hub, Identity, Key, KeyExtractor, MemoryTickets, RawKey, Source, TicketError, TicketHash, TicketKey,
-    TicketStore, Tickets, async_trait,
+    Config, Handshake, Hub, Identity, Key, KeyExtractor, MemoryTickets, RawKey, Rejection, SessionPolicy,
+    Source, TicketError, TicketHash, TicketKey, TicketStore, Tickets, async_trait,
 };
 use serde_json::json;
 use support::{Raw, Server, opening};
@@ -168,4 +168,76 @@ async fn a_store_that_does_not_answer_is_nobodys_fault() {
     let path = format!("/websocket?ticket={}", issue(&broken, "alice").await);
     assert_eq!(server.refusal(&path, &[]).await.status, 503);
     assert_eq!(server.open_with(&path, &[V1]).await.end().await.code, 1013);
+}
+
+/// An opening that is refused for another reason leaves the ticket good.
+#[tokio::test]
+async fn a_ticket_is_used_up_last() {
+    let tickets = Tickets::new();
+    let config = Config { policy: SessionPolicy::Reject, ..Config::default() };
+    let banned = |identity: Identity| async move {
+        if identity.key().as_str() == "mallory" { Err(Rejection::Forbidden) } else { Ok(identity) }
+    };
+    let keys = TicketKey::new(&tickets).and_then(banned);
+    let server = Server::start(Hub::builder().keys(keys).config(config).build()).await;
+    let path = async |key| format!("/websocket?ticket={}", issue(&tickets, key).await);
+
+    let mut first = server.open(&path("alice").await).await;
+    first.ping().await;
+    let reading = tokio::spawn(async move { first.receive().await });
+    let ticket = path("alice").await;
+    for _ in 0..2 {
+        assert_eq!(server.refusal(&ticket, &[]).await.json(), json!({ "error": "too_many" }));
+        assert_eq!(server.open_with(&ticket, &[V1]).await.end().await.code, 4506);
+    }
+    server.hub.disconnect("alice").await;
+    reading.await.expect("no panic");
+    let mut second = server.open(&ticket).await;
+    second.ping().await;
+    assert_eq!(server.refusal(&ticket, &[]).await.status, 401, "used by now");
+
+    let ticket = path("mallory").await;
+    for _ in 0..2 {
+        assert_eq!(server.refusal(&ticket, &[]).await.status, 403);
+    }
+    let ticket = ticket.rsplit_once('=').expect("a ticket").1;
+    assert_eq!(tickets.take(ticket).await.expect("a good ticket").key().as_str(), "mallory");
+}
+
+/// Whoever asks the extractor without deciding about an opening has the ticket, and nobody else.
+#[tokio::test]
+async fn outside_of_an_opening_a_ticket_is_used_up_at_once() {
+    let tickets = Tickets::new();
+    let keys = TicketKey::new(&tickets);
+    let ticket = issue(&tickets, "alice").await;
+    let request = http::Request::get(format!("/?ticket={ticket}")).body(()).expect("a request");
+    let handshake = Handshake::new(request);
+    assert_eq!(keys.extract(&handshake).await.expect("an identity").key().as_str(), "alice");
+    assert_eq!(keys.extract(&handshake).await.err(), Some(Rejection::Expired));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_four_at_the_same_moment_one_gets_in_whatever_the_policy() {
+    for policy in [SessionPolicy::default(), SessionPolicy::Reject, SessionPolicy::Replace] {
+        let tickets = Tickets::new();
+        let config = Config { policy, ..Config::default() };
+        let server =
+            Server::start(Hub::builder().keys(TicketKey::new(&tickets)).config(config).build()).await;
+        for round in 0..20 {
+            let path = format!("/websocket?ticket={}", issue(&tickets, &round.to_string()).await);
+            let open = async || {
+                let mut raw = Raw::connect(server.addr).await;
+                raw.write(opening(&path, &[]).as_bytes()).await;
+                (raw.head().await.status, raw)
+            };
+            let (a, b, c, d) = tokio::join!(open(), open(), open(), open());
+            let mut statuses = [a.0, b.0, c.0, d.0];
+            statuses.sort_unstable();
+            assert_eq!(statuses[0], 101, "{policy:?}");
+            assert!(
+                statuses[1..].iter().all(|status| [401, 503].contains(status)),
+                "{policy:?}: {statuses:?}"
+            );
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use http::Request;
-use keywire::{Frame, Handshake, Hub, Order, Push, RawKey, Recipients};
+use keywire::{Frame, Handshake, Hub, Order, PathKey, Push, RawKey, Recipients};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
@@ -90,7 +90,7 @@ fn opening(key: &str) -> Handshake {
         .header("connection", "upgrade")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    Handshake::new(request.body(()).expect("a request")).with_path_key(key.to_owned())
+    Handshake::new(request.body(()).expect("a request")).with_path_key(PathKey::decoded(key))
 }
 
 /// A client that never says anything and takes everything.

@@ -37,7 +37,8 @@ struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
 
-    /// Let in pages of this origin, in place of the demo's own and of this machine's. May be repeated.
+    /// Let in pages of this origin, in place of the demo's own and of this machine's. May be repeated. Needed behind a proxy
+    /// that has another name.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
@@ -131,7 +132,7 @@ fn hub(options: &Options, tokens: post::Tokens) -> Hub {
         });
 
     let origins = match &*options.allow_origin {
-        [] => Origins::same().and_loopback(),
+        [] => Origins::same().hosts(hosts(options.listen)).and_loopback(),
         listed => listed.iter().fold(Origins::listed(), |origins, origin| origins.and(&**origin)),
     };
     #[cfg_attr(not(feature = "deflate"), expect(unused_mut))]
@@ -145,6 +146,16 @@ fn hub(options: &Options, tokens: post::Tokens) -> Hub {
         Some(tokens) => hub.keys(tokens).build(),
         None => hub.keys(RawKey::from_path()).build(),
     }
+}
+
+/// The names that the demo answers to, so that no page reaches it by DNS rebinding. None, which is any, where it listens to a
+/// whole network and cannot know its names.
+fn hosts(listen: SocketAddr) -> Vec<String> {
+    if listen.ip().is_unspecified() {
+        return Vec::new();
+    }
+    let own = if listen.is_ipv6() { format!("[{}]", listen.ip()) } else { listen.ip().to_string() };
+    vec!["localhost".into(), own]
 }
 
 async fn stop_signal() {

@@ -1,6 +1,6 @@
 //! Web frameworks: each collects the head, asks the hub, and hands the connection over.
 
-#[cfg(feature = "warp")]
-mod upgraded;
+#[cfg(feature = "hyper")]
+pub(crate) mod hyper;
 #[cfg(feature = "warp")]
 pub mod warp;

@@ -10,9 +10,9 @@ use warp::filters::BoxedFilter;
 use warp::path::{FullPath, Tail};
 use warp::{Filter, Reply};
 
-use super::upgraded;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
+use crate::path_key::PathKey;
 use crate::peer::Peer;
 use crate::upgrade::Upgrade;
 
@@ -58,12 +58,9 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
 
 /// The only segment behind the endpoint's path, if there is any. Not by `warp::path::param`: that logs what it finds,
 /// and it may be a token.
-async fn key(tail: Tail) -> Result<Option<String>, warp::Rejection> {
-    match tail.as_str().strip_suffix('/').unwrap_or(tail.as_str()) {
-        "" => Ok(None),
-        more if more.contains('/') => Err(warp::reject::not_found()),
-        key => Ok(Some(key.to_owned())),
-    }
+async fn key(tail: Tail) -> Result<PathKey, warp::Rejection> {
+    let key = PathKey::of_tail(tail.as_str());
+    if key.is_several() { Err(warp::reject::not_found()) } else { Ok(key) }
 }
 
 /// Where the request comes from. warp knows it from its own server, and no other can tell it.
@@ -73,7 +70,7 @@ fn peer() -> impl Filter<Extract = (Option<SocketAddr>,), Error = Infallible> + 
 }
 
 fn handshake(
-    key: Option<String>,
+    key: PathKey,
     method: Method,
     version: Version,
     path: &FullPath,
@@ -88,10 +85,7 @@ fn handshake(
     // Both parts came out of a URI.
     *request.uri_mut() = format!("{}{query}", path.as_str()).parse::<Uri>().unwrap_or_default();
     *request.headers_mut() = headers;
-    let mut handshake = Handshake::new(request);
-    if let Some(key) = key {
-        handshake = handshake.with_path_key(key);
-    }
+    let handshake = Handshake::new(request).with_path_key(key);
     match peer {
         Some(peer) => handshake.with_peer(peer),
         None => handshake,
@@ -102,7 +96,7 @@ async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) 
     let Upgrade { response, connection } = hub.upgrade(handshake).await;
     // Without the one there is not the other, see `version`.
     if let (Some(connection), Some(on_upgrade)) = (connection, on_upgrade) {
-        tokio::spawn(upgraded::run(connection, on_upgrade));
+        tokio::spawn(connection.run_upgraded(on_upgrade));
     }
     response
 }

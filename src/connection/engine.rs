@@ -273,6 +273,7 @@ impl<'a> Engine<'a> {
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
             Event::Pong(_) => {
                 self.pulse.confirm(self.outbox.taken());
+                turns.calls.session().answered();
                 return Ok(Progress::More);
             }
             Event::Ping(payload) => {
@@ -315,7 +316,7 @@ impl<'a> Engine<'a> {
             }
             let first = self.first_due.map(|due| due.left(now));
             if first == Some(Duration::ZERO) {
-                return Err(Closed::by_server(CloseCode::POLICY, "no message in time"));
+                return Err(Closed::by_server(CloseCode::NO_PONG, "no message in time"));
             }
             let mut call = calls.due().map(|due| due.left(now));
             if call == Some(Duration::ZERO) {

@@ -16,6 +16,7 @@ mod tick;
 
 use std::future::poll_fn;
 use std::mem;
+use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join;
@@ -24,16 +25,18 @@ use tracing::Instrument as _;
 
 use self::calls::{Calls, Incoming};
 use self::engine::Engine;
-pub(crate) use self::seat::Seat;
+pub(crate) use self::seat::{Place, Seat};
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
-use crate::config::Config;
+use crate::config::{Config, SessionPolicy};
 use crate::excerpt::Excerpt;
 use crate::outbox::Outbox;
+use crate::refusal::Refusal;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::span;
 use crate::store::StoreError;
+use crate::underway::{Promised, REPLACED};
 use crate::websocket::{CloseCode, Decoder};
 
 /// The socket, and the bytes that the HTTP side has read already.
@@ -42,20 +45,26 @@ pub(crate) struct Wire {
     pub(crate) early: Vec<u8>,
 }
 
+/// What a session begins with.
+pub(crate) struct Arrival {
+    pub(crate) wire: Wire,
+    pub(crate) promised: Promised,
+}
+
 /// Runs a session to its end.
 ///
 /// Its future is most of what an idle session costs, so what happens only once, at the beginning and at the
 /// end, is boxed.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold each argument twice")]
 pub(crate) fn run(
-    wire: Box<Wire>,
+    arrival: Box<Arrival>,
     seat: Seat,
     tracked: TaskTrackerToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     async move {
         let mut registered = Registered { session: seat.session(), inside: Inside::No };
         let drain = seat.session().hub().drain();
-        let begin = begin(wire, &mut registered).instrument(span::of(seat.session()));
+        let begin = begin(arrival, &mut registered).instrument(span::of(seat.session()));
         let Some(Some(mut engine)) = Box::pin(drain.unless_cut(begin)).await else { return };
         let mut calls = Calls::new(seat.session());
         calls.begin(Incoming::Opened);
@@ -67,14 +76,23 @@ pub(crate) fn run(
 }
 
 /// Enters the session into the store. If it may not, says so to the client, and that is all.
-async fn begin<'a>(wire: Box<Wire>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
-    let refusal = registered.enter().await.err();
-    let metrics = registered.session.hub().metrics();
+async fn begin<'a>(arrival: Box<Arrival>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
+    let Arrival { wire, promised } = *arrival;
+    let session = registered.session;
+    let refusal = registered.enter(promised).await.err();
+    let metrics = session.hub().metrics();
     metrics.read(wire.early.len());
-    let mut engine = Engine::new(*wire, registered.session);
-    let Some(rejection) = refusal else { return Some(engine) };
-    metrics.refused(rejection);
-    registered.session.outbox().close_now(refused(rejection));
+    let mut engine = Engine::new(wire, session);
+    if let Some(refusal) = refusal {
+        metrics.refused(refusal.rejection);
+        refusal.log(session.hub().refusal_log(), session.peer());
+        session.outbox().close_now(refused(refusal.rejection));
+    }
+    let Some(closed) = session.outbox().closing() else { return Some(engine) };
+    if let Inside::Yes = registered.inside {
+        registered.leave(&closed).await;
+    }
+    tracing::debug!(session = %session.id(), code = %closed.code, "closed before it began");
     engine.finish().await;
     None
 }
@@ -124,35 +142,51 @@ enum Inside {
 }
 
 impl Registered<'_> {
-    /// Puts the session into the store, or says with what to turn it away.
-    async fn enter(&mut self) -> Result<(), Rejection> {
-        let hub = self.session.hub();
+    /// Puts the session into the store, unless something speaks against it that the opening was not refused for, since it
+    /// was not so then. A session that was closed on its way is not refused, but closed.
+    async fn enter(&mut self, promised: Promised) -> Result<(), Refusal> {
+        let session = self.session;
+        let hub = session.hub();
+        if promised.is_late(hub.config().upgrade_timeout) {
+            let why = "the client did not take its connection in time. Setting: Config::upgrade_timeout";
+            return Err(Refusal::new(Rejection::Unavailable, why));
+        }
+        if session.expires_at().is_some_and(|end| end <= SystemTime::now()) {
+            return Err(Refusal::new(Rejection::Expired, "the credential expired on the way in"));
+        }
+        if !session.is_open() {
+            return Ok(());
+        }
         self.inside = Inside::Perhaps;
-        let insert = || hub.store().insert(self.session.clone(), hub.config().policy);
+        let policy = hub.config().policy;
+        let insert = || hub.store().insert(session.clone(), policy);
         let Ok(inserted) = hub.ask_store("insert", insert).await else {
-            return Err(Rejection::Unavailable);
+            return Err(Refusal::new(Rejection::Unavailable, "the session store failed"));
         };
         match inserted {
             Ok(replaced) => {
                 for former in replaced {
-                    former.close(CloseCode::REPLACED, "replaced by a newer session");
+                    former.close(CloseCode::REPLACED, REPLACED);
                 }
             }
-            Err(StoreError::Full) => {
-                return Err(Rejection::TooMany);
-            }
+            Err(StoreError::Full) => return Err(hub.full(session.key()).await),
             Err(StoreError::Unavailable(error)) => {
                 let error = error.to_string();
-                span::of_error(self.session)
+                span::of_error(session)
                     .in_scope(|| tracing::error!(error = %Excerpt(&error), "session store unavailable"));
-                return Err(Rejection::Unavailable);
+                return Err(Refusal::new(Rejection::Unavailable, "the session store is unavailable"));
             }
         }
         self.inside = Inside::Yes;
-        hub.metrics().opened(self.session.key());
+        hub.metrics().opened(session.key());
+        // Only now, when the store knows the session: an order that misses it in one place finds it in the other.
+        drop(promised);
+        if policy == SessionPolicy::Replace {
+            hub.underway().replace(session);
+        }
         // A shutdown that began after the opening was let in has not seen this session.
         if hub.drain().has_begun() {
-            self.session.close(CloseCode::DRAIN, "0");
+            session.close(CloseCode::DRAIN, "0");
         }
         tracing::debug!("opened");
         Ok(())
@@ -164,6 +198,8 @@ impl Registered<'_> {
         remove(self.session).await;
         self.inside = Inside::No;
         seat::leave(self.session);
+        // Whoever has asked whether it lives has the answer.
+        self.session.hub().answers().notify_waiters();
     }
 
     /// What has been counted as opened is counted as closed, once.

@@ -1,9 +1,18 @@
 //! `kw:refresh`: a fresh credential over an open session.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
+use self::rate::Rate;
+use crate::bounded::{Lapse, bounded};
 use crate::handler::{HandlerResult, Reply};
 use crate::key::Identity;
 use crate::message::{Code, Envelope};
@@ -12,12 +21,21 @@ use crate::session::Session;
 use crate::span;
 use crate::websocket::CloseCode;
 
+mod rate;
+
+/// How often a session may have a credential checked, which costs the server more than any other message does: a page needs
+/// it once in the lifetime of a token.
+const RATE: Rate = Rate { times: 10, per: Duration::from_secs(60) };
+
 /// Lets the session live as long as the credential in the envelope's body, if it is this session's.
 pub(super) async fn refresh(session: &Session, envelope: Envelope) -> HandlerResult {
     let Ok(credential) = envelope.parse::<String>() else {
         return Ok(Reply::error(Code::MALFORMED, "the body must be the credential"));
     };
-    Ok(match check(session, &credential).await {
+    if !RATE.allow(session.refreshes(), Instant::now()) {
+        return Ok(Reply::error(Code::SLOW_DOWN, "too many refreshes"));
+    }
+    Ok(match check(session, credential).await {
         Ok(identity) if identity.key() == session.key() => {
             session.renew(identity);
             Reply::ok("refreshed")
@@ -30,12 +48,52 @@ pub(super) async fn refresh(session: &Session, envelope: Envelope) -> HandlerRes
     })
 }
 
-async fn check(session: &Session, credential: &str) -> Result<Identity, Rejection> {
-    let checked = AssertUnwindSafe(async { session.hub().keys().refresh(credential).await }).catch_unwind();
-    checked.await.unwrap_or_else(|_| {
-        span::of_error(session).in_scope(|| tracing::error!("the key extractor panicked"));
-        Err(Rejection::Unavailable)
-    })
+async fn check(session: &Session, credential: String) -> Result<Identity, Rejection> {
+    let hub = session.hub().clone();
+    let check = async move {
+        let patience = hub.config().handler_timeout;
+        bounded(patience, || Box::pin(in_turn(hub.refreshing(), hub.keys().refresh(&credential)))).await
+    };
+    // In a task of its own: the connection's goes on to other work in the same poll.
+    let checked = AbortOnDropHandle::new(tokio::spawn(check.in_current_span())).await;
+    let identity = match checked {
+        Ok(Ok(decided)) => decided?,
+        // The text of a panic may contain the credential.
+        Ok(Err(Lapse::TimedOut)) => {
+            span::of_error(session).in_scope(|| tracing::error!("the key extractor timed out"));
+            return Err(Rejection::Unavailable);
+        }
+        Ok(Err(Lapse::Panic(_))) | Err(_) => {
+            span::of_error(session).in_scope(|| tracing::error!("the key extractor panicked"));
+            return Err(Rejection::Unavailable);
+        }
+    };
+    if identity.is_over() {
+        return Err(Rejection::Expired);
+    }
+    Ok(identity)
+}
+
+/// Lets `work` compute only while none of the others that take these turns does, and behind whatever else is ready. While
+/// it waits it has no turn. For the whole of a task.
+async fn in_turn<F: Future + Unpin>(turns: &Semaphore, mut work: F) -> F::Output {
+    loop {
+        // Nobody closes it.
+        let turn = turns.acquire().await;
+        yield_now().await;
+        let progress = poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
+        drop(turn);
+        match progress {
+            Poll::Ready(done) => return done,
+            Poll::Pending => woken().await,
+        }
+    }
+}
+
+/// Ready when the task is polled again.
+async fn woken() {
+    let mut asked = false;
+    poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// The client learns the kind of failure, as at the door.
@@ -43,7 +101,12 @@ fn refused(rejection: Rejection) -> Reply {
     match rejection {
         Rejection::Missing => Reply::error(Code::UNKNOWN_FLAG, "credentials are not refreshed here"),
         Rejection::Forbidden => Reply::error(Code::FORBIDDEN, rejection.kind()),
+        Rejection::Throttled => Reply::error(Code::SLOW_DOWN, rejection.kind()),
         Rejection::Unavailable => Reply::error(Code::FAILED, rejection.kind()),
-        _ => Reply::error(Code::UNAUTHENTICATED, rejection.kind()),
+        Rejection::Invalid
+        | Rejection::Expired
+        | Rejection::Malformed
+        | Rejection::Ambiguous
+        | Rejection::TooMany => Reply::error(Code::UNAUTHENTICATED, rejection.kind()),
     }
 }

@@ -3,8 +3,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// What a limit counts as one client: an IPv4 address, or the /64 of an IPv6 address.
 ///
 /// The least that a provider gives to a customer is a /64, so a client with one IPv6 address has 2^64 of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address(u128);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Address(u128);
 
 /// An [`Address`], or a larger network of IPv6 around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,15 @@ impl Network {
 /// The first bits of an address.
 const fn prefix(length: u32) -> u128 {
     !0 << (128 - length)
+}
+
+#[cfg(feature = "serve")]
+impl Address {
+    /// The network that it is a part of: a /24 of IPv4, or a /48 of IPv6, which is what a site gets.
+    pub(crate) fn network(self) -> Self {
+        let is_v4 = Ipv6Addr::from_bits(self.0).to_ipv4_mapped().is_some();
+        Self(self.0 & if is_v4 { !0 << 8 } else { !0 << 80 })
+    }
 }
 
 #[cfg(test)]

@@ -41,13 +41,7 @@ impl Doorman {
         }
     }
 
-    /// Whether there is a place for one more session now: [`Doorman::seat`] decides. It is asked beforehand so
-    /// that no credential is looked at in vain, which may be good for one time only.
-    pub(crate) fn has_place(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
-        self.places.check(self.address(peer))
-    }
-
-    /// Takes a place for a session of `peer`.
+    /// Takes a place for a session of `peer`, before a credential is looked at: that may take long, or be in vain.
     pub(crate) fn seat(&self, peer: Option<SocketAddr>) -> Result<(), Rejection> {
         self.places.take(self.address(peer))
     }

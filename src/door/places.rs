@@ -25,11 +25,6 @@ impl Places {
         Self { most, most_per_address, taken: Mutex::default() }
     }
 
-    /// Whether there is a place now.
-    pub(super) fn check(&self, address: Option<Address>) -> Result<(), Rejection> {
-        self.with(|taken| self.decide(taken, self.counted(address)))
-    }
-
     /// Takes a place. It must be given back by [`Places::leave`] with the same address.
     pub(super) fn take(&self, address: Option<Address>) -> Result<(), Rejection> {
         let address = self.counted(address);
@@ -103,9 +98,8 @@ mod tests {
         assert_eq!(places.take(address(1)), Err(Rejection::Throttled));
         assert_eq!(places.take(address(2)), Ok(()));
         assert_eq!(places.take(address(2)), Err(Rejection::Unavailable));
-        assert_eq!(places.check(None), Err(Rejection::Unavailable));
+        assert_eq!(places.take(None), Err(Rejection::Unavailable));
         places.leave(address(1));
-        assert_eq!(places.check(address(1)), Ok(()));
         assert_eq!(places.take(None), Ok(()), "no address has no limit of its own");
         places.leave(None);
         places.leave(address(1));
@@ -128,11 +122,10 @@ mod tests {
         assert_eq!(take(1, 1..=0xff), (16 - 1) * 2, "a /56 counts as 16 addresses");
         assert_eq!(take(1, 0x100..=0xffff), (256 - 16) * 2, "a /48 counts as 256");
         assert_eq!(take(2, 0..=0), 2, "others have their own");
-        assert_eq!(places.check(address(1, 0x4000)), Err(Rejection::Throttled));
+        assert_eq!(take(1, 0x4000..=0x4000), 0);
         places.leave(address(1, 0));
-        assert_eq!(places.check(address(1, 0)), Ok(()));
         assert_eq!(take(1, 0x4000..=0x4000), 1, "the place that was given back");
-        assert_eq!(places.check(address(1, 0)), Err(Rejection::Throttled));
+        assert_eq!(take(1, 0..=0), 0);
     }
 
     #[test]

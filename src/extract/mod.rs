@@ -62,7 +62,8 @@ use crate::rejection::Rejection;
 ///
 /// # Cancel safety
 ///
-/// The future is dropped when the client goes away before it is done.
+/// The future is dropped when the client goes away before it is done, and after
+/// [`Config::handler_timeout`](crate::Config::handler_timeout): the client is then asked to come back.
 #[async_trait]
 pub trait KeyExtractor: Send + Sync + 'static {
     /// Finds out who is asking.

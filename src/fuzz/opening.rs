@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use crate::door::TrustedProxies;
 use crate::handshake::Handshake;
 use crate::origin::Origins;
+use crate::path_key::PathKey;
 use crate::websocket::check;
 
 /// What is taken for an opening has what RFC 6455 4.2.1 demands, and whatever is asked of the head gets an answer.
@@ -50,7 +51,7 @@ pub fn opening(head: &[u8]) {
     }
 
     let segment = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-    let handshake = Handshake::new(request).with_path_key(segment);
+    let handshake = Handshake::new(request).with_path_key(PathKey::encoded(segment));
     let _ = (handshake.path_key(), handshake.query("token"), handshake.cookie("token"), handshake.bearer());
     let _ = (handshake.subprotocols().count(), handshake.protocol_token());
     let _ = Origins::same().and_loopback().check(&handshake);

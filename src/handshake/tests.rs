@@ -9,9 +9,21 @@ fn handshake(uri: &str, headers: &[(&str, &str)]) -> Handshake {
 }
 
 #[test]
+fn the_parts_of_a_request_give_the_key_and_the_peer() {
+    let peer = SocketAddr::from(([192, 0, 2, 1], 47));
+    let request = Request::get("http://example.com/ws/al%2569ce?token=1").extension(Peer(peer));
+    let (parts, ()) = request.header("x-badge", "7").body(()).unwrap().into_parts();
+    let handshake = Handshake::from_parts(&parts, "/ws");
+    assert_eq!(handshake.path_key(), Ok(Some("al%69ce".into())));
+    assert_eq!(handshake.peer(), Some(peer));
+    assert_eq!(handshake.query("token"), Ok(Some("1".into())));
+    assert_eq!(handshake.header("x-badge"), Ok(Some("7")));
+}
+
+#[test]
 fn the_path_key_is_decoded_and_may_be_empty() {
     let key = |segment: &str| {
-        handshake("/", &[]).with_path_key(segment).path_key().map(|key| key.map(Cow::into_owned))
+        handshake("/", &[]).with_path_key(PathKey::encoded(segment)).path_key().map(|key| key.map(Cow::into_owned))
     };
     assert_eq!(key("zo%C3%AB%2F1"), Ok(Some("zoë/1".into())));
     assert_eq!(key("a+b"), Ok(Some("a+b".into())));
@@ -180,6 +192,6 @@ fn a_token_among_the_subprotocols_is_canonical_and_stands_next_to_keywire_v1() {
 #[test]
 fn debug_keeps_credentials_to_itself() {
     let handshake = handshake("/websocket/s3cret?token=s3cret", &[("authorization", "Bearer s3cret")])
-        .with_path_key("s3cret");
+        .with_path_key(PathKey::encoded("s3cret"));
     assert!(!format!("{handshake:?}").contains("s3cret"));
 }

@@ -23,7 +23,7 @@ pub(crate) struct Metrics {
     keys: Gauge,
     opened: Counter,
     closed: Vec<Ending>,
-    refusals: Vec<(&'static str, Counter)>,
+    refusals: Refusals,
     received: Counter,
     received_bytes: Counter,
     sent: Counter,
@@ -37,6 +37,21 @@ pub(crate) struct Metrics {
     panics: Counter,
     timeouts: Counter,
     hook_failures: Counter,
+}
+
+/// A counter for each kind of refusal. A kind of [`Rejection`] that is not counted does not compile: see
+/// [`Refusals::of`].
+struct Refusals {
+    no_opening: Counter,
+    missing: Counter,
+    invalid: Counter,
+    expired: Counter,
+    malformed: Counter,
+    ambiguous: Counter,
+    forbidden: Counter,
+    too_many: Counter,
+    throttled: Counter,
+    unavailable: Counter,
 }
 
 /// A way for a session to end.
@@ -94,35 +109,19 @@ const CODES: [(ClosedBy, &[CloseCode]); 3] = [
     (ClosedBy::Network, &[CloseCode::ABNORMAL]),
 ];
 
-/// What is refused before there is anything to decide about.
-const NO_OPENING: &str = "no_opening";
-
-const REJECTIONS: [Rejection; 9] = [
-    Rejection::Missing,
-    Rejection::Invalid,
-    Rejection::Expired,
-    Rejection::Malformed,
-    Rejection::Ambiguous,
-    Rejection::Forbidden,
-    Rejection::TooMany,
-    Rejection::Throttled,
-    Rejection::Unavailable,
-];
-
 impl Metrics {
     /// With the recorder of this thread or process; where there is none, nothing is ever recorded.
     pub(crate) fn register() -> Self {
         METRICS.into_iter().for_each(describe);
         let direction = |metric, direction| counter(metric, &[("direction", direction)]);
         let failure = |kind| counter(&table::HANDLER_FAILURES, &[("kind", kind)]);
-        let refusals = REJECTIONS.into_iter().map(Rejection::kind).chain([NO_OPENING]);
         Self {
             present: Keys::default(),
             sessions: gauge(&table::SESSIONS),
             keys: gauge(&table::KEYS),
             opened: counter(&table::OPENED, &[]),
             closed: CODES.into_iter().flat_map(|(by, codes)| Ending::register(by, codes)).collect(),
-            refusals: refusals.map(|kind| (kind, counter(&table::REFUSALS, &[("kind", kind)]))).collect(),
+            refusals: Refusals::register(),
             received: direction(&table::MESSAGES, "in"),
             received_bytes: direction(&table::BYTES, "in"),
             sent: direction(&table::MESSAGES, "out"),
@@ -163,12 +162,12 @@ impl Metrics {
 
     /// A request was no opening.
     pub(crate) fn no_opening(&self) {
-        self.refuse(NO_OPENING);
+        self.refusals.no_opening.increment(1);
     }
 
     /// Somebody was not let in.
     pub(crate) fn refused(&self, rejection: Rejection) {
-        self.refuse(rejection.kind());
+        self.refusals.of(rejection).increment(1);
     }
 
     /// So many bytes were read.
@@ -228,12 +227,6 @@ impl Metrics {
     pub(crate) fn hook_failed(&self) {
         self.hook_failures.increment(1);
     }
-
-    fn refuse(&self, kind: &str) {
-        if let Some((_, count)) = self.refusals.iter().find(|(known, _)| *known == kind) {
-            count.increment(1);
-        }
-    }
 }
 
 /// When something began, in nanoseconds since the first time. It is half as large as an `Instant`, since every idle session
@@ -250,6 +243,40 @@ impl Stopwatch {
 
     fn elapsed(self) -> Duration {
         FIRST.elapsed().saturating_sub(Duration::from_nanos(self.0))
+    }
+}
+
+impl Refusals {
+    fn register() -> Self {
+        let kind = |kind| counter(&table::REFUSALS, &[("kind", kind)]);
+        let refused = |rejection: Rejection| kind(rejection.kind());
+        Self {
+            // What is refused before there is anything to decide about.
+            no_opening: kind("no_opening"),
+            missing: refused(Rejection::Missing),
+            invalid: refused(Rejection::Invalid),
+            expired: refused(Rejection::Expired),
+            malformed: refused(Rejection::Malformed),
+            ambiguous: refused(Rejection::Ambiguous),
+            forbidden: refused(Rejection::Forbidden),
+            too_many: refused(Rejection::TooMany),
+            throttled: refused(Rejection::Throttled),
+            unavailable: refused(Rejection::Unavailable),
+        }
+    }
+
+    fn of(&self, rejection: Rejection) -> &Counter {
+        match rejection {
+            Rejection::Missing => &self.missing,
+            Rejection::Invalid => &self.invalid,
+            Rejection::Expired => &self.expired,
+            Rejection::Malformed => &self.malformed,
+            Rejection::Ambiguous => &self.ambiguous,
+            Rejection::Forbidden => &self.forbidden,
+            Rejection::TooMany => &self.too_many,
+            Rejection::Throttled => &self.throttled,
+            Rejection::Unavailable => &self.unavailable,
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Outbox {
     /// Whether the peer's messages have to wait: because what waits for it has reached half of a bound, or
     /// because the session is ending. Outside of the lock, since the engine asks before every message.
     paused: AtomicBool,
+    /// Whether a probe is on its way.
+    probed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -236,6 +238,24 @@ impl Outbox {
     /// Sends a ping as soon as a frame's end allows it. For the connection's own task.
     pub(crate) fn ping(&self) {
         self.lock().interject(websocket::ping(b""));
+    }
+
+    /// Sends a ping for anyone who wants to know whether the client still answers. One at a time: its pong is an answer to
+    /// all who ask meanwhile.
+    pub(crate) fn probe(&self) {
+        if self.probed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.lock();
+        state.interject(websocket::ping(b""));
+        let task = state.call_task();
+        drop(state);
+        wake(task);
+    }
+
+    /// A pong has come.
+    pub(crate) fn answered(&self) {
+        self.probed.store(false, Ordering::Relaxed);
     }
 
     /// Answers a ping. Where many answers wait, this one takes their place, as RFC 6455, section 5.5.3, allows:

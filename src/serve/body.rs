@@ -1,24 +1,26 @@
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::stall::Stall;
+use super::activity::{Activity, Phase};
+use super::progress::ProgressTimeout;
 
 /// The body of a request that [`serve`](crate::serve) hands to a service: hyper's own, but for an error where the client
-/// sends none of it for [`ServeConfig::stall_timeout`](crate::ServeConfig::stall_timeout).
+/// has stalled ([`ServeConfig::stall_timeout`](crate::ServeConfig::stall_timeout)).
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
-    stall: Stall,
+    progress: ProgressTimeout,
+    activity: Arc<Activity>,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, limit: Duration) -> Self {
-        Self { incoming, stall: Stall::new(limit) }
+    pub(super) fn new(incoming: Incoming, progress: ProgressTimeout, activity: Arc<Activity>) -> Self {
+        Self { incoming, progress, activity }
     }
 }
 
@@ -30,9 +32,19 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        self.stall.watch(cx, polled).map(|polled| match polled {
-            Ok(frame) => frame.map(|frame| frame.map_err(Into::into)),
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        this.activity.at_work(if polled.is_pending() { Phase::Body } else { Phase::Work });
+        let watched = this.progress.watch(cx, polled, |frame| match frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        });
+        watched.map(|polled| match polled {
+            Ok(Some(frame)) => Some(frame.map_err(Into::into)),
+            Ok(None) => {
+                self.activity.has_read_body();
+                None
+            }
             Err(stalled) => Some(Err(stalled.into())),
         })
     }
@@ -43,5 +55,13 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.activity.has_read_body();
+        }
     }
 }

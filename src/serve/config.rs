@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-/// What a connection may cost before it is a session, and how long an end may take.
+/// Limits for connections before they become sessions, and the time that an end may take.
+///
+/// Each `Duration` may be `Duration::MAX`: no limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -12,25 +14,41 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
-    /// How many connections there may be at the same time: 10,000. Further ones wait in the system's queue until one
-    /// ends. A session of keywire's does not count here any more: [`Door::sessions`](crate::Door::sessions) is for
-    /// those. File descriptors are needed for both.
+    /// Number of connections at the same time. Default: 10,000. Sessions of keywire do not count:
+    /// [`Door::sessions`](crate::Door::sessions) limits those. File descriptors are needed for both, and for 256
+    /// connections that wait for a place.
+    ///
+    /// When all places are taken, a new connection gets the place of the connection that has been idle for the longest
+    /// time. If none is idle, it gets the place of a client that has not finished its request, or does not take its answer,
+    /// and whose address holds more places than that of the newcomer. A request that the service works on keeps its
+    /// place. So one address cannot keep all others out, and behind a proxy, where all connections have one address, no
+    /// request is cut for another.
     pub connections: usize,
-    /// How long a client may take for the head of a request, from when it connects or from the first byte of a
-    /// further request: 10 s. Then the connection is cut.
+    /// Number of connections of one address, where an IPv6 address counts as its /64. Default: no limit. One connection
+    /// more is closed at once. Leave it off behind a proxy. Use it if requests take long on your side (long polling, server-sent events),
+    /// because [`ServeConfig::connections`] shares out only what waits for a client.
+    pub connections_per_address: usize,
+    /// Time for the head of a request, from the connection or from the first byte of a
+    /// further request. Default: 10 s. Then the connection is cut.
     pub head_timeout: Duration,
-    /// How long a connection may stay open between two requests: 75 s. More than the 60 s of most proxies in front of it, so
-    /// that it is they who close a connection that they no longer use.
+    /// Time between two requests on a connection. Default: 75 s. This is more than the 60 s of most proxies, so
+    /// that the proxy closes a connection that it no longer uses.
     pub idle_timeout: Duration,
-    /// How long a client may send nothing of a body that a service waits for, or take nothing of an answer: 30 s. The
-    /// service sees the first as an error of the body, the second cuts the connection.
+    /// Time without progress of a body that a service waits for, or of an answer. Default: 30 s. The
+    /// service gets an error from the body. The connection of the answer is cut.
     pub stall_timeout: Duration,
-    /// The largest head of a request: 32 KiB, which is 431 beyond that. More than 100 headers are as well.
+    /// Lowest rate of a body or an answer, averaged over [`ServeConfig::stall_timeout`]. Default: 500 bytes/s. Only time in which
+    /// the server waits for the client counts. A slower client has stalled. 0: any rate.
+    pub min_bytes_per_second: u32,
+    /// Largest head of a request. Default: 32 KiB. A larger head gets 431, as do more than 100 headers. What unfinished
+    /// heads have beyond 8 KiB is limited to 16 MiB for all connections together. A longer head that comes then ends
+    /// its connection.
     pub head_bytes: usize,
-    /// After how long a silence the system asks whether the peer is still there (TCP keep-alive): 60 s, and three times
-    /// more every 15 s. Sessions have pings besides.
+    /// Silence after which the system asks whether the peer is still there (TCP keep-alive). Default: 60 s, and three times
+    /// more every 15 s. Sessions have pings besides. `Duration::MAX`: off. Other times are rounded to what the system can do,
+    /// from 1 s to 9 hours.
     pub tcp_keepalive: Duration,
-    /// How long sessions and requests may take to end, when the server does: 30 s. Give a service manager a second
+    /// Time for sessions and requests to end when the server ends. Default: 30 s. Give a service manager a second
     /// more than that before it kills.
     pub grace: Duration,
 }
@@ -39,9 +57,11 @@ impl Default for ServeConfig {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_address: usize::MAX,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(30),
+            min_bytes_per_second: 500,
             head_bytes: 32 * 1024,
             tcp_keepalive: Duration::from_secs(60),
             grace: Duration::from_secs(30),

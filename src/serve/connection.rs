@@ -1,21 +1,28 @@
 use std::error::Error;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use http::{Request, Response};
+use futures_util::future::{BoxFuture, Either};
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::activity::{Activity, Order};
 use super::body::RequestBody;
 use super::config::ServeConfig;
-use super::counted::Counted;
-use super::patience::Patience;
+use super::head_timer::HeadTimer;
+use super::places::Places;
+use super::progress::ProgressTimeout;
+use super::stream::PermittedStream;
+use super::transport::Transport;
 use crate::peer::Peer;
 
 /// The least that hyper takes for its buffers.
@@ -24,64 +31,76 @@ const MIN_BUFFER: usize = 8 * 1024;
 const DECIDED_BY_THE_TIMER: Duration = Duration::from_secs(1);
 
 /// All connections of a server that are still HTTP. What one is upgraded to belongs to whoever did that.
-#[derive(Default)]
 pub(super) struct Connections {
     tracker: TaskTracker,
-    draining: CancellationToken,
-    cut: CancellationToken,
+    places: Arc<Places>,
 }
 
 impl Connections {
+    pub(super) fn new(places: Arc<Places>) -> Self {
+        Self { tracker: TaskTracker::new(), places }
+    }
+
+    pub(super) fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
     /// Runs a connection in a task of its own.
-    pub(super) fn begin<IO, S, B>(
+    pub(super) fn begin<S, B>(
         &self,
-        io: Counted<IO>,
+        transport: Transport,
         peer: Option<Peer>,
         service: S,
         config: &ServeConfig,
     ) where
-        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<RequestBody>, Response = Response<B>> + Send + 'static,
         S::Future: Send,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let service = Prepared { service, peer, stall_timeout: config.stall_timeout };
+        let place = self.places.take(peer.map(|Peer(addr)| addr.into()));
+        let activity = place.activity().clone();
+        let stream = PermittedStream::new(transport, place, ProgressTimeout::new(config));
+        let service = Prepared { service, peer, config: config.clone(), activity: activity.clone() };
         let connection = http1::Builder::new()
-            .timer(Patience::new(config, io.reads()))
+            .timer(HeadTimer::new(config, activity.clone()))
             .header_read_timeout(DECIDED_BY_THE_TIMER)
             .max_header_size(config.head_bytes)
             .max_buf_size(config.head_bytes.max(MIN_BUFFER))
-            .serve_connection(TokioIo::new(io), service)
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let (draining, cut) = (self.draining.clone(), self.cut.clone());
         self.tracker.spawn(async move {
             let mut connection = pin!(connection);
-            let ended = match select(connection.as_mut(), pin!(draining.cancelled())).await {
-                Either::Left((ended, _)) => ended,
-                Either::Right(_) => {
-                    connection.as_mut().graceful_shutdown();
-                    match select(connection, pin!(cut.cancelled())).await {
-                        Either::Left((ended, _)) => ended,
-                        Either::Right(_) => Ok(()),
+            let mut is_told = false;
+            let ended = poll_fn(|cx| {
+                loop {
+                    if activity.is_cut(cx) {
+                        return Poll::Ready(Ok(()));
                     }
+                    let polled = connection.as_mut().poll(cx);
+                    if polled.is_ready() || is_told || !activity.may_be_drained() {
+                        return polled;
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    is_told = true;
                 }
-            };
-            if let Err(error) = ended {
+            });
+            if let Err(error) = ended.await {
                 tracing::debug!(peer = peer.map(|Peer(addr)| tracing::field::display(addr)), %error, "connection failed");
             }
+            activity.is_upgraded();
         });
     }
 
     /// Answers the requests under way and no further ones.
     pub(super) fn drain(&self) {
-        self.draining.cancel();
+        self.places.drain();
         self.tracker.close();
     }
 
     /// Ends what is left.
     pub(super) fn cut(&self) {
-        self.cut.cancel();
+        self.places.cut();
     }
 
     /// Ready when all have ended, after [`Connections::drain`].
@@ -98,19 +117,40 @@ impl Connections {
 struct Prepared<S> {
     service: S,
     peer: Option<Peer>,
-    stall_timeout: Duration,
+    config: ServeConfig,
+    activity: Arc<Activity>,
 }
 
-impl<S: Service<Request<RequestBody>>> Service<Request<Incoming>> for Prepared<S> {
+impl<S, B: 'static> Service<Request<Incoming>> for Prepared<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
+    S::Future: Send,
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Either<S::Future, BoxFuture<'static, Result<S::Response, S::Error>>>;
 
-    fn call(&self, request: Request<Incoming>) -> S::Future {
-        let mut request = request.map(|body| RequestBody::new(body, self.stall_timeout));
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.activity.begins_to_work(!request.body().is_end_stream());
+        let mut request = request
+            .map(|body| RequestBody::new(body, ProgressTimeout::new(&self.config), self.activity.clone()));
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
         }
-        self.service.call(request)
+        let answer = self.service.call(request);
+        if self.activity.order() == Order::Drain {
+            // hyper learns of the drain after this call, and may have written the head of the answer by then.
+            Either::Right(answer.map_ok(last).boxed())
+        } else {
+            Either::Left(answer)
+        }
     }
+}
+
+/// Says that no further request is answered (RFC 9112, section 9.6), unless the answer is an upgrade.
+fn last<B>(mut response: Response<B>) -> Response<B> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

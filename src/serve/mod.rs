@@ -1,17 +1,21 @@
 //! A server that is fit for production, for whatever answers requests.
 
+mod accept;
+mod activity;
 mod body;
 mod config;
 mod connection;
-mod counted;
+mod head_timer;
 mod listener;
-mod patience;
-mod stall;
+mod places;
+mod progress;
+mod share;
+mod stream;
+mod transport;
 
 use std::error::Error;
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -20,14 +24,14 @@ use http::{Request, Response};
 use hyper::body::Body;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use self::accept::Acceptor;
 pub use self::body::RequestBody;
 pub use self::config::ServeConfig;
-use self::connection::Connections;
-pub(crate) use self::counted::Counted;
 pub use self::listener::Listener;
+pub(crate) use self::stream::PermittedStream;
+pub(crate) use self::transport::Transport;
 use crate::hub::Hub;
 
 /// Serves HTTP/1.1 and what it is upgraded to with a tower service: `warp::service(filter)`, an axum router, any other.
@@ -116,16 +120,14 @@ impl<L, S> Serve<L, S> {
     {
         let Self { listener, service, config, end } = self;
         async move {
-            let connections = Connections::default();
-            let accepting = accept(listener, service, &config, &connections);
-            let Some((hub, signal)) = end else { return accepting.await };
-            {
-                // The listener goes at the end of this block: to be refused is better than to wait in vain.
-                let accepting = pin!(accepting);
-                select(signal, accepting).await;
-            }
+            let mut acceptor = Acceptor::new(listener, service, config.clone());
+            let Some((hub, signal)) = end else {
+                acceptor.run().await;
+                return 0;
+            };
+            select(signal, pin!(acceptor.run())).await;
+            let connections = acceptor.finish();
             tracing::info!("no more connections are accepted");
-            connections.drain();
             let answered = timeout(config.grace, connections.ended());
             let (sessions, _) = join(hub.shutdown(config.grace), answered).await;
             let requests = connections.len();
@@ -134,29 +136,6 @@ impl<L, S> Serve<L, S> {
             let _ = timeout(CUT, connections.ended()).await;
             sessions + requests
         }
-    }
-}
-
-/// Lets connections in, one by one and as many as may be, for ever.
-async fn accept<L, S, B>(
-    mut listener: L,
-    service: S,
-    config: &ServeConfig,
-    connections: &Connections,
-) -> usize
-where
-    L: Listener,
-    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
-    let places = Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    loop {
-        // Nobody closes it.
-        let place = places.clone().acquire_owned().await.ok();
-        let (stream, peer) = listener::next(&mut listener, config).await;
-        connections.begin(Counted::new(stream, place, config.stall_timeout), peer, service.clone(), config);
     }
 }
 

@@ -39,5 +39,5 @@ pub(crate) use deflate::inflate;
 pub(crate) use deflate::{compress, negotiate};
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame};
 pub(crate) use opcode::OpCode;
-pub(crate) use opening::{Opening, check};
+pub(crate) use opening::{Opening, OpeningError, check};
 pub(crate) use violation::Violation;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, Response, StatusCode, Version};
 use sha1::{Digest, Sha1};
@@ -44,6 +44,10 @@ pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> R
     }
     if single(headers, HOST).is_none() {
         return Err(OpeningError::Host);
+    }
+    // Bytes of a body would be read as frames.
+    if has_body(headers) {
+        return Err(OpeningError::Body);
     }
     // Before the key, since another version may have another idea of it.
     if single(headers, SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
@@ -84,6 +88,12 @@ impl fmt::Debug for Opening {
 fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).into_iter();
     values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether the request says that a body follows (RFC 9112, section 6).
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get_all(CONTENT_LENGTH).into_iter().any(|len| len != "0")
 }
 
 /// Whether a list, which may be spread over several headers, contains `token` in any case. Proxies write into these

@@ -1,13 +1,16 @@
 //! `keywire::serve`: a server that clients cannot wear down, and that ends in order.
 #![cfg(all(feature = "serve", feature = "warp"))]
 
+mod adapters;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod ends;
 mod limits;
+mod places;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;
 
 use std::future::pending;
 use std::net::SocketAddr;

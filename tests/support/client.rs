@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use keywire::{Handshake, Hub};
+use keywire::{Connection, Handshake, Hub, PathKey};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
@@ -60,11 +60,15 @@ impl Client<DuplexStream> {
     /// A session over a pipe, to which only its own task writes. Where time is paused it takes none.
     pub(crate) async fn piped(hub: &Hub, key: &str) -> Self {
         let head = request(([127, 0, 0, 1], 1).into(), "/", &[]);
-        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(key)).await;
+        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(PathKey::decoded(key))).await;
+        Self::over_pipe(upgrade.connection.expect("an upgrade")).await
+    }
+
+    pub(crate) async fn over_pipe(connection: Connection) -> Self {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(upgrade.connection.expect("an upgrade").run(near, Bytes::new()));
+        tokio::spawn(connection.run(near, Bytes::new()));
         let socket = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
-        Self { socket, response: upgrade.response.map(|_| None) }
+        Self { socket, response: Response::default() }
     }
 }
 
@@ -107,6 +111,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             }
         })
         .await
+    }
+
+    /// Answers pings until the server closes; how many there were.
+    pub(crate) async fn pings(&mut self) -> usize {
+        let mut pings = 0;
+        loop {
+            match within("a message", self.socket.next()).await {
+                Some(Ok(message)) if message.is_ping() => pings += 1,
+                Some(Ok(message)) if message.is_close() => return pings,
+                other => panic!("neither a ping nor the end: {other:?}"),
+            }
+        }
     }
 
     /// There and back: all that was sent before has been handled, and all pushed before has arrived.

@@ -119,6 +119,35 @@ impl Raw {
         self.head().await
     }
 
+    /// The answer to a request without a body, unless the connection ends first.
+    pub(crate) async fn try_get(&mut self, path: &str) -> Option<Head> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        if self.try_write(request.as_bytes()).await { self.try_head().await } else { None }
+    }
+
+    /// The head and body of an answer, unless the connection ends first.
+    pub(crate) async fn try_head(&mut self) -> Option<Head> {
+        match within("bytes", self.stream.read_buf(&mut self.unread)).await {
+            Ok(read) if read > 0 => Some(self.head().await),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is open and takes these bytes.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
+        within("room to write", self.stream.write_all(bytes)).await.is_ok()
+    }
+
+    /// Bytes of another protocol.
+    pub(crate) async fn bytes(&mut self, len: usize) -> Vec<u8> {
+        self.take(len).await.expect("an open connection")
+    }
+
+    /// Whether nothing has arrived so far.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.unread.is_empty() && self.stream.try_read(&mut [0]).is_err()
+    }
+
     /// Breaks the connection off, with a TCP reset in place of an end.
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().expect("a socket");

@@ -67,6 +67,10 @@ impl TicketStore for MemoryTickets {
     async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
         Ok(self.waiting().remove(&ticket))
     }
+
+    async fn peek(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
+        Ok(self.waiting().tickets.get(&ticket).map(|(identity, _)| identity.clone()))
+    }
 }
 
 impl Waiting {

@@ -7,7 +7,7 @@ mod store;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -125,24 +125,47 @@ impl Tickets {
     ///
     /// The ticket may have been used up.
     pub async fn take(&self, ticket: &str) -> Result<Identity, Rejection> {
-        let mut secret = [0; 32];
-        // One more byte than a ticket has is an error as well, so nothing long is ever decoded.
-        match URL_SAFE_NO_PAD.decode_slice(ticket, &mut secret) {
-            Ok(32) => {}
-            _ => return Err(Rejection::Invalid),
-        }
-        let identity = self.store.take(TicketHash::of(&secret)).await.map_err(|error| {
-            let cause = match error {
-                TicketError::Unavailable(cause) => cause.to_string(),
-                full @ TicketError::Full => full.to_string(),
-            };
-            tracing::error!(error = %Excerpt(&cause), "ticket store unavailable");
-            Rejection::Unavailable
-        })?;
-        identity
-            .filter(|identity| identity.expires_at().is_none_or(|end| end > SystemTime::now()))
-            .ok_or(Rejection::Expired)
+        good(self.store.take(hash(ticket)?).await)
     }
+
+    /// Looks whose a ticket is, and uses it up once nothing else speaks against the opening.
+    async fn present(&self, ticket: &str, handshake: &Handshake) -> Result<Identity, Rejection> {
+        let hash = hash(ticket)?;
+        if handshake.is_deferring() {
+            match self.store.peek(hash).await {
+                Err(TicketError::Unsupported) => {}
+                peeked => {
+                    let identity = good(peeked)?;
+                    let tickets = self.clone();
+                    handshake.defer(Box::pin(async move { good(tickets.store.take(hash).await).map(drop) }));
+                    return Ok(identity);
+                }
+            }
+        }
+        good(self.store.take(hash).await)
+    }
+}
+
+fn hash(ticket: &str) -> Result<TicketHash, Rejection> {
+    let mut secret = [0; 32];
+    // One more byte than a ticket has is an error as well, so nothing long is ever decoded.
+    match URL_SAFE_NO_PAD.decode_slice(ticket, &mut secret) {
+        Ok(32) => Ok(TicketHash::of(&secret)),
+        _ => Err(Rejection::Invalid),
+    }
+}
+
+/// The identity that a store has found, if it still lasts.
+fn good(found: Result<Option<Identity>, TicketError>) -> Result<Identity, Rejection> {
+    let identity = found.map_err(|error| {
+        let cause = match error {
+            TicketError::Unavailable(cause) => cause.to_string(),
+            error @ (TicketError::Full | TicketError::Unsupported) => error.to_string(),
+        };
+        tracing::error!(error = %Excerpt(&cause), "ticket store unavailable");
+        Rejection::Unavailable
+    })?;
+    identity.filter(|identity| !identity.is_over()).ok_or(Rejection::Expired)
 }
 
 impl Default for Tickets {
@@ -185,6 +208,9 @@ impl fmt::Debug for Ticket {
 
 /// Lets in whoever has a ticket, and uses it up.
 ///
+/// A ticket is used up last: an opening that is refused for another reason, such as too many sessions of the key, leaves
+/// it good, where the store can [peek](TicketStore::peek).
+///
 /// The ticket stands in `?ticket=`. Where it may also stand in a place of another credential, in the path for
 /// example, this extractor takes that for a ticket and refuses it, so no other can follow it by
 /// [`or`](KeyExtractor::or) there.
@@ -223,7 +249,7 @@ impl TicketKey {
 impl KeyExtractor for TicketKey {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         let ticket = read_only(&self.sources, handshake)?;
-        self.tickets.take(&ticket.ok_or(Rejection::Missing)?).await
+        self.tickets.present(&ticket.ok_or(Rejection::Missing)?, handshake).await
     }
 
     /// A new ticket, which is used up by this.

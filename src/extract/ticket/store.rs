@@ -35,6 +35,13 @@ use crate::key::Identity;
 ///         let key = Key::new(key).map_err(|error| TicketError::Unavailable(error.into()))?;
 ///         Ok((Instant::now() < end).then(|| Identity::new(key)))
 ///     }
+///
+///     // In Redis it is `GET`, in SQL `SELECT`.
+///     async fn peek(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
+///         let Some((key, end)) = self.0.lock().unwrap().get(&ticket.to_string()).cloned() else { return Ok(None) };
+///         let key = Key::new(key).map_err(|error| TicketError::Unavailable(error.into()))?;
+///         Ok((Instant::now() < end).then(|| Identity::new(key)))
+///     }
 /// }
 /// ```
 ///
@@ -69,6 +76,17 @@ pub trait TicketStore: Send + Sync + 'static {
     ///
     /// [`TicketError::Unavailable`] if nobody knows.
     async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError>;
+
+    /// Finds and leaves it there, so that an opening that is refused for another reason does not use it up. What it says
+    /// opens nothing: [`TicketStore::take`] decides afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`TicketError::Unsupported`] by default: then the ticket is taken before anything else is known.
+    /// [`TicketError::Unavailable`] if nobody knows.
+    async fn peek(&self, _ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
+        Err(TicketError::Unsupported)
+    }
 }
 
 /// Why a ticket is neither issued nor taken.
@@ -81,6 +99,9 @@ pub enum TicketError {
     /// The store, or the system's source of random numbers, does not answer.
     #[error("tickets unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The store cannot look at a ticket without taking it ([`TicketStore::peek`]).
+    #[error("this ticket store cannot peek")]
+    Unsupported,
 }
 
 #[async_trait]
@@ -96,5 +117,9 @@ impl<S: TicketStore + ?Sized> TicketStore for Arc<S> {
 
     async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
         (**self).take(ticket).await
+    }
+
+    async fn peek(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
+        (**self).peek(ticket).await
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum OpeningError {
     Connection,
     #[error("there must be one Host header")]
     Host,
+    #[error("an opening has no body")]
+    Body,
     #[error("there must be one Sec-WebSocket-Version header, and it must be 13")]
     Version,
     #[error("there must be one Sec-WebSocket-Key header, with 16 bytes in base64")]
@@ -31,7 +33,9 @@ impl OpeningError {
             Self::HttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
-            Self::Connection | Self::Host | Self::Key | Self::Protocols => StatusCode::BAD_REQUEST,
+            Self::Connection | Self::Host | Self::Body | Self::Key | Self::Protocols => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! How long hyper waits for the head of a request.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::config::ServeConfig;
-use super::counted::Reads;
 use hyper::rt::{Sleep, Timer};
+
+use super::activity::{Activity, Phase};
+use super::config::ServeConfig;
 
 /// hyper's timer for one connection.
 ///
@@ -15,36 +16,29 @@ use hyper::rt::{Sleep, Timer};
 /// just connected has something to say, while one that had its answer may have nothing for long, until the first byte of
 /// the next request.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct HeadTimer {
     head: Duration,
     idle: Duration,
-    reads: Reads,
-    is_first: AtomicBool,
+    activity: Arc<Activity>,
 }
 
-impl Patience {
-    pub(super) fn new(config: &ServeConfig, reads: Reads) -> Self {
-        let (head, idle) = (config.head_timeout, config.idle_timeout);
-        Self { head, idle, reads, is_first: AtomicBool::new(true) }
+impl HeadTimer {
+    pub(super) fn new(config: &ServeConfig, activity: Arc<Activity>) -> Self {
+        Self { head: config.head_timeout, idle: config.idle_timeout, activity }
     }
 }
 
-impl Timer for Patience {
+impl Timer for HeadTimer {
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Sleep>> {
         Box::pin(Waiting { sleep: Box::pin(tokio::time::sleep(time)), next: None })
     }
 
     /// The deadline is hyper's own and of no interest.
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
-        let is_first = self.is_first.swap(false, Ordering::Relaxed);
-        let time = if is_first { self.head } else { self.idle };
+        let is_idle = self.activity.begins_to_wait() == Phase::Idle;
         Box::pin(Waiting {
-            sleep: Box::pin(tokio::time::sleep(time)),
-            next: (!is_first).then(|| Next {
-                reads: self.reads.clone(),
-                before: self.reads.count(),
-                head: self.head,
-            }),
+            sleep: Box::pin(tokio::time::sleep(if is_idle { self.idle } else { self.head })),
+            next: is_idle.then(|| (self.activity.clone(), self.head)),
         })
     }
 
@@ -56,14 +50,8 @@ impl Timer for Patience {
 /// The wait for one head. hyper polls it whenever it has read and the head is not complete.
 struct Waiting {
     sleep: Pin<Box<tokio::time::Sleep>>,
-    /// There until the first byte has come.
-    next: Option<Next>,
-}
-
-struct Next {
-    reads: Reads,
-    before: usize,
-    head: Duration,
+    /// The time for the head, until its first byte has come.
+    next: Option<(Arc<Activity>, Duration)>,
 }
 
 impl Sleep for Waiting {}
@@ -72,8 +60,8 @@ impl Future for Waiting {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(next) = self.next.take_if(|next| next.reads.count() > next.before) {
-            self.sleep = Box::pin(tokio::time::sleep(next.head));
+        if let Some((_, head)) = self.next.take_if(|(activity, _)| activity.phase() == Phase::Head) {
+            self.sleep = Box::pin(tokio::time::sleep(head));
         }
         ready!(self.sleep.as_mut().poll(cx));
         Poll::Ready(())

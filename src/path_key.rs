@@ -1,0 +1,164 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
+use crate::rejection::Rejection;
+
+/// The path segment behind an endpoint's own path: `{key}` of `/websocket/{key}`.
+///
+/// A URI writes the segment percent-encoded, and some routers decode it. The constructor says which of the two it
+/// is given, because decoding twice changes the key: `al%2569ce` is the key `al%69ce`, and not `alice`.
+/// [`Handshake::from_parts`](crate::Handshake::from_parts) takes the segment from the URI and needs no choice.
+///
+/// [`Debug`] does not show it, since it may be a token.
+///
+/// ```
+/// use keywire::{Handshake, PathKey};
+///
+/// let handshake = Handshake::new(http::Request::new(()));
+/// let encoded = handshake.clone().with_path_key(PathKey::encoded("al%2569ce"));
+/// assert_eq!(encoded.path_key()?.as_deref(), Some("al%69ce"));
+/// let decoded = handshake.with_path_key(PathKey::decoded("al%69ce"));
+/// assert_eq!(decoded.path_key()?.as_deref(), Some("al%69ce"));
+/// # Ok::<(), keywire::Rejection>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct PathKey(Segment);
+
+#[derive(Clone, PartialEq, Eq, Default)]
+enum Segment {
+    #[default]
+    Absent,
+    Encoded(Box<str>),
+    Decoded(Box<str>),
+    /// More than one segment: none of them is the key for certain.
+    Several,
+}
+
+impl PathKey {
+    /// The segment as it stands in the URI: `warp::path::Tail`, axum's `RawPathParams`. An empty one is no key. One
+    /// that contains a `/` is malformed.
+    #[must_use]
+    pub fn encoded(segment: impl Into<Box<str>>) -> Self {
+        let segment = segment.into();
+        Self(match &*segment {
+            "" => Segment::Absent,
+            several if several.contains('/') => Segment::Several,
+            _ => Segment::Encoded(segment),
+        })
+    }
+
+    /// The segment after percent-decoding: axum's `Path`. An empty one is no key.
+    #[must_use]
+    pub fn decoded(segment: impl Into<Box<str>>) -> Self {
+        let segment = segment.into();
+        Self(if segment.is_empty() { Segment::Absent } else { Segment::Decoded(segment) })
+    }
+
+    /// The segment of `path` that follows `endpoint`. Both are percent-encoded. Absent if `path` is not below
+    /// `endpoint`.
+    pub(crate) fn below(endpoint: &str, path: &str) -> Self {
+        let endpoint = endpoint.trim_matches('/');
+        let below = match path.strip_prefix('/') {
+            Some(path) if endpoint.is_empty() => Some(path),
+            Some(path) => path.strip_prefix(endpoint).and_then(|below| below.strip_prefix('/')),
+            None => None,
+        };
+        below.map_or_else(Self::default, Self::of_tail)
+    }
+
+    /// The only segment of what follows the endpoint's path, which may end with a slash.
+    pub(crate) fn of_tail(tail: &str) -> Self {
+        Self::encoded(tail.strip_suffix('/').unwrap_or(tail))
+    }
+
+    /// Whether more than one segment follows the endpoint's path.
+    #[cfg_attr(not(feature = "warp"), expect(dead_code, reason = "for routes"))]
+    pub(crate) fn is_several(&self) -> bool {
+        self.0 == Segment::Several
+    }
+
+    /// The key or token, decoded once.
+    pub(crate) fn decode(&self) -> Result<Option<Cow<'_, str>>, Rejection> {
+        match &self.0 {
+            Segment::Absent => Ok(None),
+            Segment::Encoded(segment) => decode(segment).map(Some),
+            Segment::Decoded(segment) => Ok(Some(Cow::Borrowed(segment))),
+            Segment::Several => Err(Rejection::Malformed),
+        }
+    }
+}
+
+impl fmt::Debug for PathKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathKey").finish_non_exhaustive()
+    }
+}
+
+/// Percent-decodes.
+pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, Rejection> {
+    percent_decode_str(text).decode_utf8().map_err(|_| Rejection::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(key: &PathKey) -> Result<Option<String>, Rejection> {
+        key.decode().map(|key| key.map(Cow::into_owned))
+    }
+
+    #[test]
+    fn an_encoded_segment_is_decoded_once_and_a_decoded_one_never() {
+        let encoded = |segment: &str| key(&PathKey::encoded(segment));
+        assert_eq!(encoded("zo%C3%AB%2F1"), Ok(Some("zoë/1".into())));
+        assert_eq!(encoded("al%2569ce"), Ok(Some("al%69ce".into())));
+        assert_eq!(encoded("a+b"), Ok(Some("a+b".into())));
+        assert_eq!(encoded("100%"), Ok(Some("100%".into())));
+        assert_eq!(encoded(""), Ok(None));
+        assert_eq!(encoded("%FF"), Err(Rejection::Malformed));
+        assert_eq!(encoded("a/b"), Err(Rejection::Malformed));
+        let decoded = |segment: &str| key(&PathKey::decoded(segment));
+        assert_eq!(decoded("al%69ce"), Ok(Some("al%69ce".into())));
+        assert_eq!(decoded("zoë/1"), Ok(Some("zoë/1".into())));
+        assert_eq!(decoded(""), Ok(None));
+    }
+
+    #[test]
+    fn the_key_is_the_one_segment_behind_the_endpoint() {
+        let good = |key: &str| Ok(Some(key.to_owned()));
+        for (endpoint, path, expected) in [
+            ("/ws", "/ws/alice", good("alice")),
+            ("/ws", "/ws/alice/", good("alice")),
+            ("ws/", "/ws/al%2569ce", good("al%69ce")),
+            ("/api/live", "/api/live/a%2Fb", good("a/b")),
+            ("", "/alice", good("alice")),
+            ("/", "/alice/", good("alice")),
+            ("/ws", "/ws/..", good("..")),
+            ("/ws", "/ws", Ok(None)),
+            ("/ws", "/ws/", Ok(None)),
+            ("/ws", "/", Ok(None)),
+            ("/", "/", Ok(None)),
+            ("/ws", "*", Ok(None)),
+            ("/ws", "/wsx/alice", Ok(None)),
+            ("/ws", "/w/alice", Ok(None)),
+            ("/ws", "//ws/alice", Ok(None)),
+            ("/ws", "/api/ws/alice", Ok(None)),
+            ("/ws", "/ws//alice", Err(Rejection::Malformed)),
+            ("/ws", "/ws/alice//", Err(Rejection::Malformed)),
+            ("/ws", "/ws/alice/bob", Err(Rejection::Malformed)),
+            ("/ws", "/ws/../alice", Err(Rejection::Malformed)),
+            ("/ws", "/ws/%FF", Err(Rejection::Malformed)),
+        ] {
+            assert_eq!(key(&PathKey::below(endpoint, path)), expected, "{endpoint} {path}");
+        }
+    }
+
+    #[test]
+    fn debug_keeps_tokens_to_itself() {
+        for key in [PathKey::encoded("s3cret"), PathKey::decoded("s3cret")] {
+            assert!(!format!("{key:?}").contains("s3cret"));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! docs/protocol.md says of every answer who gives it, and why it is final or not.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const PROTOCOL: &str = include_str!("../../docs/protocol.md");
+
+/// Every kind: one that is missing here does not compile.
+fn all() -> impl Iterator<Item = Rejection> {
+    std::iter::successors(Some(Rejection::Missing), |rejection| match rejection {
+        Rejection::Missing => Some(Rejection::Invalid),
+        Rejection::Invalid => Some(Rejection::Expired),
+        Rejection::Expired => Some(Rejection::Malformed),
+        Rejection::Malformed => Some(Rejection::Ambiguous),
+        Rejection::Ambiguous => Some(Rejection::Forbidden),
+        Rejection::Forbidden => Some(Rejection::TooMany),
+        Rejection::TooMany => Some(Rejection::Throttled),
+        Rejection::Throttled => Some(Rejection::Unavailable),
+        Rejection::Unavailable => None,
+    })
+}
+
+/// The cells of the rows of a table that begin with a number.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, section) = PROTOCOL.split_once(&format!("\n## {heading}\n")).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+/// The codes that the crate has names for, as the sources declare them, and those that only report an end.
+fn codes() -> Vec<u16> {
+    let sources = [include_str!("../websocket/close.rs"), include_str!("../close.rs")];
+    let declared = sources.iter().flat_map(|source| source.split("Self = Self::known(").skip(1));
+    let declared = declared.map(|rest| rest[..4].parse().expect("a code"));
+    let mut codes: Vec<_> = declared.chain([1005, 1006]).collect();
+    codes.sort_unstable();
+    codes
+}
+
+#[test]
+fn each_code_stands_there_with_who_gives_it_and_why_it_is_final_or_not() {
+    let rows = rows("Final or not");
+    let listed: Vec<u16> = rows.iter().map(|row| row[0].parse().expect("a code")).collect();
+    assert_eq!(listed, codes());
+    for row in rows {
+        let [code, by, again, why] = row[..] else { panic!("{row:?}") };
+        let code: u16 = code.parse().expect("a code");
+        let asks = match CloseCode::new(code) {
+            Some(code) => code.asks_to_return(),
+            None if code == 1005 => CloseCode::NO_STATUS.asks_to_return(),
+            None => CloseCode::ABNORMAL.asks_to_return(),
+        };
+        assert_eq!(again, if asks { "yes" } else { "no" }, "{code}");
+        assert!(!by.is_empty() && !why.is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn each_refusal_stands_there_with_its_status_and_its_code() {
+    let mut listed = BTreeMap::new();
+    for row in rows("Opening") {
+        let [status, kinds, _, code] = row[..] else { panic!("{row:?}") };
+        for kind in kinds.split('`').skip(1).step_by(2) {
+            assert_eq!(listed.insert(kind, (status.to_owned(), code.to_owned())), None, "{kind}");
+        }
+    }
+    let given = all().map(|rejection| {
+        let (status, code) = (rejection.status().as_u16(), rejection.close_code());
+        (rejection.kind(), (status.to_string(), code.to_string()))
+    });
+    assert_eq!(listed, given.collect());
+}
+
+/// A client is asked to come back by both answers or by none.
+#[test]
+fn a_status_and_a_code_agree() {
+    for rejection in all() {
+        let again = rejection.close_code().asks_to_return();
+        // It asks for a fresh credential, not for patience.
+        let waits = again && rejection != Rejection::Expired;
+        assert_eq!(rejection.retry_after().is_some(), waits, "{rejection:?}");
+        assert_eq!(
+            again,
+            matches!(rejection, Rejection::Expired | Rejection::Throttled | Rejection::Unavailable)
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! What a connection is doing, as those see it who decide about its place.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use tokio::time::Instant;
+
+use crate::door::Address;
+
+/// One connection's state, shared by its stream, its timer, its request and the [`Places`](super::places::Places).
+#[derive(Debug)]
+pub(super) struct Activity {
+    address: Option<Address>,
+    state: Mutex<State>,
+    long_heads: LongHeads,
+}
+
+/// Bytes of all unfinished heads of a server, beyond what each may have in any case.
+pub(super) type LongHeads = Arc<AtomicUsize>;
+
+/// Almost every head is shorter. A longer one needs a part of what all long heads have.
+const SHORT_HEAD: usize = 8 * 1024;
+
+/// All long heads together may have so many bytes, or else all connections might hold the largest head.
+const MOST_LONG_HEADS: usize = 16 * 1024 * 1024;
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Bytes that have been read of an unfinished head.
+    head: usize,
+    /// When the client began to be waited for, or when the request began.
+    since: Instant,
+    order: Order,
+    /// Nothing has arrived that has not been read.
+    is_silent: bool,
+    has_body: bool,
+    /// Some of the request's body has not been read.
+    is_unread: bool,
+    /// Bytes behind the request have been read.
+    is_ahead: bool,
+    task: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing has been read yet.
+    Fresh,
+    /// Between two requests.
+    Idle,
+    /// A part of a head has been read.
+    Head,
+    /// The service works on a request.
+    Work,
+    /// The service waits for the client's body.
+    Body,
+    /// The client does not take the answer.
+    Answer,
+    /// The end has been sent, and the rest of what the client sends is read.
+    Closing,
+    /// Not HTTP any more.
+    Upgraded,
+}
+
+/// What the connection's task has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Stay,
+    /// End if it is idle.
+    Leave,
+    /// End after the request under way.
+    Drain,
+    /// End now.
+    Cut,
+}
+
+/// Whom a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// For a request. `is_fresh` if it would be the first.
+    Idle { is_fresh: bool },
+    /// For the client, within a request.
+    Client,
+    /// For the service, or for what it was upgraded to.
+    Service,
+}
+
+impl Activity {
+    pub(super) fn new(address: Option<Address>, order: Order, long_heads: LongHeads) -> Self {
+        let state = State {
+            phase: Phase::Fresh,
+            head: 0,
+            since: Instant::now(),
+            order,
+            is_silent: false,
+            has_body: false,
+            is_unread: false,
+            is_ahead: false,
+            task: None,
+        };
+        Self { address, state: Mutex::new(state), long_heads }
+    }
+
+    pub(super) fn address(&self) -> Option<Address> {
+        self.address
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    pub(super) fn waits(&self) -> (Waits, Instant) {
+        let state = self.state();
+        let waits = match state.phase {
+            Phase::Fresh => Waits::Idle { is_fresh: true },
+            Phase::Idle | Phase::Closing => Waits::Idle { is_fresh: false },
+            Phase::Head | Phase::Body | Phase::Answer => Waits::Client,
+            Phase::Work | Phase::Upgraded => Waits::Service,
+        };
+        (waits, state.since)
+    }
+
+    /// hyper begins to wait for a head.
+    pub(super) fn begins_to_wait(&self) -> Phase {
+        let mut state = self.state();
+        if state.phase != Phase::Fresh {
+            state.phase = if state.is_ahead { Phase::Head } else { Phase::Idle };
+            state.since = Instant::now();
+            state.is_ahead = false;
+            state.is_unread = false;
+        }
+        state.phase
+    }
+
+    /// Bytes have been read. Returns whether there is memory for them: not if they are of a long head, and there are
+    /// too many of those.
+    pub(super) fn has_read(&self, bytes: usize) -> bool {
+        let mut state = self.state();
+        match state.phase {
+            Phase::Fresh | Phase::Idle => {
+                state.phase = Phase::Head;
+                state.since = Instant::now();
+            }
+            Phase::Head => {}
+            Phase::Work | Phase::Answer if !state.has_body => {
+                state.is_ahead = true;
+                return true;
+            }
+            _ => return true,
+        }
+        let before = long(state.head);
+        state.head += bytes;
+        let more = long(state.head) - before;
+        more == 0 || self.long_heads.fetch_add(more, Ordering::Relaxed) + more <= MOST_LONG_HEADS
+    }
+
+    /// The service is given a request.
+    pub(super) fn begins_to_work(&self, has_body: bool) {
+        let mut state = self.state();
+        self.long_heads.fetch_sub(long(state.head), Ordering::Relaxed);
+        state.head = 0;
+        state.phase = Phase::Work;
+        state.has_body = has_body;
+        state.is_unread = has_body;
+    }
+
+    /// A request under way waits for another side.
+    pub(super) fn at_work(&self, phase: Phase) {
+        let mut state = self.state();
+        if let Phase::Work | Phase::Body | Phase::Answer = state.phase {
+            state.phase = phase;
+        }
+    }
+
+    /// The body has been read to its end.
+    pub(super) fn has_read_body(&self) {
+        self.state().is_unread = false;
+    }
+
+    /// The connection ends in order. Returns whether the client may still be sending.
+    pub(super) fn begins_to_close(&self) -> bool {
+        let mut state = self.state();
+        let is_sending = state.phase == Phase::Head || state.is_unread || state.is_ahead;
+        state.phase = Phase::Closing;
+        state.since = Instant::now();
+        is_sending
+    }
+
+    /// HTTP has ended, and the stream lives on.
+    pub(super) fn is_upgraded(&self) {
+        self.state().phase = Phase::Upgraded;
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.state().order
+    }
+
+    /// Gives the connection's task an order. It stays with the strictest.
+    pub(super) fn tell(&self, order: Order) {
+        let mut state = self.state();
+        if order as u8 > state.order as u8 {
+            state.order = order;
+            let task = state.task.take();
+            drop(state);
+            if let Some(task) = task {
+                task.wake();
+            }
+        }
+    }
+
+    /// Whether the connection's task has to end at once. It is woken by further orders.
+    pub(super) fn is_cut(&self, cx: &mut Context<'_>) -> bool {
+        let mut state = self.state();
+        state.is_silent = false;
+        match &mut state.task {
+            Some(task) => task.clone_from(cx.waker()),
+            None => state.task = Some(cx.waker().clone()),
+        }
+        state.order == Order::Cut
+    }
+
+    /// Whether somebody wants to know if the connection is as idle as it looks.
+    pub(super) fn is_asked_to_leave(&self) -> bool {
+        let state = self.state();
+        state.order != Order::Stay && matches!(state.phase, Phase::Fresh | Phase::Idle)
+    }
+
+    /// Nothing has arrived that has not been read.
+    pub(super) fn is_silent(&self, is_silent: bool) {
+        self.state().is_silent = is_silent;
+    }
+
+    /// Whether the connection may be told now that no further request is answered. A request of which a part has
+    /// arrived is answered first.
+    pub(super) fn may_be_drained(&self) -> bool {
+        let mut state = self.state();
+        match (state.order, state.phase) {
+            (Order::Stay | Order::Cut, _) => false,
+            (_, Phase::Fresh | Phase::Idle) if state.is_silent => true,
+            (Order::Leave, Phase::Closing) => false,
+            (Order::Leave, _) => {
+                // It was asked too late, and is no longer idle.
+                state.order = Order::Stay;
+                false
+            }
+            (Order::Drain, phase) => matches!(phase, Phase::Work | Phase::Body | Phase::Answer),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        let head = self.state().head;
+        self.long_heads.fetch_sub(long(head), Ordering::Relaxed);
+    }
+}
+
+/// What of a head is beyond what any may have.
+fn long(head: usize) -> usize {
+    head.saturating_sub(SHORT_HEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_heads_are_bounded_together_and_short_ones_are_not() {
+        let all = LongHeads::default();
+        let connection = || Activity::new(None, Order::Stay, all.clone());
+        let mut long = Vec::new();
+        for _ in 0..MOST_LONG_HEADS / (24 * 1024) {
+            let activity = connection();
+            assert!((0..4).all(|_| activity.has_read(8 * 1024)));
+            long.push(activity);
+        }
+        let refused = connection();
+        assert!(!(0..4).all(|_| refused.has_read(8 * 1024)));
+        let short = connection();
+        assert!(short.has_read(8 * 1024), "an ordinary head");
+        // Another has its head, and another's connection has ended.
+        drop(refused);
+        long[0].begins_to_work(false);
+        long.swap_remove(1);
+        for activity in [&connection(), &long[0]] {
+            activity.begins_to_wait();
+            assert!((0..4).all(|_| activity.has_read(8 * 1024)));
+        }
+        drop((long, short));
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,135 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::activity::{Activity, Order, Phase};
+use super::places::Place;
+use super::progress::ProgressTimeout;
+use super::transport::Transport;
+
+/// A stream that has one of the places for connections, wherever it goes, until it becomes a session.
+///
+/// So whatever a connection is upgraded to counts, but for what keywire's own door counts.
+#[derive(Debug)]
+pub(crate) struct PermittedStream {
+    transport: Transport,
+    place: Place,
+    writing: ProgressTimeout,
+    /// There after the end has been sent.
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long the rest of a request is read that has been answered already. Closing over unread bytes would reset the
+/// connection, and the client might not see the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl PermittedStream {
+    pub(super) fn new(transport: Transport, place: Place, writing: ProgressTimeout) -> Self {
+        Self { transport, place, writing, lingering: None }
+    }
+
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        self.place.activity()
+    }
+
+    /// The bare connection. Its place is free from now on.
+    pub(crate) fn into_transport(self) -> Transport {
+        self.transport
+    }
+
+    fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        // What is no longer HTTP has its own times.
+        if self.activity().phase() == Phase::Upgraded {
+            return polled;
+        }
+        self.activity().at_work(if polled.is_pending() { Phase::Answer } else { Phase::Work });
+        let watched = self.writing.watch(cx, polled, |wrote| *wrote.as_ref().unwrap_or(&0));
+        watched.map(|polled| {
+            polled.unwrap_or_else(|stalled| Err(io::Error::new(io::ErrorKind::TimedOut, stalled)))
+        })
+    }
+
+    /// Reads until the client has seen the end.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(timer) = &mut self.lingering else { return Poll::Ready(()) };
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut waste = [0; 4096];
+        for _ in 0..16 {
+            if self.place.activity().order() == Order::Leave {
+                return Poll::Ready(());
+            }
+            let mut buffer = ReadBuf::new(&mut waste);
+            match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for PermittedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.transport).poll_read(cx, buffer);
+        let activity = self.activity();
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            if !activity.has_read(read) {
+                let error =
+                    io::Error::new(io::ErrorKind::QuotaExceeded, "too many long heads at the same time");
+                return Poll::Ready(Err(error));
+            }
+        } else if polled.is_pending() && activity.is_asked_to_leave() {
+            activity.is_silent(self.transport.is_silent());
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for PermittedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.transport).poll_write(cx, bytes);
+        self.wrote(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
+        self.wrote(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.transport).poll_shutdown(cx))?;
+            if self.activity().phase() == Phase::Upgraded || !self.activity().begins_to_close() {
+                return Poll::Ready(Ok(()));
+            }
+            self.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+}

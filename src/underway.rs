@@ -1,0 +1,193 @@
+//! Openings on their way in: from before the extractor is asked until the session is in the store.
+//!
+//! An opening is decided about first and enters the store later, and its client can stretch the time between: the 101 waits
+//! behind whatever the client does not read. The store does not know the session yet, so what ends every session of a key
+//! would miss it. Here it is found.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::hub::Hub;
+use crate::key::Key;
+use crate::refusal::Refusal;
+use crate::rejection::Rejection;
+use crate::session::{Session, SessionId};
+use crate::store::{Delivery, Order, Recipients, To};
+use crate::websocket::CloseCode;
+
+/// The openings of a hub that are on their way in. Each of them has a place at the door, so there are no more than that.
+#[derive(Debug, Default)]
+pub(crate) struct Underway(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Openings whose key is not known yet.
+    undecided: BTreeSet<SessionId>,
+    /// Sessions whose clients were promised a connection.
+    promised: BTreeMap<(Key, SessionId), Session>,
+    /// Closes since the first undecided opening began. Its key may turn out to be among theirs.
+    closes: VecDeque<Close>,
+    /// Openings before this one may have missed a close, since too many came to remember.
+    forgotten: Option<SessionId>,
+}
+
+/// An order that has been given, and the first opening that it is not meant for.
+#[derive(Debug)]
+struct Close {
+    before: SessionId,
+    to: Recipients,
+    code: CloseCode,
+    reason: Box<str>,
+}
+
+/// The most closes that are remembered: half a megabyte, and only while openings are undecided.
+const MOST: usize = 4096;
+
+impl Underway {
+    /// Applies an order to the promised sessions that it is meant for, before it goes to the store. A message is for
+    /// sessions in the store only.
+    pub(crate) fn apply(&self, to: &Recipients, order: &Order) -> Delivery {
+        let sessions = match order {
+            Order::Deliver(_) => return Delivery::default(),
+            Order::Enlist(_) => self.lock().promised(to),
+            Order::Close(code, reason) => {
+                let mut state = self.lock();
+                state.remember(SessionId::next(), to, *code, reason);
+                state.promised(to)
+            }
+        };
+        sessions.iter().map(|session| session.apply(order)).collect()
+    }
+
+    /// Ends the openings of the same key that began earlier, now that this one is in the store and has replaced what it
+    /// found there.
+    pub(crate) fn replace(&self, newest: &Session) {
+        let to = Recipients::key(newest.key().clone());
+        let older = {
+            let mut state = self.lock();
+            state.remember(newest.id(), &to, CloseCode::REPLACED, REPLACED);
+            state.promised(&to)
+        };
+        for session in older.iter().filter(|session| session.id() < newest.id()) {
+            session.close(CloseCode::REPLACED, REPLACED);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The reason that comes with 4504.
+pub(crate) const REPLACED: &str = "replaced by a newer session";
+
+impl State {
+    fn promised(&self, to: &Recipients) -> Vec<Session> {
+        let meant = |(_, session): (&_, &Session)| to.include(session).then(|| session.clone());
+        match &to.to {
+            To::Key(key) | To::Session(key, _) => {
+                let all = (key.clone(), SessionId::MIN)..=(key.clone(), SessionId::MAX);
+                self.promised.range(all).filter_map(meant).collect()
+            }
+            To::Everyone => self.promised.iter().filter_map(meant).collect(),
+        }
+    }
+
+    fn remember(&mut self, before: SessionId, to: &Recipients, code: CloseCode, reason: &str) {
+        // Nobody knows the id of a session that is undecided.
+        if self.undecided.is_empty() || matches!(to.to, To::Session(..)) {
+            return;
+        }
+        if self.closes.len() == MOST {
+            self.forgotten = self.closes.pop_front().map(|close| close.before).max(self.forgotten);
+        }
+        self.closes.push_back(Close { before, to: to.clone(), code, reason: reason.into() });
+    }
+
+    fn decide(&mut self, opening: SessionId) {
+        self.undecided.remove(&opening);
+        match self.undecided.first() {
+            Some(first) => {
+                while self.closes.front().is_some_and(|close| close.before <= *first) {
+                    self.closes.pop_front();
+                }
+            }
+            None => (self.closes, self.forgotten) = (VecDeque::new(), None),
+        }
+    }
+}
+
+/// An opening whose key is not known yet.
+pub(crate) struct Undecided {
+    hub: Hub,
+    id: SessionId,
+}
+
+impl Undecided {
+    /// To be called before anything is asked that a later close could make untrue.
+    pub(crate) fn begin(hub: &Hub) -> Self {
+        let mut state = hub.underway().lock();
+        let id = SessionId::next();
+        state.undecided.insert(id);
+        drop(state);
+        Self { hub: hub.clone(), id }
+    }
+
+    /// The id that its session will have. Ids rise in the order in which openings begin.
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// From now on orders find the session. It is closed already if one was meant for it.
+    pub(crate) fn promise(self, session: &Session) -> Result<Promised, Refusal> {
+        let mut state = self.hub.underway().lock();
+        if state.forgotten.is_some_and(|forgotten| self.id < forgotten) {
+            let why = "more sessions were closed than are remembered, perhaps this one among them";
+            return Err(Refusal::new(Rejection::Unavailable, why));
+        }
+        let mut closes =
+            state.closes.iter().filter(|close| self.id < close.before && close.to.include(session));
+        let close = closes.next().map(|close| (close.code, close.reason.clone()));
+        state.promised.insert((session.key().clone(), session.id()), session.clone());
+        drop(state);
+        if let Some((code, reason)) = close {
+            session.close(code, reason);
+        }
+        Ok(Promised { session: session.clone(), since: Instant::now() })
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        self.hub.underway().lock().decide(self.id);
+    }
+}
+
+/// A session whose client was promised a connection. Orders find it here until this is dropped: when it is in the store,
+/// or never will be.
+#[derive(Debug)]
+pub(crate) struct Promised {
+    session: Session,
+    since: Instant,
+}
+
+impl Promised {
+    /// Whether the client took longer than this to take its connection.
+    pub(crate) fn is_late(&self, patience: Duration) -> bool {
+        self.since.elapsed() > patience
+    }
+}
+
+impl Drop for Promised {
+    fn drop(&mut self) {
+        let session = &self.session;
+        session.hub().underway().lock().promised.remove(&(session.key().clone(), session.id()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Whoever runs the server reads at `info` why somebody is refused, and which setting decides.
+#![cfg(feature = "warp")]
+
+mod support;
+
+use std::future::pending;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keywire::{
+    Config, Door, Handshake, Hub, HubBuilder, Identity, Key, Origins, Rate, RawKey, Rejection, SessionPolicy,
+    extract_fn,
+};
+use support::{Client, request};
+use tracing::Level;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn new() -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::INFO)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(lines.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        (lines, guard)
+    }
+
+    /// What was written since this was last asked.
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().expect("no panic"))).expect("text")
+    }
+}
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic while it is held").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+async fn refuse(hub: &Hub, path: &str, headers: &[(&'static str, &str)]) {
+    let request = request(([127, 0, 0, 1], 8090).into(), path, headers);
+    let handshake = Handshake::new(request)
+        .with_peer(([192, 0, 2, 1], 4321).into())
+        .with_path_key(keywire::PathKey::encoded(&path[1..]));
+    let upgrade = hub.upgrade(handshake).await;
+    assert_ne!(upgrade.response.status(), 101, "{path}");
+}
+
+fn raw() -> HubBuilder {
+    Hub::builder().keys(RawKey::from_path())
+}
+
+fn saying(rejection: Rejection) -> HubBuilder {
+    Hub::builder().keys(extract_fn(move |_: Handshake| async move { Err(rejection) }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_says_what_which_and_by_which_setting() {
+    let (lines, _guard) = Lines::new();
+    let door = |door| Config { door, ..Config::default() };
+    let one = SessionPolicy::Many { cap: NonZeroUsize::MIN };
+    let once = Rate::new(1, Duration::from_secs(3600));
+    let full = raw().config(door(Door { sessions: 0, ..Door::default() }));
+    let full_for_one = raw().config(door(Door { sessions_per_address: 0, ..Door::default() }));
+    let origin = ("Origin", "null");
+    for (hub, headers, kind, expected) in [
+        (raw(), &[("Content-Length", "1")][..], "no_opening", &["an opening has no body"][..]),
+        (
+            raw(),
+            &[origin],
+            "forbidden",
+            &[
+                "origin \"null\" is not allowed; allowed: same host \"127.0.0.1:8090\". Setting: Origins::and(\"null\")",
+            ],
+        ),
+        (
+            raw().origins(Origins::same().or_none(false)),
+            &[],
+            "forbidden",
+            &["no Origin", "Origins::or_none(true)"],
+        ),
+        (
+            raw().origins(Origins::same().hosts(["chat.example"])),
+            &[],
+            "forbidden",
+            &["host \"127.0.0.1:8090\"", "allowed: \"chat.example\"", "Origins::hosts([\"127.0.0.1\"])"],
+        ),
+        (
+            saying(Rejection::Missing),
+            &[],
+            "missing",
+            &["the extractor says: credential missing", "HubBuilder::keys"],
+        ),
+        (saying(Rejection::Invalid), &[], "invalid", &["credential invalid", "HubBuilder::keys"]),
+        (saying(Rejection::Expired), &[], "expired", &["credential expired"]),
+        (saying(Rejection::Malformed), &[], "malformed", &["malformed request"]),
+        (
+            saying(Rejection::Forbidden),
+            &[],
+            "forbidden",
+            &["the extractor says: forbidden", "HubBuilder::keys"],
+        ),
+        (saying(Rejection::Unavailable), &[], "unavailable", &["the extractor says: unavailable"]),
+        (
+            Hub::builder().keys(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),
+            &[],
+            "unavailable",
+            &["the extractor did not answer in time", "Config::handler_timeout"],
+        ),
+        (full, &[], "unavailable", &["0 sessions", "Door::sessions"]),
+        (full_for_one, &[], "throttled", &["0 sessions", "Door::sessions_per_address"]),
+    ] {
+        refuse(&hub.build(), "/alice", headers).await;
+        let said = lines.take();
+        let line =
+            said.lines().find(|line| line.contains("INFO")).unwrap_or_else(|| panic!("{kind}: {said}"));
+        assert!(line.contains("refused: ") && line.contains(&format!("kind=\"{kind}\"")), "{line}");
+        assert!(line.contains("peer=192.0.2.1:4321"), "{line}");
+        for part in expected {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+
+    let hub = raw().config(door(Door { handshakes_per_address: Some(once), ..Door::default() })).build();
+    refuse(&hub, "/", &[]).await;
+    lines.take();
+    refuse(&hub, "/", &[]).await;
+    let said = lines.take();
+    assert!(said.contains("too many openings") && said.contains("Door::handshakes_per_address"), "{said}");
+
+    let hub = raw().config(Config { policy: one, ..Config::default() }).build();
+    let mut alice = Client::piped(&hub, "alice").await;
+    alice.ping().await;
+    refuse(&hub, "/alice", &[]).await;
+    let said = lines.take();
+    assert!(said.contains("unavailable") && said.contains("not all of them answer"), "{said}");
+    let reading = tokio::spawn(async move { alice.receive().await });
+    refuse(&hub, "/alice", &[]).await;
+    let said = lines.take();
+    assert!(said.contains("too_many") && said.contains("Config::policy, Many { cap: 1 }"), "{said}");
+    reading.abort();
+
+    hub.shutdown(Duration::ZERO).await;
+    lines.take();
+    refuse(&hub, "/alice", &[]).await;
+    let said = lines.take();
+    assert!(said.contains("the hub shuts down"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_refusals_is_a_few_lines() {
+    let (lines, _guard) = Lines::new();
+    let hub = raw().build();
+    for _ in 0..10_000 {
+        refuse(&hub, "/alice", &[("Origin", "https://evil.example")]).await;
+    }
+    assert_eq!(lines.take().lines().count(), 10);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    refuse(&hub, "/alice", &[("Origin", "https://evil.example")]).await;
+    let said = lines.take();
+    assert!(said.contains("left_out=9990"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_line_shows_a_credential_or_is_forged() {
+    let (lines, _guard) = Lines::new();
+    let keys = extract_fn(|_: Handshake| async {
+        Key::new("alice").map(Identity::new).map_err(|_| Rejection::Invalid)
+    });
+    let hub = Hub::builder().keys(keys).origins(Origins::same().hosts(["127.0.0.1"])).build();
+    let long = format!("https://{}.example", "a".repeat(5_000));
+    for origin in
+        ["s3cret", "Bearer s3cret", "https://user:s3cret@127.0.0.1:8090", "https://x/?token=s3cret", &long]
+    {
+        refuse(&hub, "/", &[("Origin", origin)]).await;
+    }
+    let said = lines.take();
+    assert!(said.lines().count() == 5 && !said.contains("s3cret") && said.len() < 3_000, "{said}");
+}
