@@ -23,6 +23,10 @@ pub enum Rejection {
     /// The credential was good once. The client should come back with a fresh one.
     #[error("credential expired")]
     Expired,
+    /// The credential is not good yet: its time or the key that signed it is still to come. The client should come
+    /// back.
+    #[error("credential not good yet")]
+    NotYet,
     /// The request cannot be understood: two credentials of one kind, or a key that cannot be one.
     #[error("malformed request")]
     Malformed,
@@ -45,7 +49,7 @@ impl Rejection {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Missing | Self::Invalid | Self::Expired => StatusCode::UNAUTHORIZED,
+            Self::Missing | Self::Invalid | Self::Expired | Self::NotYet => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany | Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
@@ -62,7 +66,7 @@ impl Rejection {
             Self::Expired => CloseCode::EXPIRED,
             Self::Forbidden => CloseCode::FORBIDDEN,
             Self::TooMany => CloseCode::TOO_MANY_SESSIONS,
-            Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
+            Self::NotYet | Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
         }
     }
 
@@ -70,7 +74,7 @@ impl Rejection {
     /// What becomes free may do so at any moment, so this is only a pace.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
-        matches!(self, Self::Throttled | Self::Unavailable).then_some(Duration::from_secs(5))
+        matches!(self, Self::NotYet | Self::Throttled | Self::Unavailable).then_some(Duration::from_secs(5))
     }
 
     /// One word for logs, metrics and the JSON body of a refusal.
@@ -80,6 +84,7 @@ impl Rejection {
             Self::Missing => "missing",
             Self::Invalid => "invalid",
             Self::Expired => "expired",
+            Self::NotYet => "not_yet",
             Self::Malformed => "malformed",
             Self::Forbidden => "forbidden",
             Self::TooMany => "too_many",

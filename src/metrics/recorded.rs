@@ -97,10 +97,11 @@ const CODES: [(ClosedBy, &[CloseCode]); 3] = [
 /// What is refused before there is anything to decide about.
 const NO_OPENING: &str = "no_opening";
 
-const REJECTIONS: [Rejection; 8] = [
+const REJECTIONS: [Rejection; 9] = [
     Rejection::Missing,
     Rejection::Invalid,
     Rejection::Expired,
+    Rejection::NotYet,
     Rejection::Malformed,
     Rejection::Forbidden,
     Rejection::TooMany,
