@@ -6,6 +6,7 @@
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
+BESIDE := tests/beside-jsonwebtoken
 export KEYWIRE_DEMO ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug/examples/demo)
 
 help: ## list these commands
@@ -29,7 +30,7 @@ test: ## install what is missing, then run all tests
 lint: ## install what is missing, then check format, lints, docs, features, licences, the package, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
-	@for workspace in bench/peers fuzz; do \
+	@for workspace in bench/peers fuzz $(BESIDE); do \
 		$(STEP) "$$workspace/Cargo.lock is up to date" \
 			cargo update --workspace --locked --manifest-path $$workspace/Cargo.toml || exit; \
 	done
@@ -37,6 +38,11 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
 	@$(STEP) "lints of the benchmarks" cargo clippy --package keywire-bench --all-targets -- -D warnings
 	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
+	@for backend in "" rust_crypto aws_lc_rs; do \
+		$(STEP) "an application whose jsonwebtoken has $${backend:-no backend}" cargo run --quiet --locked \
+			--manifest-path $(BESIDE)/Cargo.toml --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)) \
+			--features "$$backend" || exit; \
+	done
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "docs" cargo doc --no-deps --all-features
 	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
 	@$(STEP) "rust-version" node scripts/check-rust-version.mjs

@@ -213,6 +213,26 @@ impl Identity {
         self
     }
 
+    /// The same identity under another key, with its end and all that it carries.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use keywire::{Identity, Key};
+    ///
+    /// let identity = Identity::new(Key::new("7")?).expiring_at(SystemTime::UNIX_EPOCH);
+    /// let key = Key::new(format!("staff:{}", identity.key()))?;
+    /// let identity = identity.with_key(key);
+    /// assert_eq!(identity.key().as_str(), "staff:7");
+    /// assert_eq!(identity.expires_at(), Some(SystemTime::UNIX_EPOCH));
+    /// # Ok::<(), keywire::InvalidKey>(())
+    /// ```
+    #[must_use]
+    pub fn with_key(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+
     /// Whose session this is.
     #[must_use]
     pub fn key(&self) -> &Key {

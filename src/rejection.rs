@@ -23,6 +23,10 @@ pub enum Rejection {
     /// The credential was good once. The client should come back with a fresh one.
     #[error("credential expired")]
     Expired,
+    /// The credential is not good yet: its time or the key that signed it is still to come. The client should come
+    /// back.
+    #[error("credential not good yet")]
+    NotYet,
     /// The request cannot be understood: two credentials of one kind, or a key that cannot be one.
     #[error("malformed request")]
     Malformed,
@@ -50,7 +54,7 @@ impl Rejection {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Missing | Self::Invalid | Self::Expired => StatusCode::UNAUTHORIZED,
+            Self::Missing | Self::Invalid | Self::Expired | Self::NotYet => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooMany | Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
@@ -67,7 +71,7 @@ impl Rejection {
             Self::Expired => CloseCode::EXPIRED,
             Self::Forbidden => CloseCode::FORBIDDEN,
             Self::TooMany => CloseCode::TOO_MANY_SESSIONS,
-            Self::Ambiguous | Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
+            Self::NotYet | Self::Ambiguous | Self::Throttled | Self::Unavailable => CloseCode::TRY_AGAIN,
         }
     }
 
@@ -75,7 +79,7 @@ impl Rejection {
     /// What becomes free may do so at any moment, so this is only a pace.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
-        matches!(self, Self::Ambiguous | Self::Throttled | Self::Unavailable)
+        matches!(self, Self::NotYet | Self::Ambiguous | Self::Throttled | Self::Unavailable)
             .then_some(Duration::from_secs(5))
     }
 
@@ -86,6 +90,7 @@ impl Rejection {
             Self::Missing => "missing",
             Self::Invalid => "invalid",
             Self::Expired => "expired",
+            Self::NotYet => "not_yet",
             Self::Malformed => "malformed",
             Self::Ambiguous => "ambiguous",
             Self::Forbidden => "forbidden",

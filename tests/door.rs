@@ -347,7 +347,8 @@ async fn a_transport_without_addresses_has_no_limits_by_address() {
     let mut sessions = Vec::new();
     for _ in 0..3 {
         let head = support::request(([127, 0, 0, 1], 1).into(), "/websocket/alice", &[]);
-        let upgrade = hub.upgrade(Handshake::new(head).with_path_key(keywire::PathKey::encoded("alice"))).await;
+        let upgrade =
+            hub.upgrade(Handshake::new(head).with_path_key(keywire::PathKey::encoded("alice"))).await;
         assert_eq!(upgrade.response.status(), 101);
         sessions.push(upgrade.connection);
     }

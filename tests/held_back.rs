@@ -57,8 +57,12 @@ async fn ends_with(raw: &mut Raw, code: u16) {
 }
 
 /// Each with the code that the client is told.
-const ENDS: [(&str, u16); 4] =
-    [("the peer's close frame", 1000), ("a violation", 1002), ("the application", 4505), ("a shutdown", 1001)];
+const ENDS: [(&str, u16); 4] = [
+    ("the peer's close frame", 1000),
+    ("a violation", 1002),
+    ("the application", 4505),
+    ("a shutdown", 1001),
+];
 
 async fn end(way: &str, server: &Server, raw: &mut Raw) {
     match way {

@@ -84,6 +84,13 @@ fn jwk(kid: &str) -> Value {
     json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": base64url(x), "y": base64url(y) })
 }
 
+/// The public half of `tests/fixtures/p256-other.private.pem`, which stands at its end.
+fn other_jwk(kid: &str) -> Value {
+    let key = der(&fixture("p256-other.private.pem"));
+    let (x, y) = key[key.len() - 64..].split_at(32);
+    json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": base64url(x), "y": base64url(y) })
+}
+
 fn set(kids: &[&str]) -> Value {
     json!({ "keys": kids.iter().map(|kid| jwk(kid)).collect::<Vec<_>>() })
 }
@@ -121,7 +128,7 @@ async fn a_set_is_asked_for_once_and_again_when_it_is_old() {
     // A key that is withdrawn is good no longer than that, not even once more.
     provider.answers(200, set(&["ed"]));
     later(1).await;
-    assert_eq!(verify(&key, "a").await, Err(Rejection::Invalid));
+    assert_eq!(verify(&key, "a").await, Err(Rejection::NotYet));
     assert_eq!(verify(&key, "ed").await, Ok(()));
     assert_eq!(provider.asked(), 2);
 }
@@ -133,18 +140,82 @@ async fn an_unknown_name_asks_again_but_once_a_minute() {
     assert_eq!(verify(&key, "a").await, Ok(()));
     provider.answers(200, set(&["a", "ed"]));
     for _ in 0..3 {
-        assert_eq!(verify(&key, "ed").await, Err(Rejection::Invalid), "asked a moment ago");
+        assert_eq!(verify(&key, "ed").await, Err(Rejection::NotYet), "asked a moment ago");
     }
     assert_eq!(provider.asked(), 1);
     later(60).await;
     assert_eq!(verify(&key, "ed").await, Ok(()));
-    assert_eq!(verify(&key, "nobody").await, Err(Rejection::Invalid));
+    assert_eq!(verify(&key, "nobody").await, Err(Rejection::NotYet));
     assert_eq!(provider.asked(), 2);
 
     let often = JwtKey::new(provider.jwks().refetch_every(Duration::ZERO));
     assert_eq!(verify(&often, "a").await, Ok(()));
-    assert_eq!(verify(&often, "nobody").await, Err(Rejection::Invalid));
+    assert_eq!(verify(&often, "nobody").await, Err(Rejection::NotYet));
     assert_eq!(provider.asked(), 4);
+}
+
+/// What another reading may heal is never final. What it cannot heal is, but only once there was one.
+#[tokio::test]
+async fn a_set_that_is_rotated_asks_to_come_back() {
+    let provider = Provider::start(&json!({ "keys": [jwk("old")] })).await;
+    let keys = JwtKey::new(provider.jwks());
+    let server = Server::start(Hub::builder().keys(keys.clone()).build()).await;
+    let v1 = [("Sec-WebSocket-Protocol", "keywire.v1")];
+    let code =
+        async |token: &str| server.open_with(&format!("/websocket/{token}"), &v1).await.end().await.code;
+    assert_eq!(verify(&keys, "old").await, Ok(()));
+    let refusal = server.refusal(&format!("/websocket/{}", token("new")), &[]).await;
+    assert_eq!((refusal.status, refusal.json()), (401, json!({ "error": "not_yet" })));
+    assert_eq!(refusal.header("retry-after"), Some("5"));
+    assert_eq!(code(&token("new")).await, 1013, "a name that comes later");
+
+    // The provider has another key under the same name, and this side has not heard of it.
+    let other = Signer::fixture(Algorithm::ES256, "p256-other");
+    let other = other.sign(&json!({ "alg": "ES256", "kid": "old" }), &claims("alice"));
+    assert_eq!(code(&other).await, 1013, "the set is older than the token");
+    later(60).await;
+    assert_eq!(code(&other).await, 4501, "and now it is not");
+    assert_eq!(code(&other).await, 1013, "the next token is younger than the set again");
+    let wrong = Signer::hmac(Algorithm::HS256, b"secret").sign(&json!({ "alg": "HS256" }), &claims("alice"));
+    assert_eq!(code(&wrong).await, 4501, "no set will ever have a key for this algorithm");
+
+    // Both are in the set while one takes over. Without a name it could be either, until one is gone.
+    provider.answers(200, json!({ "keys": [jwk("old"), other_jwk("new")] }));
+    later(300).await;
+    let nameless = Signer::fixture(Algorithm::ES256, "p256").token(&claims("alice"));
+    assert_eq!(code(&nameless).await, 1013);
+    provider.answers(200, json!({ "keys": [other_jwk("old"), jwk("old")] }));
+    later(300).await;
+    assert_eq!(verify(&keys, "old").await, Err(Rejection::NotYet), "two keys of one name");
+    provider.answers(200, json!({ "keys": [other_jwk("old")] }));
+    later(300).await;
+    assert!(keys.verify(&other).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_read_harms_no_other() {
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    for bad in [
+        json!(null).to_string(),
+        json!([]).to_string(),
+        json!({}).to_string(),
+        json!({ "kty": "EC", "crv": "P-521", "kid": "a", "x": "AA", "y": "AA" }).to_string(),
+        json!({ "kty": "EC", "crv": "P-256", "kid": "a", "x": "AA", "y": "AA" }).to_string(),
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "AAAA" }).to_string(),
+        json!({ "kty": "OKP", "crv": "Ed448", "kid": "a", "x": "AAAA" }).to_string(),
+        json!({ "kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB" }).to_string(),
+        json!({ "kty": "RSA", "kid": "a" }).to_string(),
+        json!({ "kty": "EC", "kid": 5 }).to_string(),
+        json!({ "kty": 5, "kid": "a" }).to_string(),
+        r#"{"kty":"EC","kty":"EC"}"#.into(),
+        r#"{"kty":"\ud800"}"#.into(),
+        r#"{"kty":"EC","x":1e999}"#.into(),
+        format!(r#"{{"kty":"EC","more":{deep}}}"#),
+    ] {
+        let provider = Provider::start(&json!({})).await;
+        provider.answers(200, format!(r#"{{"keys":[{bad},{},{bad}]}}"#, jwk("a")));
+        assert_eq!(verify(&JwtKey::new(provider.jwks()), "a").await, Ok(()), "{bad}");
+    }
 }
 
 #[tokio::test]
@@ -181,7 +252,7 @@ async fn a_stampede_asks_once_and_outlives_the_one_who_began_it() {
         waiting.spawn(async move { verify(&key, &format!("unknown {i}")).await });
     }
     while let Some(verdict) = waiting.join_next().await {
-        assert_eq!(verdict.unwrap(), Err(Rejection::Invalid));
+        assert_eq!(verdict.unwrap(), Err(Rejection::NotYet));
     }
     assert_eq!(provider.asked(), 2);
 }
@@ -197,7 +268,7 @@ async fn the_last_good_set_survives_an_outage() {
         let before = provider.asked();
         for _ in 0..3 {
             assert_eq!(verify(&key, "a").await, Ok(()), "{status} {text}");
-            assert_eq!(verify(&key, "ed").await, Err(Rejection::Invalid));
+            assert_eq!(verify(&key, "ed").await, Err(Rejection::NotYet));
         }
         assert_eq!(provider.asked(), before + 1, "left alone for a minute");
     }
@@ -276,7 +347,7 @@ async fn a_file_may_change_and_hold_secrets() {
 
     std::fs::write(&path, set(&["ed"]).to_string()).unwrap();
     later(300).await;
-    assert_eq!(verify(&key, "a").await, Err(Rejection::Invalid));
+    assert_eq!(verify(&key, "a").await, Err(Rejection::NotYet));
     assert_eq!(verify(&key, "ed").await, Ok(()));
     std::fs::remove_file(&path).unwrap();
     later(300).await;

@@ -104,7 +104,8 @@ async fn a_token_that_is_not_good_is_refused() {
         ("a sub that is too long", with("sub", json!("a".repeat(257)))),
         ("an aud for somebody else", with("aud", json!("billing"))),
         ("auds for others", with("aud", json!(["billing", "mail"]))),
-        ("not yet", with("nbf", json!(now() + 3600))),
+        ("an nbf that no clock shows", with("nbf", json!(1e300))),
+        ("an iat that is a text", with("iat", json!("now"))),
         ("claims that are a list", hs256(&json!(["alice", now() + 3600]))),
         ("no token at all", "alice".into()),
         ("three dots", "...".into()),
@@ -131,6 +132,43 @@ async fn an_expired_token_asks_for_a_fresh_one() {
     // Expired and forged is forged: nobody learns when a token that is not his ended.
     let forged = signed(&json!({ "alg": "HS256" }), &json!({ "sub": "alice", "exp": 1 }), b"another secret");
     assert_eq!(server.open_with(&format!("/websocket/{forged}"), &[V1]).await.end().await.code, 4501);
+}
+
+#[tokio::test]
+async fn a_token_whose_time_is_to_come_asks_to_come_back() {
+    let server = server(JwtKey::hs256(SECRET)).await;
+    for nbf in [json!(now() + 40), json!(now() as f64 + 40.5), json!(now() * 1000)] {
+        let path = |exp: u64| {
+            format!("/websocket/{}", hs256(&json!({ "sub": "alice", "exp": exp, "nbf": nbf.clone() })))
+        };
+        let refusal = server.refusal(&path(now() + 3600), &[]).await;
+        assert_eq!((refusal.status, refusal.json()), (401, json!({ "error": "not_yet" })), "{nbf}");
+        assert_eq!(refusal.header("retry-after"), Some("5"), "{nbf}");
+        let end = server.open_with(&path(now() + 3600), &[V1]).await.end().await;
+        assert_eq!((end.code, &*end.reason), (1013, "not_yet"), "{nbf}");
+        // Over before it began: only a fresh one helps.
+        assert_eq!(server.open_with(&path(now() - 3600), &[V1]).await.end().await.code, 4001, "{nbf}");
+    }
+    // What else is wrong stays wrong.
+    let other = json!({ "sub": "alice", "exp": now() + 3600, "nbf": now() + 40, "aud": "billing" });
+    assert_eq!(
+        server.open_with(&format!("/websocket/{}", hs256(&other)), &[V1]).await.end().await.code,
+        4501
+    );
+
+    let mut client = server.open(&format!("/websocket/{}", good())).await;
+    let early = hs256(&json!({ "sub": "alice", "exp": now() + 7200, "nbf": now() + 40 }));
+    let answer = client.ask(json!({ "flag": "kw:refresh", "body": early })).await;
+    assert_eq!((&answer["code"], &answer["msg"]), (&json!("41"), &json!("not_yet")));
+}
+
+#[tokio::test]
+async fn when_a_token_was_signed_refuses_nobody() {
+    let server = server(JwtKey::hs256(SECRET).leeway(Duration::ZERO)).await;
+    for iat in [json!(now() + 40), json!(now() as f64 + 40.5), json!(now() * 1000), json!(1e300), json!(0)] {
+        let token = hs256(&json!({ "sub": "alice", "exp": now() + 3600, "iat": iat }));
+        server.open(&format!("/websocket/{token}")).await.ping().await;
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ mod support;
 
 use jsonwebtoken::Algorithm;
 use keywire::{
-    Hub, InvalidJwks, InvalidVerifyingKey as Wrong, JwtAlgorithm, JwtKey, VerifyingKey, VerifyingKeys,
+    Hub, InvalidJwks, InvalidVerifyingKey as Wrong, JwtAlgorithm, JwtKey, Rejection, VerifyingKey,
+    VerifyingKeys,
 };
 use serde_json::json;
 use support::Server;
@@ -93,12 +94,7 @@ fn a_key_of_another_kind_is_refused_and_not_shown() {
     // One byte of the point is another, so that it is not on the curve any more.
     let mut point = der(&fixture("p256.public.pem"));
     *point.last_mut().unwrap() ^= 1;
-    let bent = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", {
-        use base64::Engine as _;
-        let text = base64::engine::general_purpose::STANDARD.encode(point);
-        format!("{}\n{}", &text[..64], &text[64..])
-    });
-    assert_eq!(pem(JwtAlgorithm::ES256, &bent), Wrong::Damaged);
+    assert_eq!(pem(JwtAlgorithm::ES256, &public_pem(&point)), Wrong::Damaged);
     assert_eq!(VerifyingKey::from_secret(JwtAlgorithm::HS256, b"").unwrap_err(), Wrong::EmptySecret);
 
     let key = JwtKey::hs256(SECRET);
@@ -106,6 +102,80 @@ fn a_key_of_another_kind_is_refused_and_not_shown() {
         format!("{key:?}"),
         r#"JwtKey { keys: TrustedKeys(One(VerifyingKey { algorithm: HS256, .. })), sources: [Path, Query("token"), Bearer, Subprotocol], .. }"#
     );
+}
+
+fn public_pem(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<_> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"))
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_an_error_that_says_why() {
+    let pem = |algorithm, der: &[u8]| VerifyingKey::from_pem(algorithm, public_pem(der)).unwrap_err();
+    // Type and curve, then a BIT STRING with the point (SEC 1, section 2.3.3).
+    let whole = der(&fixture("p256.public.pem"));
+    let (head, point) = whole.split_at(whole.len() - 65);
+    let with_point = |point: &[u8]| {
+        let mut der = [&head[..head.len() - 2], &[point.len() as u8 + 1, 0], point].concat();
+        der[1] = der.len() as u8 - 2;
+        der
+    };
+    assert!(VerifyingKey::from_pem(JwtAlgorithm::ES256, public_pem(&with_point(point))).is_ok());
+    for sign in [2, 3] {
+        let compressed = with_point(&[&[sign], &point[1..33]].concat());
+        let error = pem(JwtAlgorithm::ES256, &compressed);
+        assert_eq!(error, Wrong::CompressedPoint);
+        assert!(error.to_string().contains("conv_form uncompressed"), "{error}");
+    }
+    let hybrid = [&[6 + (point[64] & 1)], &point[1..]].concat();
+    for bad in [&hybrid[..], &point[..64], &[0], &[], &[4; 65], &[[4].as_slice(), &[0; 64]].concat()] {
+        assert_eq!(pem(JwtAlgorithm::ES256, &with_point(bad)), Wrong::Damaged, "{bad:?}");
+    }
+    assert_eq!(pem(JwtAlgorithm::ES256, &whole[..whole.len() - 1]), Wrong::Damaged, "cut");
+    assert_eq!(pem(JwtAlgorithm::ES256, &[&whole[..], &[0]].concat()), Wrong::Damaged, "with more behind it");
+
+    let whole = der(&fixture("ed25519.public.pem"));
+    let mut short = whole[..whole.len() - 1].to_vec();
+    (short[1], short[10]) = (short[1] - 1, short[10] - 1);
+    assert_eq!(pem(JwtAlgorithm::EdDSA, &short), Wrong::Damaged);
+
+    // Modulus and exponent of the fixture, and others in their places.
+    let pkcs1 = der(&fixture("rsa.pkcs1.pem"));
+    let (n, integer) = (&pkcs1[9..265], |bytes: &[u8]| {
+        [&[2, 0x82, (bytes.len() >> 8) as u8, bytes.len() as u8], bytes].concat()
+    });
+    let rsa = |n: &[u8], e: &[u8]| {
+        let e = [&[2, e.len() as u8], e].concat();
+        let inner = [integer(n), e].concat();
+        let der = [&[0x30, 0x82, (inner.len() >> 8) as u8, inner.len() as u8], &*inner].concat();
+        let body = public_pem(&der).replace("PUBLIC KEY", "RSA PUBLIC KEY");
+        VerifyingKey::from_pem(JwtAlgorithm::RS256, body).map(|_| ())
+    };
+    let positive = [&[0], n].concat();
+    let even = [&positive[..256], &[n[255] ^ 1]].concat();
+    let small = [&[0, n[0] >> 1], &positive[2..]].concat();
+    assert_eq!(rsa(&positive, &[1, 0, 1]), Ok(()));
+    assert_eq!(rsa(&positive, &[3]), Ok(()));
+    assert_eq!(rsa(&small[1..], &[1, 0, 1]), Err(Wrong::RsaSize(2047)));
+    for (n, e) in [
+        (&even, &[1, 0, 1][..]),
+        (&positive, &[1]),
+        (&positive, &[0]),
+        (&positive, &[4]),
+        (&positive, &[2, 0, 0, 0, 1]),
+        (&positive, &[1, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (&positive, &[0, 1, 0, 1]),
+        (&positive, &[0xff]),
+        (&n.to_vec(), &[1, 0, 1]),
+    ] {
+        assert_eq!(rsa(n, e), Err(Wrong::Damaged), "{e:?}");
+    }
+    for error in [Wrong::NotPublicKey.to_string(), "ES512".parse::<JwtAlgorithm>().unwrap_err().to_string()] {
+        assert!(error.contains("support"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -141,6 +211,88 @@ async fn old_and_new_secret_are_both_good_until_the_old_one_is_removed() {
     assert!(!keys.remove("old"));
     assert!(!lets_in(&server, &sign(Some("old"), old)).await);
     assert!(lets_in(&server, &sign(Some("new"), new)).await);
+}
+
+/// Equal keys are one key, whatever stands next to them.
+#[tokio::test]
+async fn a_key_that_is_listed_twice_is_one_key() {
+    let jwk = |name: &str, more: serde_json::Value| {
+        let whole = der(&fixture(&format!("{name}.public.pem")));
+        let mut jwk = match name {
+            "rsa" => {
+                json!({ "kty": "RSA", "n": base64url(&der(&fixture("rsa.pkcs1.pem"))[9..265]), "e": "AQAB" })
+            }
+            "p256" => {
+                let (x, y) = whole[whole.len() - 64..].split_at(32);
+                json!({ "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y) })
+            }
+            _ => json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(&whole[12..]) }),
+        };
+        jwk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        jwk
+    };
+    for (algorithm, name) in
+        [(Algorithm::RS256, "rsa"), (Algorithm::ES256, "p256"), (Algorithm::EdDSA, "ed25519")]
+    {
+        let alg = format!("{algorithm:?}");
+        let signer = Signer::fixture(algorithm, name);
+        let (named, nameless) = (
+            signer.sign(&json!({ "alg": alg, "kid": "a" }), &claims("alice")),
+            signer.token(&claims("alice")),
+        );
+        for more in [
+            json!({ "kid": "a" }),
+            json!({ "kid": "a", "alg": alg }),
+            json!({ "kid": "a", "use": "sig", "x5t": "AAAA" }),
+            json!({ "kid": "b" }),
+            json!({}),
+        ] {
+            let set =
+                json!({ "keys": [jwk(name, json!({ "kid": "a" })), jwk(name, more.clone())] }).to_string();
+            let keys = JwtKey::new(VerifyingKeys::from_jwks(&set, &JwtAlgorithm::ASYMMETRIC).unwrap());
+            let server = Server::start(Hub::builder().keys(keys).build()).await;
+            assert!(lets_in(&server, &named).await, "{alg}, {more}");
+            assert!(lets_in(&server, &nameless).await, "{alg}, {more}");
+        }
+    }
+
+    // So is one that is written in another way.
+    let mut padded = vec![0];
+    padded.extend(&der(&fixture("rsa.pkcs1.pem"))[9..265]);
+    let padded = json!({ "n": base64url(&padded), "e": "AAEAAQ" });
+    let set = json!({ "keys": [jwk("rsa", json!({})), jwk("rsa", padded)] }).to_string();
+    let keys = JwtKey::new(VerifyingKeys::from_jwks(&set, &JwtAlgorithm::ASYMMETRIC).unwrap());
+    assert!(keys.verify(&Signer::fixture(Algorithm::RS256, "rsa").token(&claims("alice"))).await.is_ok());
+
+    // And a secret under two names. Another one under the same name is another key.
+    let secret = |secret: &[u8]| json!({ "kty": "oct", "kid": "a", "k": base64url(secret) });
+    let token = Signer::hmac(Algorithm::HS256, SECRET).token(&claims("alice"));
+    for (second, verdict) in
+        [(SECRET, None), (b"another secret, of 32 bytes and more", Some(Rejection::NotYet))]
+    {
+        let set = json!({ "keys": [secret(SECRET), secret(second)] }).to_string();
+        let keys = JwtKey::new(VerifyingKeys::from_jwks(&set, &[JwtAlgorithm::HS256]).unwrap());
+        assert_eq!(keys.verify(&token).await.err(), verdict);
+    }
+}
+
+/// An application adds keys while it runs, so that a name may be unknown for a moment only.
+#[tokio::test]
+async fn a_name_that_is_not_known_asks_to_come_back() {
+    let keys = VerifyingKeys::new();
+    let key = JwtKey::new(keys.clone());
+    let token = |kid: &str, secret: &[u8]| {
+        Signer::hmac(Algorithm::HS256, secret).sign(&json!({ "alg": "HS256", "kid": kid }), &claims("alice"))
+    };
+    assert_eq!(key.verify(&token("a", SECRET)).await.unwrap_err(), Rejection::NotYet);
+    keys.insert("a", VerifyingKey::from_secret(JwtAlgorithm::HS256, SECRET).unwrap());
+    assert!(key.verify(&token("a", SECRET)).await.is_ok());
+    assert_eq!(key.verify(&token("b", SECRET)).await.unwrap_err(), Rejection::NotYet);
+    assert_eq!(key.verify(&token("a", b"another")).await.unwrap_err(), Rejection::Invalid, "forged");
+
+    let one = JwtKey::hs256(SECRET);
+    let es256 = Signer::fixture(Algorithm::ES256, "p256").token(&claims("alice"));
+    assert_eq!(one.verify(&es256).await.unwrap_err(), Rejection::Invalid, "a single key never changes");
 }
 
 #[tokio::test]

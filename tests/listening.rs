@@ -187,8 +187,12 @@ async fn a_client_that_waits_for_a_slow_handler_is_not_given_up() {
 #[tokio::test]
 async fn a_client_that_is_behind_with_reading_is_heard() {
     for sign in [masked(PONG, b""), masked(PING, b""), masked(TEXT, br#"{"flag":"kw:ping"}"#)] {
-        let config =
-            Config { ping_interval: SHORT * 2, pong_timeout: SHORT * 2, message_rate: None, ..Config::default() };
+        let config = Config {
+            ping_interval: SHORT * 2,
+            pong_timeout: SHORT * 2,
+            message_rate: None,
+            ..Config::default()
+        };
         let server = server(Switch::new(), config).await;
         let mut alice = server.raw_session("alice").await;
         // One message alone is always taken, and this one is more than the socket takes.

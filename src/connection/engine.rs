@@ -410,7 +410,11 @@ impl Turns<'_, '_, '_> {
     /// As how many messages one of this length counts. Where messages may be compressed, a client pays for few bytes what
     /// costs the server many, so each KiB counts.
     fn price(&self, len: usize) -> u32 {
-        if self.calls.session().compresses() { 1 + u32::try_from(len / 1024).unwrap_or(u32::MAX - 1) } else { 1 }
+        if self.calls.session().compresses() {
+            1 + u32::try_from(len / 1024).unwrap_or(u32::MAX - 1)
+        } else {
+            1
+        }
     }
 
     /// A message of this length was worked on. Where replies are compressed that costs as much again.

@@ -97,7 +97,12 @@ async fn begin<'a>(arrival: Box<Arrival>, registered: &mut Registered<'a>) -> Op
     None
 }
 
-async fn end<'a>(mut engine: Engine<'a>, mut calls: Calls<'a>, mut registered: Registered<'_>, closed: Closed) {
+async fn end<'a>(
+    mut engine: Engine<'a>,
+    mut calls: Calls<'a>,
+    mut registered: Registered<'_>,
+    closed: Closed,
+) {
     registered.leave(&closed).await;
     let session = registered.session;
     tracing::debug!(code = %closed.code, by = ?closed.by, "closed");

@@ -31,7 +31,6 @@ pub(super) struct Pulse {
 /// may take this much longer.
 const PER_UNIT: Duration = Duration::from_secs(1);
 
-
 /// How fast a client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {

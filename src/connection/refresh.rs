@@ -105,6 +105,7 @@ fn refused(rejection: Rejection) -> Reply {
         Rejection::Unavailable => Reply::error(Code::FAILED, rejection.kind()),
         Rejection::Invalid
         | Rejection::Expired
+        | Rejection::NotYet
         | Rejection::Malformed
         | Rejection::Ambiguous
         | Rejection::TooMany => Reply::error(Code::UNAUTHENTICATED, rejection.kind()),

@@ -110,6 +110,26 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// let extractor = RawKey::from_path().or(RawKey::from_query("key"));
     /// # let _ = extractor;
     /// ```
+    ///
+    /// Both extractors share the keys. Where each names users of its own, the `7` of one and the `7` of the other are
+    /// one user, who reads the messages of both. [`map`](KeyExtractor::map) or [`and_then`](KeyExtractor::and_then)
+    /// with a prefix keeps them apart:
+    ///
+    /// ```
+    /// use keywire::{Identity, Key, KeyExtractor, RawKey, Rejection};
+    ///
+    /// fn prefixed(prefix: &str, identity: Identity) -> Result<Identity, Rejection> {
+    ///     let key = Key::new(format!("{prefix}:{}", identity.key())).map_err(|_| Rejection::Invalid)?;
+    ///     Ok(identity.with_key(key))
+    /// }
+    ///
+    /// let customers = RawKey::from_header("x-customer");
+    /// let customers = customers.and_then(|identity: Identity| async move { prefixed("customer", identity) });
+    /// let staff = RawKey::from_header("x-staff");
+    /// let staff = staff.and_then(|identity: Identity| async move { prefixed("staff", identity) });
+    /// let extractor = customers.or(staff);
+    /// # let _ = extractor;
+    /// ```
     fn or<E: KeyExtractor>(self, other: E) -> Or<Self, E>
     where
         Self: Sized,
@@ -117,7 +137,7 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Or::new(self, other)
     }
 
-    /// Changes the identity that this one finds.
+    /// Changes the identity that this one finds. [`Identity::with_key`] keeps its end and all that it carries.
     fn map<F>(self, change: F) -> Map<Self, F>
     where
         Self: Sized,

@@ -13,7 +13,8 @@ pub enum Source {
     Query(Cow<'static, str>),
     /// `Authorization: Bearer …`. A browser cannot set it.
     Bearer,
-    /// A cookie. The browser sends it from every page, so keep the check of origins on.
+    /// A cookie. The browser sends it from every page, so keep the check of origins on. A name that begins with
+    /// `__Host-` keeps other subdomains and pages over plain HTTP from setting one of their own.
     Cookie(Cow<'static, str>),
     /// A header. A browser cannot set one.
     Header(Cow<'static, str>),

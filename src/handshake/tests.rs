@@ -23,7 +23,10 @@ fn the_parts_of_a_request_give_the_key_and_the_peer() {
 #[test]
 fn the_path_key_is_decoded_and_may_be_empty() {
     let key = |segment: &str| {
-        handshake("/", &[]).with_path_key(PathKey::encoded(segment)).path_key().map(|key| key.map(Cow::into_owned))
+        handshake("/", &[])
+            .with_path_key(PathKey::encoded(segment))
+            .path_key()
+            .map(|key| key.map(Cow::into_owned))
     };
     assert_eq!(key("zo%C3%AB%2F1"), Ok(Some("zoë/1".into())));
     assert_eq!(key("a+b"), Ok(Some("a+b".into())));

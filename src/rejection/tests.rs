@@ -11,7 +11,8 @@ fn all() -> impl Iterator<Item = Rejection> {
     std::iter::successors(Some(Rejection::Missing), |rejection| match rejection {
         Rejection::Missing => Some(Rejection::Invalid),
         Rejection::Invalid => Some(Rejection::Expired),
-        Rejection::Expired => Some(Rejection::Malformed),
+        Rejection::Expired => Some(Rejection::NotYet),
+        Rejection::NotYet => Some(Rejection::Malformed),
         Rejection::Malformed => Some(Rejection::Ambiguous),
         Rejection::Ambiguous => Some(Rejection::Forbidden),
         Rejection::Forbidden => Some(Rejection::TooMany),

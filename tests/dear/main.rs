@@ -77,9 +77,7 @@ fn measure(attack: Attack) -> victim::Latencies {
         .into_iter()
         .map(|mut attacker| {
             let over = over.clone();
-            thread::spawn(move || {
-                while !over.load(Ordering::Relaxed) && attacker() {}
-            })
+            thread::spawn(move || while !over.load(Ordering::Relaxed) && attacker() {})
         })
         .collect();
     let latencies = victim.echo(TIME);

@@ -37,7 +37,11 @@ pub(crate) fn connect(
         stream.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    if head.starts_with(b"HTTP/1.1 101") { Ok(stream) } else { Err(std::io::ErrorKind::PermissionDenied.into()) }
+    if head.starts_with(b"HTTP/1.1 101") {
+        Ok(stream)
+    } else {
+        Err(std::io::ErrorKind::PermissionDenied.into())
+    }
 }
 
 impl Victim {

@@ -14,7 +14,9 @@ pub(crate) fn types(target: &Target) -> Vec<Hostile> {
         [json!("soon"), json!("1900000000"), json!(-1), json!(1e300), json!(u64::MAX), json!(i64::MAX)];
     for name in ["exp", "nbf", "iat", "iss", "sub", "aud", "jti"] {
         let more = match name {
-            "exp" | "nbf" | "iat" => moments.to_vec(),
+            "exp" | "nbf" => moments.to_vec(),
+            // Any number is good.
+            "iat" => vec![json!("soon"), json!("1900000000")],
             // Nobody says who they are here, so no audience is good.
             "aud" => vec![json!(5), json!("billing"), json!(""), json!(["billing", "mail"]), json!([5])],
             _ => vec![json!(5), json!(0), json!(1.5)],
@@ -88,8 +90,6 @@ pub(crate) fn times_and_users(target: &Target) -> Vec<Hostile> {
         json!({ "nbf": now + 3600 * 24 * 365 }),
         json!({ "nbf": 253_402_300_800_u64 }),
         json!({ "nbf": now * 1000 }),
-        json!({ "iat": now + 600 }),
-        json!({ "iat": now * 1000 }),
         json!({ "exp": now - 3600, "nbf": now + 600 }),
         json!({ "exp": now - 3600, "aud": "billing" }),
     ];

@@ -36,7 +36,8 @@ pub(crate) fn bent(target: &Target) -> Vec<Hostile> {
         ("in hex", hex),
         ("encoded twice", base64url(text)),
         ("backwards", reversed),
-        ("a character short", text[..text.len() - 1].to_owned()),
+        // Not the last one: what it holds can be zeros, and then this is the signature without its last byte.
+        ("a character short", text[1..].to_owned()),
         ("three times", format!("{text}{text}{text}")),
         ("that is a word", "signature".into()),
         ("that is nothing, twice", ".".into()),

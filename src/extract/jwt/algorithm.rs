@@ -1,9 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jsonwebtoken::Algorithm;
-
-/// How a token is signed (RFC 7518, section 3.1; RFC 8037).
+/// How a token is signed (RFC 7518, section 3.1; RFC 8037). ES512, ES256K and Ed448 are not supported.
 ///
 /// A [`VerifyingKey`](crate::VerifyingKey) belongs to one of them, and what a token says of itself changes
 /// nothing about that.
@@ -40,7 +38,7 @@ pub enum JwtAlgorithm {
     ES256,
     /// ECDSA on P-384 with SHA-384.
     ES384,
-    /// Ed25519.
+    /// Ed25519, under the name of RFC 8037.
     EdDSA,
 }
 
@@ -88,23 +86,6 @@ impl JwtAlgorithm {
     pub(super) fn is_rsa(self) -> bool {
         !self.is_hmac() && !matches!(self, Self::ES256 | Self::ES384 | Self::EdDSA)
     }
-
-    pub(super) fn inner(self) -> Algorithm {
-        match self {
-            Self::HS256 => Algorithm::HS256,
-            Self::HS384 => Algorithm::HS384,
-            Self::HS512 => Algorithm::HS512,
-            Self::RS256 => Algorithm::RS256,
-            Self::RS384 => Algorithm::RS384,
-            Self::RS512 => Algorithm::RS512,
-            Self::PS256 => Algorithm::PS256,
-            Self::PS384 => Algorithm::PS384,
-            Self::PS512 => Algorithm::PS512,
-            Self::ES256 => Algorithm::ES256,
-            Self::ES384 => Algorithm::ES384,
-            Self::EdDSA => Algorithm::EdDSA,
-        }
-    }
 }
 
 impl fmt::Display for JwtAlgorithm {
@@ -116,7 +97,8 @@ impl fmt::Display for JwtAlgorithm {
 /// Not the name of a [`JwtAlgorithm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an algorithm: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA are"
+    "not an algorithm that is supported: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 \
+     and EdDSA are"
 )]
 pub struct UnknownJwtAlgorithm;
 
@@ -135,12 +117,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_the_librarys_name() {
+    fn every_name_is_read_and_no_other() {
         for algorithm in JwtAlgorithm::HMAC.into_iter().chain(JwtAlgorithm::ASYMMETRIC) {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
-            assert_eq!(algorithm.name().parse::<Algorithm>().unwrap(), algorithm.inner());
+            assert_eq!(algorithm.name(), format!("{algorithm:?}"));
         }
-        for name in ["", "none", "None", "hs256", "HS256 ", "ES512", "RSA-OAEP", "dir"] {
+        for name in ["", "none", "None", "hs256", "HS256 ", "ES512", "ES256K", "Ed25519", "RSA-OAEP", "dir"] {
             assert_eq!(name.parse::<JwtAlgorithm>(), Err(UnknownJwtAlgorithm), "{name}");
         }
     }

@@ -18,15 +18,29 @@ pub(super) struct Rules {
     pub(super) subject: String,
 }
 
-/// Whose token it is, and until when it is good.
+/// Whose token it is, and when it is good. Both moments give way to the other clock by the leeway.
 pub(super) struct Subject {
     pub(super) key: Key,
+    pub(super) begins_at: Option<SystemTime>,
     pub(super) expires_at: SystemTime,
 }
 
+impl Subject {
+    /// Whether the token is good at `now`. Neither answer is final: a fresh token, or time, changes it.
+    pub(super) fn check_time(&self, now: SystemTime) -> Result<(), Rejection> {
+        if self.expires_at <= now {
+            Err(Rejection::Expired)
+        } else if self.begins_at.is_some_and(|moment| moment > now) {
+            Err(Rejection::NotYet)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Rules {
-    /// Everything but whether the token has ended.
-    pub(super) fn check(&self, claims: &[u8], now: SystemTime) -> Result<Subject, Rejection> {
+    /// Everything but the time. What fails here is final: the signer wrote it, and no time changes it.
+    pub(super) fn check(&self, claims: &[u8]) -> Result<Subject, Rejection> {
         // A claim of the standard's that has another type than the standard's, or stands twice, fails here.
         let standard: Standard = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
         // One that is nested too deep fails here, whether or not the application reads the place.
@@ -41,15 +55,14 @@ impl Rules {
             (Some(own), Some(Audience::Many(many))) => many.contains(own),
             (Some(_), None) | (None, Some(_)) => false,
         };
-        let late = now.checked_add(self.leeway).ok_or(Rejection::Invalid)?;
-        let comes_later = |moment: &Option<Moment>| moment.as_ref().is_some_and(|moment| moment.0 > late);
-        if !meant || comes_later(&standard.nbf) || comes_later(&standard.iat) {
+        if !meant {
             return Err(Rejection::Invalid);
         }
         let Some(Value::String(subject)) = all.remove(&self.subject) else { return Err(Rejection::Invalid) };
         let key = Key::new(subject).map_err(|_| Rejection::Invalid)?;
         let expires_at = standard.exp.0.checked_add(self.leeway).ok_or(Rejection::Invalid)?;
-        Ok(Subject { key, expires_at })
+        let begins_at = standard.nbf.and_then(|nbf| nbf.0.checked_sub(self.leeway));
+        Ok(Subject { key, begins_at, expires_at })
     }
 }
 
@@ -59,8 +72,9 @@ struct Standard {
     exp: Moment,
     #[serde(default, deserialize_with = "given")]
     nbf: Option<Moment>,
-    #[serde(default, deserialize_with = "given")]
-    iat: Option<Moment>,
+    /// A number, and no ground to refuse: it tells when the token was signed, not when it is good (section 4.1.6).
+    #[serde(default, deserialize_with = "given", rename = "iat")]
+    _iat: Option<f64>,
     #[serde(default, deserialize_with = "given")]
     iss: Option<String>,
     #[serde(default, deserialize_with = "given", rename = "sub")]
@@ -105,8 +119,8 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     fn check(rules: &Rules, claims: &str) -> Result<(String, f64), Rejection> {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-        let subject = rules.check(claims.as_bytes(), now)?;
+        let subject = rules.check(claims.as_bytes())?;
+        subject.check_time(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))?;
         let end = subject.expires_at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
         Ok((subject.key.to_string(), end.as_secs_f64() - NOW as f64))
     }
@@ -121,19 +135,41 @@ mod tests {
             (json!(NOW), json!(NOW), Ok(30.0)),
             (json!(NOW + 100), json!(NOW + 30), Ok(130.0)),
             (json!(NOW as f64 - 29.5), json!(0), Ok(0.5)),
-            (json!(NOW - 31), json!(0), Ok(-1.0)),
-            (json!(NOW), json!(NOW as f64 + 30.5), Err(Rejection::Invalid)),
-            (json!(NOW), json!(NOW + 31), Err(Rejection::Invalid)),
+            (json!(NOW - 30), json!(0), Err(Rejection::Expired)),
+            (json!(NOW - 31), json!(0), Err(Rejection::Expired)),
+            (json!(NOW), json!(NOW as f64 + 30.5), Err(Rejection::NotYet)),
+            (json!(NOW), json!(NOW + 31), Err(Rejection::NotYet)),
+            (json!(NOW), json!(NOW * 1000), Err(Rejection::NotYet)),
+            (json!(NOW - 31), json!(NOW + 31), Err(Rejection::Expired)),
             (json!(-1), json!(0), Err(Rejection::Invalid)),
             (json!(NOW), json!(-1), Err(Rejection::Invalid)),
+            (json!(NOW), json!(1e300), Err(Rejection::Invalid)),
             (json!(u64::MAX), json!(0), Err(Rejection::Invalid)),
             (json!(i64::MAX), json!(0), Err(Rejection::Invalid)),
             (json!(1e300), json!(0), Err(Rejection::Invalid)),
         ] {
-            for name in ["nbf", "iat"] {
-                let claims = json!({ "sub": "alice", "exp": exp, name: nbf }).to_string();
-                assert_eq!(check(&rules(), &claims), left.map(|left| ("alice".into(), left)), "{claims}");
-            }
+            let claims = json!({ "sub": "alice", "exp": exp, "nbf": nbf }).to_string();
+            assert_eq!(check(&rules(), &claims), left.map(|left| ("alice".into(), left)), "{claims}");
+        }
+    }
+
+    #[test]
+    fn no_moment_of_signing_refuses() {
+        for iat in [
+            json!(NOW),
+            json!(NOW + 40),
+            json!(NOW as f64 + 40.5),
+            json!(NOW * 1000),
+            json!(u64::MAX),
+            json!(1e300),
+            json!(-1),
+        ] {
+            let claims = json!({ "sub": "alice", "exp": NOW, "iat": iat }).to_string();
+            assert_eq!(check(&rules(), &claims), Ok(("alice".into(), 30.0)), "{claims}");
+        }
+        for iat in [json!(null), json!("1800000000"), json!(true), json!([NOW])] {
+            let claims = json!({ "sub": "alice", "exp": NOW, "iat": iat }).to_string();
+            assert_eq!(check(&rules(), &claims), Err(Rejection::Invalid), "{claims}");
         }
     }
 

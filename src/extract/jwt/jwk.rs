@@ -2,10 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
-use rsa::BigUint;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::algorithm::JwtAlgorithm;
 use super::key::VerifyingKey;
@@ -24,74 +22,79 @@ pub enum InvalidJwks {
 }
 
 #[derive(Deserialize)]
-struct Set {
-    keys: Vec<Value>,
+struct Set<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
 }
 
-/// The keys of use here. What is not understood is left out (RFC 7517, section 5).
+/// The members of a key that are read (RFC 7517, section 4; RFC 7518, section 6; RFC 8037, section 2).
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    r#use: Option<String>,
+    key_ops: Option<Vec<String>>,
+    alg: Option<String>,
+    kid: Option<String>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    k: Option<String>,
+}
+
+/// The keys of use here. What is not understood is left out (RFC 7517, section 5), and harms no other key.
 pub(super) fn read_set(text: &[u8], algorithms: &[JwtAlgorithm]) -> Result<KeyList, InvalidJwks> {
-    let set: Set = serde_json::from_slice(text).map_err(|_| InvalidJwks::Malformed)?;
+    let set: Set<'_> = serde_json::from_slice(text).map_err(|_| InvalidJwks::Malformed)?;
     let keys: Vec<_> = set.keys.into_iter().filter_map(|jwk| read(jwk, algorithms)).collect();
     if keys.is_empty() { Err(InvalidJwks::NoKey) } else { Ok(KeyList(keys)) }
 }
 
-fn read(jwk: Value, allowed: &[JwtAlgorithm]) -> Option<(Option<String>, VerifyingKey)> {
-    let Jwk { common, algorithm: parameters } = serde_json::from_value(jwk).ok()?;
-    if common.public_key_use.is_some_and(|usage| usage != PublicKeyUse::Signature) {
+fn read(jwk: &RawValue, allowed: &[JwtAlgorithm]) -> Option<(Option<String>, VerifyingKey)> {
+    let jwk: Jwk = serde_json::from_str(jwk.get()).ok()?;
+    if jwk.r#use.as_deref().is_some_and(|usage| usage != "sig") {
         return None;
     }
-    if common.key_operations.is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
+    if jwk.key_ops.as_deref().is_some_and(|operations| !operations.iter().any(|one| one == "verify")) {
         return None;
     }
-    let algorithm = algorithm(common.key_algorithm, &parameters, allowed)?;
-    let key = match parameters {
-        AlgorithmParameters::RSA(rsa) => {
-            let (n, e) = (BigUint::from_bytes_be(&decode(&rsa.n)?), BigUint::from_bytes_be(&decode(&rsa.e)?));
-            VerifyingKey::rsa(algorithm, &rsa::RsaPublicKey::new(n, e).ok()?)
-        }
-        AlgorithmParameters::EllipticCurve(ec) => {
-            let wanted = match ec.curve {
-                EllipticCurve::P256 => JwtAlgorithm::ES256,
-                EllipticCurve::P384 => JwtAlgorithm::ES384,
-                _ => return None,
-            };
-            // An uncompressed point (SEC 1, section 2.3.3).
-            VerifyingKey::elliptic(algorithm, wanted, &[&[4], &*decode(&ec.x)?, &*decode(&ec.y)?].concat())
-        }
-        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-            VerifyingKey::ed25519(algorithm, &decode(&okp.x)?)
-        }
-        AlgorithmParameters::OctetKey(oct) => VerifyingKey::from_secret(algorithm, &decode(&oct.value)?),
+    let algorithm = algorithm(&jwk, allowed)?;
+    let key = match (&*jwk.kty, jwk.crv.as_deref()) {
+        ("RSA", _) => VerifyingKey::rsa(algorithm, &decode(jwk.n)?, &decode(jwk.e)?),
+        ("EC", Some("P-256")) => VerifyingKey::p256(algorithm, &point(&jwk, 32)?),
+        ("EC", Some("P-384")) => VerifyingKey::p384(algorithm, &point(&jwk, 48)?),
+        ("OKP", Some("Ed25519")) => VerifyingKey::ed25519(algorithm, &decode(jwk.x)?),
+        ("oct", _) => VerifyingKey::from_secret(algorithm, &decode(jwk.k)?),
         _ => return None,
     };
-    Some((common.key_id, key.ok()?))
+    Some((jwk.kid, key.ok()?))
 }
 
 /// What the key says that it is for, or what keys of its kind are mostly for.
-fn algorithm(
-    named: Option<KeyAlgorithm>,
-    parameters: &AlgorithmParameters,
-    allowed: &[JwtAlgorithm],
-) -> Option<JwtAlgorithm> {
+fn algorithm(jwk: &Jwk, allowed: &[JwtAlgorithm]) -> Option<JwtAlgorithm> {
     let mut allowed = allowed.iter().copied();
-    if let Some(named) = named {
-        return allowed.find(|algorithm| KeyAlgorithm::from(algorithm.inner()) == named);
+    if let Some(named) = &jwk.alg {
+        return allowed.find(|algorithm| algorithm.name() == named);
     }
-    match parameters {
-        AlgorithmParameters::RSA(_) => {
+    match (&*jwk.kty, jwk.crv.as_deref()) {
+        ("RSA", _) => {
             let rsa: Vec<_> = allowed.filter(|algorithm| algorithm.is_rsa()).collect();
             rsa.iter().find(|algorithm| **algorithm == JwtAlgorithm::RS256).or(rsa.first()).copied()
         }
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
-            allowed.find(|algorithm| *algorithm == JwtAlgorithm::ES384)
-        }
-        AlgorithmParameters::EllipticCurve(_) => allowed.find(|algorithm| *algorithm == JwtAlgorithm::ES256),
-        AlgorithmParameters::OctetKeyPair(_) => allowed.find(|algorithm| *algorithm == JwtAlgorithm::EdDSA),
-        AlgorithmParameters::OctetKey(_) => allowed.find(|algorithm| algorithm.is_hmac()),
+        ("EC", Some("P-256")) => allowed.find(|algorithm| *algorithm == JwtAlgorithm::ES256),
+        ("EC", Some("P-384")) => allowed.find(|algorithm| *algorithm == JwtAlgorithm::ES384),
+        ("OKP", _) => allowed.find(|algorithm| *algorithm == JwtAlgorithm::EdDSA),
+        ("oct", _) => allowed.find(|algorithm| algorithm.is_hmac()),
         _ => None,
     }
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
+/// An uncompressed point (SEC 1, section 2.3.3). Each coordinate has the full length (RFC 7518, section 6.2.1.2).
+fn point(jwk: &Jwk, bytes: usize) -> Option<Vec<u8>> {
+    let (x, y) = (decode(jwk.x.as_deref())?, decode(jwk.y.as_deref())?);
+    (x.len() == bytes && y.len() == bytes).then(|| [&[4], &*x, &*y].concat())
+}
+
+fn decode(member: Option<impl AsRef<str>>) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(member?.as_ref()).ok()
 }

@@ -1,10 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
-use jsonwebtoken::{Algorithm, DecodingKey};
-
 use super::algorithm::JwtAlgorithm;
+use super::material::Material;
 use super::pem;
 
 /// What signatures are checked with: a secret or a public key, and the one algorithm that it is for.
@@ -18,11 +16,13 @@ use super::pem;
 /// # Ok::<(), InvalidVerifyingKey>(())
 /// ```
 ///
-/// Its clones share the key material, which is wiped from memory with the last of them.
+/// ES512, ES256K and Ed448 are not supported, nor are compressed elliptic points.
+///
+/// Clones share the key material.
 #[derive(Clone)]
 pub struct VerifyingKey {
     algorithm: JwtAlgorithm,
-    key: Arc<DecodingKey>,
+    material: Arc<Material>,
 }
 
 impl VerifyingKey {
@@ -42,7 +42,7 @@ impl VerifyingKey {
         if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
             return Err(InvalidVerifyingKey::PemAsSecret);
         }
-        Ok(Self { algorithm, key: Arc::new(DecodingKey::from_secret(secret)) })
+        Ok(Self::new(algorithm, Material::Secret(secret.into())))
     }
 
     /// A public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY` for RSA.
@@ -60,13 +60,16 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// When it is not PEM, a private key, a key of another kind than `algorithm` takes, or an RSA key of
-    /// less than 2048 bits (RFC 7518, section 3.3) or more than 4096. No error shows any of the key.
+    /// When it is not PEM, a private key, a key of another kind than `algorithm` takes, an RSA key of
+    /// less than 2048 bits (RFC 7518, section 3.3) or more than 4096, or a compressed elliptic point. No error shows
+    /// any of the key.
+    ///
+    /// An Ed25519 key of 32 bytes that are no point of the curve is not found here: it verifies no token.
     pub fn from_pem(algorithm: JwtAlgorithm, pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
         match pem::read(pem.as_ref())? {
-            pem::PublicKey::Rsa(key) => Self::rsa(algorithm, &key),
-            pem::PublicKey::P256(point) => Self::elliptic(algorithm, JwtAlgorithm::ES256, &point),
-            pem::PublicKey::P384(point) => Self::elliptic(algorithm, JwtAlgorithm::ES384, &point),
+            pem::PublicKey::Rsa { n, e } => Self::rsa(algorithm, &n, &e),
+            pem::PublicKey::P256(point) => Self::p256(algorithm, &point),
+            pem::PublicKey::P384(point) => Self::p384(algorithm, &point),
             pem::PublicKey::Ed25519(key) => Self::ed25519(algorithm, &key),
         }
     }
@@ -77,63 +80,42 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    pub(super) fn rsa(algorithm: JwtAlgorithm, key: &rsa::RsaPublicKey) -> Result<Self, InvalidVerifyingKey> {
-        use rsa::traits::PublicKeyParts as _;
-
-        if !algorithm.is_rsa() {
-            return Err(InvalidVerifyingKey::WrongKind(algorithm));
-        }
-        let bits = key.n().bits();
-        if !(2048..=rsa::RsaPublicKey::MAX_SIZE).contains(&bits) {
-            return Err(InvalidVerifyingKey::RsaSize(bits));
-        }
-        let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
-        Self::checked(algorithm, DecodingKey::from_rsa_raw_components(&n, &e))
+    pub(super) fn rsa(algorithm: JwtAlgorithm, n: &[u8], e: &[u8]) -> Result<Self, InvalidVerifyingKey> {
+        Self::of_kind(algorithm, algorithm.is_rsa(), || Material::rsa(n, e))
     }
 
-    /// `point` as in SEC 1, section 2.3.3; `wanted` is the algorithm of its curve.
-    pub(super) fn elliptic(
-        algorithm: JwtAlgorithm,
-        wanted: JwtAlgorithm,
-        point: &[u8],
-    ) -> Result<Self, InvalidVerifyingKey> {
-        if algorithm != wanted {
-            return Err(InvalidVerifyingKey::WrongKind(algorithm));
-        }
-        Self::checked(algorithm, DecodingKey::from_ec_der(point))
+    pub(super) fn p256(algorithm: JwtAlgorithm, point: &[u8]) -> Result<Self, InvalidVerifyingKey> {
+        Self::of_kind(algorithm, algorithm == JwtAlgorithm::ES256, || Material::p256(point))
+    }
+
+    pub(super) fn p384(algorithm: JwtAlgorithm, point: &[u8]) -> Result<Self, InvalidVerifyingKey> {
+        Self::of_kind(algorithm, algorithm == JwtAlgorithm::ES384, || Material::p384(point))
     }
 
     pub(super) fn ed25519(algorithm: JwtAlgorithm, key: &[u8]) -> Result<Self, InvalidVerifyingKey> {
-        if algorithm != JwtAlgorithm::EdDSA {
-            return Err(InvalidVerifyingKey::WrongKind(algorithm));
-        }
-        // The library takes the first 32 bytes, and panics where there are fewer.
-        if key.len() != 32 {
-            return Err(InvalidVerifyingKey::Damaged);
-        }
-        Self::checked(algorithm, DecodingKey::from_ed_der(key))
+        Self::of_kind(algorithm, algorithm == JwtAlgorithm::EdDSA, || Material::ed25519(key))
     }
 
-    /// The verifier reads the key each time; a point that is not on its curve is to be found here and not there.
-    fn checked(algorithm: JwtAlgorithm, key: DecodingKey) -> Result<Self, InvalidVerifyingKey> {
-        match (DEFAULT_PROVIDER.verifier_factory)(&algorithm.inner(), &key) {
-            Ok(_) => Ok(Self { algorithm, key: Arc::new(key) }),
-            Err(_) => Err(InvalidVerifyingKey::Damaged),
-        }
+    fn of_kind(
+        algorithm: JwtAlgorithm,
+        fits: bool,
+        read: impl FnOnce() -> Result<Material, InvalidVerifyingKey>,
+    ) -> Result<Self, InvalidVerifyingKey> {
+        if fits { Ok(Self::new(algorithm, read()?)) } else { Err(InvalidVerifyingKey::WrongKind(algorithm)) }
     }
 
-    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
-        self.algorithm.inner() == algorithm
+    fn new(algorithm: JwtAlgorithm, material: Material) -> Self {
+        Self { algorithm, material: Arc::new(material) }
+    }
+
+    /// Whether this is the same key for the same algorithm, under whatever name.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.material == other.material
     }
 
     /// Whether `signature` is this key's under `message`.
-    ///
-    /// jsonwebtoken's own `decode` asks for the process's default cryptography. It panics where none or both of
-    /// its backends are in the build and nobody has chosen, and stays so even if somebody chooses later. What
-    /// others build or install is out of our hands, so this backend is called by its name.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        let verifier = (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm.inner(), &self.key);
-        verifier.is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
+        self.material.verify(self.algorithm, message, signature)
     }
 }
 
@@ -159,8 +141,11 @@ pub enum InvalidVerifyingKey {
     /// A private key.
     #[error("a private key: tokens are checked with the public one (openssl pkey -pubout)")]
     Private,
-    /// PEM, of something that is not a public key: a certificate, for example.
-    #[error("PEM, but not a public key (of a certificate: openssl x509 -pubkey -noout)")]
+    /// PEM, of something that is not a public key of a supported kind: a certificate, or a key for ES512 or ES256K.
+    #[error(
+        "PEM, but not a public key of RSA, P-256, P-384 or Ed25519: ES512 and ES256K are not supported \
+         (of a certificate: openssl x509 -pubkey -noout)"
+    )]
     NotPublicKey,
     /// A key that belongs to another algorithm.
     #[error("not a key for {0}")]
@@ -168,6 +153,12 @@ pub enum InvalidVerifyingKey {
     /// An RSA key that is too small to be safe, or larger than can be computed with; how many bits it has.
     #[error("an RSA key of {0} bits: it must have 2048 to 4096")]
     RsaSize(usize),
+    /// A compressed elliptic point.
+    #[error(
+        "a compressed elliptic point: write it uncompressed \
+         (openssl pkey -pubin -pubout -ec_conv_form uncompressed)"
+    )]
+    CompressedPoint,
     /// A key that cannot be read or computed with.
     #[error("a damaged key")]
     Damaged,

@@ -26,6 +26,10 @@ use super::token::Token;
 /// ```
 ///
 /// A token's `kid` and `alg` must fit exactly one key. A token without `kid` is good only if its `alg` alone does.
+/// Equal keys are one key, whatever their names. A token that fits no key or several is refused with
+/// [`Rejection::NotYet`](crate::Rejection::NotYet): the next [`insert`](Self::insert) or [`remove`](Self::remove) may
+/// change that.
+///
 /// Clones share the keys. A key that is removed opens nothing from then on; sessions that are open stay.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyingKeys(Arc<RwLock<KeyList>>);
@@ -82,16 +86,16 @@ impl VerifyingKeys {
 pub(super) struct KeyList(pub(super) Vec<(Option<String>, VerifyingKey)>);
 
 impl KeyList {
-    /// The one key that `token` can mean, or none.
+    /// The one key that `token` can mean, or none. Equal keys are one key.
     pub(super) fn find(&self, token: &Token<'_>) -> Option<VerifyingKey> {
+        let named = |kid: &Option<String>| token.kid.is_none() || *kid == token.kid;
         let mut meant = self
             .0
             .iter()
-            .filter(|(kid, key)| (token.kid.is_none() || *kid == token.kid) && key.is_for(token.algorithm));
-        match (meant.next(), meant.next()) {
-            (Some((_, key)), None) => Some(key.clone()),
-            _ => None,
-        }
+            .filter(|(kid, key)| named(kid) && key.algorithm() == token.algorithm)
+            .map(|(_, key)| key);
+        let first = meant.next()?;
+        meant.all(|key| key.is(first)).then(|| first.clone())
     }
 
     fn remove(&mut self, kid: &str) -> bool {
@@ -100,3 +104,6 @@ impl KeyList {
         self.0.len() < before
     }
 }
+
+#[cfg(test)]
+mod tests;

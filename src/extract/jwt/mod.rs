@@ -6,6 +6,7 @@ mod jwk;
 mod jwks;
 mod key;
 mod keys;
+mod material;
 mod pem;
 mod token;
 mod trusted;
@@ -50,10 +51,10 @@ use crate::rejection::Rejection;
 /// - `exp`, which has not come. The session ends with it.
 /// - `sub`, or the claim named by [`subject_claim`](JwtKey::subject_claim): a text that can be a [`Key`](crate::Key).
 /// - `iss` and `aud` as demanded by [`issuer`](JwtKey::issuer) and [`audience`](JwtKey::audience).
-/// - `nbf` and `iat`, if they are there, have come.
+/// - `nbf`, if it is there, has come. Until then the client is asked to come back.
 ///
-/// Clocks may differ by [`leeway`](JwtKey::leeway). Each claim that the standard names must have the type that it
-/// gives it. What a token says of where its key is to be had (`jwk`, `jku`, `x5u`, `x5c`) counts for nothing, and one
+/// Clocks may differ by [`leeway`](JwtKey::leeway). `iat` is never a reason to refuse, however far ahead it is (RFC
+/// 7519, section 4.1.6). Each claim that the standard names must have the type that it gives it. What a token says of where its key is to be had (`jwk`, `jku`, `x5u`, `x5c`) counts for nothing, and one
 /// with a `crit`, `b64`, `enc` or `zip` in its header is refused.
 ///
 /// # What else it says
@@ -244,8 +245,9 @@ impl JwtKey {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Expired`] if that is all that is wrong with it, [`Rejection::Unavailable`] if there are no keys yet
-    /// ([`Jwks`]), else [`Rejection::Invalid`].
+    /// [`Rejection::Expired`] if that is all that is wrong with it, [`Rejection::NotYet`] if only its `nbf` is still to
+    /// come or no key of a set that may change fits it ([`VerifyingKeys`], [`Jwks`]), [`Rejection::Unavailable`] if
+    /// there are no keys yet ([`Jwks`]), else [`Rejection::Invalid`].
     ///
     /// # Cancel safety
     ///
@@ -255,16 +257,15 @@ impl JwtKey {
             return Err(Rejection::Invalid);
         }
         let token = Token::read(token)?;
-        let key = self.keys.find(&token).await?;
-        let claims = token.verified_by(&key)?;
-        let now = SystemTime::now();
-        let subject = self.rules.check(&claims, now)?;
+        let claims = self.keys.verify(&token).await?;
+        let subject = self.rules.check(&claims)?;
+        let current = subject.check_time(SystemTime::now());
         let mut identity = Identity::new(subject.key).expiring_at(subject.expires_at);
         if let Some(read) = self.claims {
             identity = read(&claims, identity).ok_or(Rejection::Invalid)?;
         }
-        // Last, so that it means: a fresh token would do.
-        if subject.expires_at <= now { Err(Rejection::Expired) } else { Ok(identity) }
+        // Last, so that it means: nothing else is wrong.
+        current.map(|()| identity)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Reads public keys (RFC 7468, RFC 5280 section 4.1.2.7, RFC 8017 appendix A.1.1).
 
-use rsa::pkcs1::DecodeRsaPublicKey as _;
-use rsa::pkcs8::der::{Decode as _, pem};
-use rsa::pkcs8::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+use pem_rfc7468::decode_vec;
+use spki::der::asn1::UintRef;
+use spki::der::{Decode as _, Reader as _, SliceReader};
+use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 use super::key::InvalidVerifyingKey;
 
@@ -12,16 +13,16 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// Elliptic keys are points that nobody has looked at yet.
+/// The parts of a key as they stand in the file. Nothing has checked them yet.
 pub(super) enum PublicKey {
-    Rsa(Box<rsa::RsaPublicKey>),
+    Rsa { n: Vec<u8>, e: Vec<u8> },
     P256(Vec<u8>),
     P384(Vec<u8>),
     Ed25519(Vec<u8>),
 }
 
 pub(super) fn read(text: &[u8]) -> Result<PublicKey, InvalidVerifyingKey> {
-    let (label, der) = pem::decode_vec(text.trim_ascii()).map_err(|_| InvalidVerifyingKey::NotPem)?;
+    let (label, der) = decode_vec(text.trim_ascii()).map_err(|_| InvalidVerifyingKey::NotPem)?;
     match label {
         "PUBLIC KEY" => public_key(&der),
         "RSA PUBLIC KEY" => rsa_key(&der),
@@ -43,12 +44,10 @@ fn public_key(der: &[u8]) -> Result<PublicKey, InvalidVerifyingKey> {
 }
 
 fn rsa_key(der: &[u8]) -> Result<PublicKey, InvalidVerifyingKey> {
-    // Reading it into an `RsaPublicKey` at once would call one that is too large damaged.
-    let parts = rsa::pkcs1::RsaPublicKey::from_der(der).map_err(|_| InvalidVerifyingKey::Damaged)?;
-    let bits = rsa::BigUint::from_bytes_be(parts.modulus.as_bytes()).bits();
-    if bits > rsa::RsaPublicKey::MAX_SIZE {
-        return Err(InvalidVerifyingKey::RsaSize(bits));
-    }
-    let key = rsa::RsaPublicKey::from_pkcs1_der(der).map_err(|_| InvalidVerifyingKey::Damaged)?;
-    Ok(PublicKey::Rsa(Box::new(key)))
+    let parts = SliceReader::new(der).and_then(|mut reader| {
+        let parts = reader.sequence(|parts| Ok((UintRef::decode(parts)?, UintRef::decode(parts)?)))?;
+        reader.finish(parts)
+    });
+    let (n, e) = parts.map_err(|_| InvalidVerifyingKey::Damaged)?;
+    Ok(PublicKey::Rsa { n: n.as_bytes().to_vec(), e: e.as_bytes().to_vec() })
 }

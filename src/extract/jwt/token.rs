@@ -2,20 +2,21 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::algorithm::JwtAlgorithm;
 use super::key::VerifyingKey;
 use crate::rejection::Rejection;
 
 pub(super) struct Token<'a> {
     /// What the token says of itself: good for finding a key, which then decides.
-    pub(super) algorithm: Algorithm,
+    pub(super) algorithm: JwtAlgorithm,
     /// Which of the signer's keys it is.
     pub(super) kid: Option<String>,
     signed: &'a str,
     claims: &'a str,
-    signature: &'a str,
+    signature: Vec<u8>,
 }
 
 impl<'a> Token<'a> {
@@ -26,23 +27,48 @@ impl<'a> Token<'a> {
         else {
             return Err(Rejection::Invalid);
         };
-        let names: Map<String, Value> =
-            serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Invalid)?;
+        let header = decode(header)?;
+        // Fails on what is nested too deep, also where nothing reads it.
+        let names: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Rejection::Invalid)?;
         if REFUSED.iter().any(|name| names.contains_key(*name)) {
             return Err(Rejection::Invalid);
         }
-        // Knows the type of each parameter, and refuses one that is given twice.
-        let header = jsonwebtoken::decode_header(text).map_err(|_| Rejection::Invalid)?;
+        let header: Header = serde_json::from_slice(&header).map_err(|_| Rejection::Invalid)?;
+        let algorithm = header.alg.parse().map_err(|_| Rejection::Invalid)?;
         let signed = &text[..text.len() - signature.len() - 1];
-        Ok(Self { algorithm: header.alg, kid: header.kid, signed, claims, signature })
+        Ok(Self { algorithm, kid: header.kid, signed, claims, signature: decode(signature)? })
     }
 
     /// The bytes of the claims, if `key` signed them.
     pub(super) fn verified_by(&self, key: &VerifyingKey) -> Result<Vec<u8>, Rejection> {
         let genuine =
-            key.is_for(self.algorithm) && key.verify(self.signed.as_bytes(), &decode(self.signature)?);
+            self.algorithm == key.algorithm() && key.verify(self.signed.as_bytes(), &self.signature);
         if genuine { decode(self.claims) } else { Err(Rejection::Invalid) }
     }
+}
+
+/// The parameters that RFC 7515, section 4.1, names. One of another type than there, or one that stands twice, is
+/// refused, also where it has no effect.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    #[serde(rename = "typ")]
+    _typ: Option<String>,
+    #[serde(rename = "cty")]
+    _cty: Option<String>,
+    #[serde(rename = "jku")]
+    _jku: Option<String>,
+    #[serde(rename = "jwk")]
+    _jwk: Option<Map<String, Value>>,
+    #[serde(rename = "x5u")]
+    _x5u: Option<String>,
+    #[serde(rename = "x5c")]
+    _x5c: Option<Vec<String>>,
+    #[serde(rename = "x5t")]
+    _x5t: Option<String>,
+    #[serde(rename = "x5t#S256")]
+    _x5t_s256: Option<String>,
 }
 
 /// What changes how the rest is to be read, or says that it must be understood, and is not: extensions (RFC

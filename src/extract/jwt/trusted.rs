@@ -16,12 +16,15 @@ enum Trusted {
 }
 
 impl TrustedKeys {
-    /// The key that can have signed `token`, if its `kid` and `alg` tell the truth.
-    pub(super) async fn find(&self, token: &Token<'_>) -> Result<VerifyingKey, Rejection> {
+    /// The claims of `token`, if one of these keys signed it.
+    ///
+    /// A wrong signature is final. A key that is not there is not: keys may be added while the server runs. A single
+    /// key never changes.
+    pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
         match &self.0 {
-            Trusted::One(key) => Ok(key.clone()),
-            Trusted::Several(keys) => keys.find(token).ok_or(Rejection::Invalid),
-            Trusted::Published(jwks) => jwks.find(token).await,
+            Trusted::One(key) => token.verified_by(key),
+            Trusted::Several(keys) => token.verified_by(&keys.find(token).ok_or(Rejection::NotYet)?),
+            Trusted::Published(jwks) => jwks.verify(token).await,
         }
     }
 }

@@ -39,9 +39,19 @@ use origin::Origin;
 ///
 /// It is read when the first token comes, and then by the first token that comes after
 /// [`refresh_every`](Jwks::refresh_every), which waits for it: a key that is withdrawn is good no longer than
-/// that. A token whose `kid` is unknown may be signed with a new key, so it has the set read too, at most once in
-/// [`refetch_every`](Jwks::refetch_every). However many tokens wait, one reading is under way. While a reading fails
-/// the last good set stays in force; before there is one, tokens are refused with [`Rejection::Unavailable`].
+/// that. A token that no key of the set has signed may be signed with a new key, so it has the set read too, at most
+/// once in [`refetch_every`](Jwks::refetch_every). However many tokens wait, one reading is under way. While a reading
+/// fails the last good set stays in force.
+///
+/// The set is the provider's to change, so a refusal that another reading may heal asks the client to come back:
+///
+/// | the token | rejection |
+/// |---|---|
+/// | there is no set yet | [`Unavailable`](Rejection::Unavailable) |
+/// | no key has its `kid` and `alg`, or several different ones do | [`NotYet`](Rejection::NotYet) |
+/// | its signature is not its key's, in a set that was read before it came | [`NotYet`](Rejection::NotYet) |
+/// | its signature is not its key's, in a set that was read after it came | [`Invalid`](Rejection::Invalid), which is final |
+/// | its `alg` is not among [`algorithms`](Jwks::algorithms) | [`Invalid`](Rejection::Invalid), which is final |
 ///
 /// Of the set only those keys count whose `use` is `sig` or absent and whose `alg` is among
 /// [`algorithms`](Jwks::algorithms).
@@ -130,7 +140,7 @@ impl Jwks {
         self
     }
 
-    /// How often a `kid` that is not known may cause another look, and how long to leave the origin alone after
+    /// How often a token that no key has signed may cause another look, and how long to leave the origin alone after
     /// one that failed: a minute by default.
     #[must_use]
     pub fn refetch_every(mut self, pause: Duration) -> Self {
@@ -169,25 +179,40 @@ impl Jwks {
         failed.map_or(Ok(()), Err)
     }
 
-    /// The key for `token`, which may take a reading or two.
-    pub(super) async fn find(&self, token: &Token<'_>) -> Result<VerifyingKey, Rejection> {
+    /// The claims of `token`, if a key of the set signed it. That may take a reading or two.
+    pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
+        if !self.algorithms.contains(&token.algorithm) {
+            return Err(Rejection::Invalid);
+        }
+        let came_at = Instant::now();
         let age = self.state().read_at.map(|moment| moment.elapsed());
         match age {
             None => self.read_again(self.refetch.min(Self::RETRY)).await,
             Some(age) if age >= self.refresh => self.read_again(self.refetch.min(self.refresh)).await,
             Some(_) => {}
         }
-        if let Some(key) = self.known(token)? {
-            return Ok(key);
+        let (tried, fresh) = self.known(token, came_at)?;
+        if let Some(claims) = tried.as_ref().and_then(|key| token.verified_by(key).ok()) {
+            return Ok(claims);
         }
-        self.read_again(self.refetch).await;
-        self.known(token)?.ok_or(Rejection::Invalid)
+        if !fresh {
+            self.read_again(self.refetch).await;
+        }
+        let (key, fresh) = self.known(token, came_at)?;
+        let key = key.ok_or(Rejection::NotYet)?;
+        let untried = tried.is_none_or(|tried| !key.is(&tried));
+        if untried && let Ok(claims) = token.verified_by(&key) {
+            return Ok(claims);
+        }
+        // Forged, unless its key is newer than the set.
+        Err(if fresh { Rejection::Invalid } else { Rejection::NotYet })
     }
 
-    fn known(&self, token: &Token<'_>) -> Result<Option<VerifyingKey>, Rejection> {
+    /// The one key that `token` can mean, and whether the set was asked for after `came_at`.
+    fn known(&self, token: &Token<'_>, came_at: Instant) -> Result<(Option<VerifyingKey>, bool), Rejection> {
         let state = self.state();
         let keys = state.keys.as_ref().ok_or(Rejection::Unavailable)?;
-        Ok(keys.find(token))
+        Ok((keys.find(token), state.read_at.is_some_and(|moment| moment >= came_at)))
     }
 
     /// Waits for a reading: the one that is under way, or a new one if the last began `pause` ago.
