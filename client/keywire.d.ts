@@ -18,17 +18,18 @@ export type Credential = string | {
     token: string;
     expiresAt?: number | Date;
 };
-export type Ask = (signal: AbortSignal) => Credential | undefined | Promise<Credential | undefined>;
+export type Ask = (signal: AbortSignal) => Credential | null | undefined | Promise<Credential | null | undefined>;
 export type End = {
     code: number;
     reason: string;
     final: boolean;
+    unsent?: Envelope[];
 };
 export type Options = {
     /**
      * the credential, or who to ask for it; without one the URL is used as it is
      */
-    key?: Credential | Ask;
+    key?: Credential | Ask | null;
     /**
      * where it goes: a last segment of the path, the query, the subprotocols
      */
@@ -105,9 +106,9 @@ export declare class Keywire extends EventTarget {
     get status(): Status;
     /** The present WebSocket, if this tab has one. */
     get socket(): WebSocket | null;
-    /** Connects; while waiting, at once. Does nothing while there is a connection or an attempt. */
+    /** Connects; while waiting, at once. Does nothing while there is a connection or an attempt. Throws for a relative URL without a page. */
     connect(): this;
-    /** Closes for good: only another `connect` opens it again. */
+    /** Closes for good: only another `connect` opens it again. What a socket took is sent first; the event `close` tells what is `unsent`. */
     close(): void;
     /**
      * Calls `handler` with every push of this flag, or with every push at all for `'*'`. Returns the undoing of it.
@@ -130,7 +131,7 @@ export declare class Keywire extends EventTarget {
      * A command (or another flag) whose reply comes back as a promise, whatever the reply's code says. Rejects when no reply
      * can come any more: after the timeout, or with the connection that the request went into.
      * @param {unknown} body
-     * @param {{ timeout?: number, flag?: string, reception?: string }} [options]
+     * @param {{ timeout?: number, flag?: string, reception?: string }} [options] the timeout is 10 s by default
      * @returns {Promise<Push>}
      */
     request(body: unknown, { timeout, flag, reception }?: {

@@ -18,17 +18,18 @@
  */
 /**
  * Asked at every attempt. The signal aborts when nobody waits for the answer any more.
- * @typedef {(signal: AbortSignal) => Credential | undefined | Promise<Credential | undefined>} Ask
+ * @typedef {(signal: AbortSignal) => Credential | null | undefined | Promise<Credential | null | undefined>} Ask
  */
 /**
- * The end of a connection or of an attempt; after a `final` one nothing comes back by itself.
- * @typedef {{ code: number, reason: string, final: boolean }} End
+ * The end of a connection or of an attempt; after a `final` one nothing comes back by itself. `unsent` is there if messages
+ * of `send`, `command` or `inform` waited at a final end: no socket is known to have taken them.
+ * @typedef {{ code: number, reason: string, final: boolean, unsent?: Envelope[] }} End
  */
 
 /**
- * Times are in ms.
+ * Times are in ms, at most 24 days (`Infinity` too). A value that is no number from 0 on counts as not given.
  * @typedef Options
- * @property {Credential | Ask} [key] the credential, or who to ask for it; without one the URL is used as it is
+ * @property {Credential | Ask | null} [key] the credential, or who to ask for it; without one the URL is used as it is
  * @property {'path' | 'query' | 'protocol'} [via='path'] where it goes: a last segment of the path, the query, the subprotocols
  * @property {string} [param='token'] its name in the query
  * @property {number} [renew=60000] how long before its end a credential that was asked for is exchanged for a fresh one
@@ -62,7 +63,8 @@
  *   ask?: 'state' | 'now', letter?: Letter, epoch?: string,
  * }} Note
  */
-/** @typedef {{ leads: boolean, post: (note: Note) => void, steal: () => void, leave: () => void }} Tabs */
+/** @typedef {(letters: Letter[]) => void} Report */
+/** @typedef {{ leads: boolean, post: (note: Note) => void, steal: () => void, leave: (letters?: Letter[], report?: Report) => void }} Tabs */
 
 const PROTOCOL = 'keywire.v1';
 const PING = '{"flag":"kw:ping"}';
@@ -76,8 +78,13 @@ const DRAINING = 4005;
 /** The standard codes after which a second try would meet the same end. */
 const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
 
-/** What a timer can be set to, 24 days. */
+/** The longest that a timer can be set to, 24 days. A longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
+
+/** The options that are numbers, and their defaults. */
+const NUMBERS = {
+  renew: 60_000, queue: 64, min: 500, max: 20_000, settle: 5_000, attempt: 10_000, heartbeat: 25_000, pong: 10_000,
+};
 
 /** @type {End} */
 const LOST = { code: 1006, reason: '', final: false };
@@ -85,7 +92,20 @@ const LOST = { code: 1006, reason: '', final: false };
 /** @typedef {ReturnType<typeof setTimeout> | undefined} Timer */
 
 /** @param {number} code */
-const isFinal = (code) => (code >= 4000 ? code >= 4500 : FINAL.includes(code));
+const isFinal = (code) => (code >= 4500 && code < 5000) || FINAL.includes(code);
+
+/**
+ * The one place where times get their bounds. What is no number from 0 on is not given.
+ * @param {any} value @param {any} [otherwise] @returns {any}
+ */
+function bounded(value, otherwise) {
+  // parseFloat takes '5s', Number takes null, '' and []. What both take is a number.
+  const number = parseFloat(value);
+  return number === Number(value) && number >= 0 ? Math.min(number, LONGEST) : otherwise;
+}
+
+/** For spans: the wall clock jumps, this one does not. */
+const now = () => performance.now();
 
 /** @param {string} text */
 const base64url = (text) =>
@@ -129,9 +149,21 @@ function joinTabs(name, hear, lead, lost) {
     /** @param {Note} note */
     post: (note) => channel.postMessage(note),
     steal: () => request({ steal: true }),
-    leave() {
+    /** Reports which of these letters the leader did not take within a second. @param {Letter[]} [letters] @param {Report} [report] */
+    leave(letters = [], report) {
       left.abort();
-      channel.close();
+      const end = () => {
+        clearTimeout(timer);
+        channel.close();
+        report?.(letters);
+      };
+      const timer = setTimeout(end, 1000);
+      const look = (/** @type {Note} */ { taken }) => {
+        letters = letters.filter(({ n }) => n !== taken);
+        if (!letters.length) end();
+      };
+      channel.onmessage = ({ data }) => look(data);
+      look({});
     },
   };
   request({ signal });
@@ -149,6 +181,8 @@ export class Keywire extends EventTarget {
   #life = new AbortController();
   /** One attempt and the connection that it made: cuts off the socket's events and a credential that is still on its way. */
   #attempt = new AbortController();
+  /** The same for a fresh credential. */
+  #asking = new AbortController();
   /** @type {Timer} The one way back while waiting; the limit of the attempt while connecting. */
   #timer;
   /** @type {Timer} */
@@ -159,11 +193,15 @@ export class Keywire extends EventTarget {
   #openedAt = Infinity;
   /** When the next attempt is due. */
   #due = 0;
-  /** When the credential ends. */
+  /** When the credential ends, by the clock of `now`. */
   #expires = NaN;
+  /** How often it was exchanged on this connection. */
+  #renewals = 0;
   /** When the other side was last heard of, and whether it was asked for a sign of life since. */
   #heard = 0;
   #asked = false;
+  /** How many times `pong` the other side has: more after a connection that was given up for its silence. */
+  #patience = 1;
   /** No other tab's ids begin so. */
   #tab = `kw:${Math.random().toString(36).slice(2)}:`;
   #lastId = 0;
@@ -184,13 +222,12 @@ export class Keywire extends EventTarget {
   /** @param {string | URL} url of the endpoint, ws(s) or http(s); may be relative to the page @param {Options} [options] */
   constructor(url, options = {}) {
     super();
-    this.#url = new URL(url, globalThis.location?.href);
-    this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
-    this.#url.hash = '';
-    this.#options = {
-      via: 'path', param: 'token', renew: 60_000, queue: 64, min: 500, max: 20_000, settle: 5_000,
-      attempt: 10_000, heartbeat: 25_000, pong: 10_000, shared: false, ...options,
-    };
+    // Where a page is rendered on a server, a relative URL has nothing to be relative to yet.
+    this.#url = globalThis.location ? new URL(url, location.href).href : String(url);
+    this.#options = { ...options, ...NUMBERS, param: options.param ?? 'token', delay: bounded(options.delay) };
+    for (const name of /** @type {(keyof typeof NUMBERS)[]} */ (Object.keys(NUMBERS))) {
+      this.#options[name] = bounded(options[name], NUMBERS[name]);
+    }
   }
 
   /** The one state there is. */
@@ -203,9 +240,10 @@ export class Keywire extends EventTarget {
     return this.#socket;
   }
 
-  /** Connects; while waiting, at once. Does nothing while there is a connection or an attempt. */
+  /** Connects; while waiting, at once. Does nothing while there is a connection or an attempt. Throws for a relative URL without a page. */
   connect() {
     if (this.#status === 'connecting' || this.#status === 'open') return this;
+    this.#endpoint();
     clearTimeout(this.#timer);
     if (this.#status !== 'waiting') this.#listen();
     if (this.#follows) this.#tabs?.post({ ask: 'now' });
@@ -214,11 +252,14 @@ export class Keywire extends EventTarget {
     return this;
   }
 
-  /** Closes for good: only another `connect` opens it again. */
+  /** Closes for good: only another `connect` opens it again. What a socket took is sent first; the event `close` tells what is `unsent`. */
   close() {
     if (this.#status === 'closed') return;
+    // What was handed to the leader may be on its way.
+    const tabs = this.#isOpen && this.#follows ? this.#tabs : null;
+    if (tabs) this.#tabs = null;
     this.#leave();
-    this.#over({ code: 1000, reason: '', final: true });
+    this.#over({ code: 1000, reason: '', final: true }, undefined, tabs);
   }
 
   /**
@@ -263,14 +304,14 @@ export class Keywire extends EventTarget {
    * A command (or another flag) whose reply comes back as a promise, whatever the reply's code says. Rejects when no reply
    * can come any more: after the timeout, or with the connection that the request went into.
    * @param {unknown} body
-   * @param {{ timeout?: number, flag?: string, reception?: string }} [options]
+   * @param {{ timeout?: number, flag?: string, reception?: string }} [options] the timeout is 10 s by default
    * @returns {Promise<Push>}
    */
-  request(body, { timeout = 10_000, flag = 'command', reception } = {}) {
+  request(body, { timeout, flag = 'command', reception } = {}) {
     return new Promise((resolve, reject) => {
       const id = this.#nextId();
       this.send({ flag, reception, body, id });
-      const timer = setTimeout(() => this.#fail(id, 'no reply in time'), timeout);
+      const timer = setTimeout(() => this.#fail(id, 'no reply in time'), bounded(timeout, 10_000));
       this.#requests.set(id, { resolve, reject, timer, flag });
     });
   }
@@ -321,9 +362,23 @@ export class Keywire extends EventTarget {
     const { key } = this.#options;
     const asked = typeof key === 'function';
     const got = asked ? await key(signal) : key;
+    // `localStorage.getItem` says null.
+    if (got === undefined || got === null) return { token: undefined, expires: NaN };
     const { token, expiresAt = undefined } = typeof got === 'object' ? got : { token: got };
-    // One that was written down once has nothing to be exchanged for.
-    return { token, expires: asked ? Number(expiresAt ?? expiry(token ?? '')) : NaN };
+    if (!token || typeof token !== 'string') throw new TypeError('`key` gave neither a string nor a { token }');
+    // One that was written down once has nothing to be exchanged for. The wall clock is read here and nowhere else.
+    return { token, expires: asked ? now() + Number(expiresAt ?? expiry(token)) - Date.now() : NaN };
+  }
+
+  #endpoint() {
+    try {
+      const url = new URL(this.#url, globalThis.location?.href);
+      url.protocol = url.protocol.replace(/^http/, 'ws');
+      url.hash = '';
+      return url;
+    } catch {
+      throw new TypeError('the URL is not absolute, and there is no page');
+    }
   }
 
   /**
@@ -333,20 +388,23 @@ export class Keywire extends EventTarget {
    */
   #address(token) {
     const { via, param } = this.#options;
-    const url = new URL(this.#url);
+    const url = this.#endpoint();
     const protocols = [PROTOCOL];
     if (token === undefined) return [url.href, protocols];
     if (via === 'query') url.searchParams.set(param, token);
     else if (via === 'protocol') protocols.push(`base64url.bearer.keywire.${base64url(token)}`);
+    // A path of dots leads elsewhere.
+    else if (/^\.\.?$/.test(token)) throw new TypeError('this credential cannot stand in a path');
     else url.pathname = url.pathname.replace(/\/?$/, `/${encodeURIComponent(token)}`);
     return [url.href, protocols];
   }
 
   #opened() {
     clearTimeout(this.#timer);
-    this.#openedAt = Date.now();
+    this.#openedAt = now();
     if (!this.#follows) {
       this.#epoch = this.#nextId();
+      this.#renewals = 0;
       this.#renew();
     }
     this.#queue = this.#queue.filter((letter) => !this.#pass(letter));
@@ -356,35 +414,48 @@ export class Keywire extends EventTarget {
 
   /** Exchanges the credential in time. If that fails it is tried again while there is time; the last resort is to come back. */
   #renew() {
-    const left = this.#expires - Date.now();
+    clearTimeout(this.#renewal);
+    const { renew, attempt } = this.#options;
+    const left = this.#expires - now();
     // Not if it is unknown, nor if it seems to be over: then it is this clock that is wrong.
     if (!(left > 1000)) return;
+    // A clock that is wrong by less makes each fresh credential look short-lived: those are exchanged ever more rarely.
+    const rarely = Math.min(500 * 2 ** this.#renewals++, 30_000);
     const { signal } = this.#attempt;
     this.#renewal = setTimeout(async () => {
+      const late = (this.#asking = new AbortController());
       try {
-        const { token, expires } = await this.#credential(signal);
+        const { token, expires } = await new Promise((resolve, reject) => {
+          this.#renewal = setTimeout(() => {
+            late.abort();
+            reject(new Error('no fresh credential in time'));
+          }, attempt);
+          this.#credential(late.signal).then(resolve, reject);
+        });
         if (signal.aborted) return;
+        if (!token) throw new Error('no fresh credential');
         const { code, msg } = await this.request(token, { flag: 'kw:refresh' });
         if (code !== '00') throw new Error(`fresh credential refused: ${code} ${msg}`);
         this.#expires = expires;
       } catch (error) {
-        if (!signal.aborted) this.#emit('error', error);
+        if (!signal.aborted) this.#emit('error', error ?? new Error('no fresh credential'));
       }
       if (!signal.aborted) this.#renew();
-    }, Math.min(Math.max(left - this.#options.renew, left * 0.75), LONGEST));
+    }, bounded(Math.max(left - renew, left * 0.75, rarely)));
   }
 
   /** Gives up what does not work. @param {unknown} why */
   #lose(why) {
     const { signal } = this.#attempt;
-    this.#emit('error', why);
+    // A promise may be rejected without a word.
+    this.#emit('error', why ?? new Error('no credential'));
     if (!signal.aborted) this.#end(LOST);
   }
 
   /** The server or the line ended it. @param {{ code: number, reason: string }} end */
   #end({ code, reason }) {
     const final = isFinal(code);
-    if (final || Date.now() - this.#openedAt >= this.#options.settle) this.#failures = 0;
+    if (final || now() - this.#openedAt >= this.#options.settle) this.#failures = 0;
     const delay = final ? undefined : this.#delay(code, reason);
     if (!final) this.#failures += 1;
     this.#over({ code, reason, final }, delay);
@@ -397,36 +468,47 @@ export class Keywire extends EventTarget {
    */
   #delay(code, reason) {
     const { min, max, delay } = this.#options;
-    const window = Number(reason);
-    if (code === DRAINING && window > 0 && window < 1e6) return Math.random() * window;
-    return delay ?? min + Math.random() * Math.min(max, min * 2 ** this.#failures);
+    const window = /^\d+$/.test(reason) ? Number(reason) : 0;
+    if (code === DRAINING && window > 0 && window <= 1e6) return Math.random() * window;
+    return delay ?? bounded(min + Math.random() * Math.min(max, min * 2 ** this.#failures));
   }
 
   /**
    * The end of a connection, of an attempt, or of it all. With a delay, this tab is the one that comes back.
    * @param {End} end
    * @param {number} [delay]
+   * @param {Tabs | null} [tabs] those who may still take what waits
    */
-  #over(end, delay) {
+  #over(end, delay, tabs) {
     this.#attempt.abort();
+    this.#asking.abort();
     this.#socket?.close(1000);
     this.#socket = null;
     this.#openedAt = Infinity;
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
-    if (end.final) this.#queue = [];
+    /** @type {Letter[]} */
+    let unsent = [];
+    // A request is told by its rejection.
+    if (end.final) [unsent, this.#queue] = [this.#queue.filter(({ id = '' }) => !this.#requests.has(id)), []];
     if (delay !== undefined && !this.#follows) this.#timer = setTimeout(() => this.connect(), delay);
     // A request that went into the lost socket gets no reply any more; one in the queue still can.
     for (const id of this.#requests.keys()) {
       if (!this.#queue.some((letter) => letter.id === id)) this.#fail(id, 'the connection ended');
     }
     this.#become(end.final ? 'closed' : 'waiting', delay, end);
+    /** @type {Report} */
+    const report = (letters) => {
+      this.#emit('close', letters.length ? { ...end, unsent: letters.map(({ text }) => JSON.parse(text)) } : end);
+    };
+    if (tabs) tabs.leave(unsent, report);
+    else report(unsent);
   }
 
   /** @param {Status} status @param {number} [delay] @param {End} [end] */
   #become(status, delay, end) {
     this.#status = status;
-    this.#heard = Date.now();
+    this.#heard = now();
     this.#due = this.#heard + (delay ?? 0);
     this.#post({ state: { status, epoch: this.#epoch, delay, end } });
     if (status === 'closed') {
@@ -435,7 +517,6 @@ export class Keywire extends EventTarget {
     }
     this.#beat();
     this.#emit('status', { status, delay });
-    if (end) this.#emit('close', end);
   }
 
   // ── Is anybody there? ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -446,7 +527,7 @@ export class Keywire extends EventTarget {
     clearTimeout(this.#pulse);
     this.#asked = false;
     if (!heartbeat || !(this.#follows || this.#status === 'open')) return;
-    const left = () => this.#heard + heartbeat - Date.now();
+    const left = () => this.#heard + heartbeat - now();
     this.#pulse = setTimeout(() => (left() > 0 ? this.#beat() : this.#probe()), left());
   }
 
@@ -454,18 +535,33 @@ export class Keywire extends EventTarget {
   #probe(again = false) {
     const { heartbeat, pong } = this.#options;
     clearTimeout(this.#pulse);
+    const buffered = () => this.#socket?.bufferedAmount ?? 0;
+    // Without the question: that it leaves the buffer says nothing about the other side.
+    const unsent = buffered();
     if (this.#follows) this.#tabs?.post({ ask: 'state' });
     else this.#socket?.send(PING);
     if (!heartbeat) return;
     this.#asked = true;
-    const due = Date.now() + pong;
+    const wait = bounded(pong * this.#patience);
+    const due = now() + wait;
     this.#pulse = setTimeout(() => {
-      if (!this.#asked) this.#beat();
-      // A timer that is late says that this page or its machine slept, not that the other side did: once more, awake.
-      else if (!again && Date.now() > due + 1000) this.#probe(true);
-      else if (this.#follows) this.#tabs?.steal();
-      else this.#lose(new Error('no sign of life'));
-    }, pong);
+      if (!this.#asked) {
+        this.#patience = 1;
+        this.#beat();
+      } else if (!again && now() > due + 1000) {
+        // A timer that is late says that this page or its machine slept, not that the other side did: once more, awake.
+        this.#probe(true);
+      } else if (buffered() < unsent) {
+        // The question waits behind what the other side is still taking.
+        this.#probe(again);
+      } else if (this.#follows) {
+        this.#tabs?.steal();
+      } else {
+        // A message that is still arriving cannot be seen from here. It gets more time on the next connection.
+        this.#patience = Math.min(this.#patience * 2, 8);
+        this.#lose(new Error('no sign of life'));
+      }
+    }, wait);
   }
 
   #listen() {
@@ -500,7 +596,7 @@ export class Keywire extends EventTarget {
 
   #join() {
     const { shared } = this.#options;
-    const name = `keywire ${this.#url.href}${shared === true ? '' : ` ${shared}`}`;
+    const name = `keywire ${this.#endpoint().href}${shared === true ? '' : ` ${shared}`}`;
     const tabs = joinTabs(name, (note) => this.#hear(note), (stolen) => this.#lead(stolen), (error) => {
       this.#leave();
       // Where there are no locks to be had: without them.
@@ -538,7 +634,7 @@ export class Keywire extends EventTarget {
     const { leads } = /** @type {Tabs} */ (this.#tabs);
     if (leads && ask === 'now') this.connect();
     else if (leads && ask) {
-      this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - Date.now(), 0) } });
+      this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - now(), 0) } });
     } else if (leads && letter && epoch === this.#epoch && this.#isOpen) {
       // Said before it is done: should this tab die in between, a message is lost, but none is sent twice.
       this.#post({ taken: letter.n });
@@ -546,7 +642,7 @@ export class Keywire extends EventTarget {
     }
     // A leader still listens to the last words of the one before it.
     if (term === undefined || (leads ? term !== this.#former : term < this.#term)) return;
-    this.#heard = Date.now();
+    this.#heard = now();
     this.#asked = false;
     if (taken) this.#queue = this.#queue.filter(({ n }) => n !== taken);
     else if (!state) this.#receive(push);
@@ -580,13 +676,14 @@ export class Keywire extends EventTarget {
       this.#tabs?.post({ letter, epoch: this.#epoch });
       return false;
     }
-    this.#socket?.send(letter.text);
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(letter.text);
     return true;
   }
 
   /** @param {unknown} text */
   #receive(text) {
-    this.#heard = Date.now();
+    this.#heard = now();
     this.#asked = false;
     /** @type {Push} */
     let push;

@@ -8,17 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keywire::client::{
-    Client, ClientBuilder, ClientError, Credential, End, Event, Events, Message, RequestError, SendError,
+    Client, ClientError, Credential, End, Event, Events, Message, RequestError, SendError,
 };
 use keywire::{
     CloseCode, Config, Envelope, Handshake, Hub, Identity, Key, KeyExtractor, Push, RawKey, Recipients,
     Rejection, Reply, Session, SessionPolicy, Source, Switch, async_trait,
 };
+use support::keywire_client::{QUICK, client, last, next, opened, pushed};
 use support::{Server, until, within};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-
-const QUICK: Duration = Duration::from_millis(20);
 
 /// Answers a command with its body, relays an inform.
 fn hub() -> Hub {
@@ -33,45 +32,6 @@ fn hub() -> Hub {
         .inform(relay)
         .on("quiet", |_: Session, _: Envelope| async { Ok(Reply::none()) });
     Hub::builder().keys(RawKey::from_path()).handler(switch).build()
-}
-
-fn client(server: &Server) -> ClientBuilder {
-    Client::builder(&format!("ws://{}/websocket", server.addr)).expect("a URL").delays(QUICK, QUICK)
-}
-
-async fn next(events: &mut Events) -> Event {
-    within("an event", events.next()).await.expect("a client that goes on")
-}
-
-async fn opened(events: &mut Events) {
-    within("an open connection", async {
-        loop {
-            match next(events).await {
-                Event::Open => return,
-                Event::Failed(_) | Event::Closed(End { returns_in: Some(_), .. }) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    })
-    .await;
-}
-
-async fn pushed(events: &mut Events) -> Push {
-    match next(events).await {
-        Event::Push(push) => push,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The end after which nothing comes.
-async fn last(events: &mut Events) -> (u16, String) {
-    loop {
-        if let Event::Closed(End { code, reason, returns_in, .. }) = next(events).await {
-            assert_eq!(returns_in, None);
-            assert!(within("the end", events.next()).await.is_none());
-            return (code.into(), reason);
-        }
-    }
 }
 
 #[tokio::test]

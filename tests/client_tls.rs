@@ -34,6 +34,7 @@ async fn says(url: &str, authority: &str) -> String {
     let child = Command::new(std::env::current_exe().expect("a test"))
         .args(["--exact", "the_client", "--ignored", "--nocapture"])
         .env("SSL_CERT_FILE", fixture(authority))
+        .env_remove("SSL_CERT_DIR")
         .env("KEYWIRE_TEST_URL", url)
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -65,10 +66,24 @@ async fn a_server_is_known_by_its_certificate() {
 }
 
 #[tokio::test]
-#[ignore = "run by the test above, in a process of its own"]
+async fn a_system_without_authorities_is_said_to_be_that() {
+    // A file that is not there, and one without certificates.
+    for authority in ["no-such-file.pem", "README.md"] {
+        let said = says("wss://localhost:1/websocket", authority).await;
+        assert!(said.contains("no builder: Tls(") && said.contains("TLS cannot be set up: "), "{said}");
+        assert!(!said.contains("URL"), "{said}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the tests above, in a process of its own"]
 async fn the_client() {
     let url = std::env::var("KEYWIRE_TEST_URL").expect("a URL");
-    let (client, mut events) = Client::builder(&url).expect("a URL").key("alice").connect();
+    let builder = match Client::builder(&url) {
+        Ok(builder) => builder,
+        Err(error) => return println!("no builder: {error:?}: {error}"),
+    };
+    let (client, mut events) = builder.key("alice").connect();
     match events.next().await {
         Some(Event::Open) => println!("reply: {}", client.request(()).await.expect("a reply").msg),
         Some(Event::Failed(ClientError::Connection(error))) => println!("failed: {error}"),

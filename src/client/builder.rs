@@ -137,14 +137,18 @@ impl ClientBuilder {
         self
     }
 
-    /// After how long a silence the server is asked for a sign of life: 25 s.
+    /// After how long a silence the server is asked for a sign of life: 25 s. [`Duration::ZERO`] turns that off.
+    ///
+    /// Each byte that arrives is a sign of life, also in the middle of a message, and so is each byte of a long message
+    /// that the server takes.
     #[must_use]
     pub fn heartbeat(mut self, silence: Duration) -> Self {
         self.settings.heartbeat = silence;
         self
     }
 
-    /// How long the server has to give a sign of life, or to take a message: 10 s.
+    /// How long the server has to give a sign of life, or to take more of a message: 10 s. Also the time that
+    /// [`Client::close`] has to send what waits.
     #[must_use]
     pub fn pong_timeout(mut self, time: Duration) -> Self {
         self.settings.pong = time;
@@ -152,7 +156,8 @@ impl ClientBuilder {
     }
 
     /// How long before its end a credential that was asked for is exchanged for a fresh one: 60 s, but never before
-    /// three quarters of its time have passed.
+    /// three quarters of its time have passed. Credentials that end within seconds of each other are exchanged ever more
+    /// rarely, up to once in 30 s.
     #[must_use]
     pub fn renew(mut self, before: Duration) -> Self {
         self.settings.renew = before;
@@ -182,16 +187,18 @@ impl ClientBuilder {
     pub fn connect(self) -> (Client, Events) {
         let (letters, posted) = mpsc::channel(self.queue);
         let (tell, events) = mpsc::channel(EVENTS);
-        let [closing, unheld, unheard] = [(); 3].map(|()| CancellationToken::new());
+        let [closing, unheld, unheard, ended] = [(); 4].map(|()| CancellationToken::new());
         let client = Client {
             letters,
             closing: closing.clone(),
+            ended: ended.clone(),
             patience: self.request_timeout,
             _held: Arc::new(unheld.clone().drop_guard()),
         };
         let events = Events { events, _listening: unheard.clone().drop_guard() };
         let interest = Interest { closing, unheld, unheard };
-        let life = Life { settings: Arc::new(self.settings), letters: posted, events: tell, interest };
+        let (settings, _ended) = (Arc::new(self.settings), ended.drop_guard());
+        let life = Life { settings, letters: posted, events: tell, interest, unsent: Vec::new(), _ended };
         tokio::spawn(life.run());
         (client, events)
     }

@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Fuse};
-use futures_util::stream::SplitSink;
-use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{SplitSink, SplitStream};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::builder::Settings;
 use super::dial::Socket;
 use super::life::{Ended, Life};
+use super::outgoing::Outgoing;
+use super::progress::Progress;
+use super::renewal::Renewal;
 use super::{ClientError, Credential, Event, Letter, Message};
 use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
@@ -25,71 +28,76 @@ use crate::websocket::CloseCode;
 /// What is known of one connection.
 struct Connection {
     settings: Arc<Settings>,
-    sink: SplitSink<Socket, Frame>,
+    outgoing: Outgoing,
+    /// What the server did, and as much of it as was seen.
+    progress: Progress,
+    seen: u64,
     /// When the server was last heard of, or asked for a sign of life since.
     since: Instant,
     asked: bool,
     last_id: i64,
     /// Who waits for an answer.
     waiting: HashMap<i64, Waiting>,
-    /// When the present credential ends, as far as is known.
-    expires_at: Option<SystemTime>,
-    /// When it is to be exchanged.
-    renew_at: Option<Instant>,
-    /// The fresh one that has been asked for.
-    fresh: Fuse<BoxFuture<'static, Result<Option<Credential>, ClientError>>>,
+    renewal: Renewal,
 }
 
 enum Waiting {
     Request(oneshot::Sender<Push>),
     /// The credential that was sent ends then.
-    Renewal(Option<SystemTime>),
+    Renewal(Option<Instant>),
 }
 
 /// A connection that takes nothing more, or from which nothing more comes.
 struct Broken(ClientError);
 
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self(ClientError::Connection(Box::new(error)))
+    }
+}
+
 /// So many who wait are kept without a look whether they still do.
 const UNSWEPT: usize = 64;
 
+/// Asks a server, which may open only to refuse, for a first word.
+const PING: &str = r#"{"flag":"kw:ping"}"#;
+
 impl Life {
-    /// Talks until it ends. A server may open only to refuse, so its first word says that it let us in, and that has
-    /// to come before `due`.
+    /// Talks until it ends. The server's first word says that it let us in, and that has to come before `due`.
     pub(super) async fn converse(
         &mut self,
         socket: Socket,
+        progress: Progress,
         credential: Option<Credential>,
         due: Instant,
         opened_at: &mut Option<Instant>,
     ) -> Ended {
         let (sink, mut stream) = socket.split();
-        let mut connection = Connection::new(self.settings.clone(), sink, credential);
-        let Err(Broken(error)) = connection.send(PING.into()).await else {
-            return self.listen(&mut connection, &mut stream, due, opened_at).await;
-        };
-        self.tell(Event::Failed(error)).await;
-        Ended::lost()
+        let mut connection = Connection::new(self.settings.clone(), sink, progress, credential.as_ref());
+        connection.outgoing.push(Frame::text(PING));
+        let ended = self.listen(&mut connection, &mut stream, due, opened_at).await;
+        self.unsent.extend(connection.outgoing.message);
+        ended
     }
 
     async fn listen(
         &mut self,
         connection: &mut Connection,
-        stream: &mut futures_util::stream::SplitStream<Socket>,
+        stream: &mut SplitStream<Socket>,
         due: Instant,
         opened_at: &mut Option<Instant>,
     ) -> Ended {
         let mut posted = true;
         loop {
-            let silent_at = if opened_at.is_some() { connection.silent_at() } else { due };
-            let renew_at = connection.renew_at.unwrap_or(due);
+            let look_at = if opened_at.is_some() { connection.look_at() } else { due };
+            let renew_at = connection.renewal.due.unwrap_or(due);
             let done = tokio::select! {
                 () = self.interest.over() => {
-                    connection.goodbye(CloseCode::NORMAL).await;
+                    self.depart(connection, stream, opened_at.is_some()).await;
                     return Ended::closed();
                 }
                 frame = stream.next() => match frame {
                     Some(Ok(Frame::Text(text))) => {
-                        connection.heard();
                         if opened_at.is_none() {
                             *opened_at = Some(Instant::now());
                             self.tell(Event::Open).await;
@@ -97,47 +105,46 @@ impl Life {
                         if let Some(event) = connection.receive(&text) {
                             self.tell(event).await;
                         }
+                        // While the application made room for it, nobody listened to the server.
+                        connection.heard();
                         Ok(())
                     }
                     Some(Ok(Frame::Close(frame))) => {
-                        // The answer to it.
-                        let _ = timeout(connection.settings.pong, connection.sink.close()).await;
+                        let _ = timeout(connection.settings.pong, connection.outgoing.close()).await;
                         return ended(frame);
                     }
                     Some(Ok(_)) => {
                         connection.heard();
                         Ok(())
                     }
-                    Some(Err(error)) => Err(Broken(ClientError::Connection(Box::new(error)))),
+                    Some(Err(error)) => Err(error.into()),
                     None => return Ended::lost(),
                 },
-                letter = self.letters.recv(), if opened_at.is_some() && posted => match letter {
-                    Some(letter) => connection.post(letter).await,
-                    // There is no handle any more, but somebody listens.
-                    None => {
-                        posted = false;
-                        Ok(())
-                    }
-                },
-                () = sleep_until(silent_at) => {
-                    if connection.asked || opened_at.is_none() {
-                        Err(Broken(ClientError::Timeout))
-                    } else {
-                        connection.ask().await
-                    }
+                written = connection.outgoing.write(), if connection.outgoing.is_busy() => {
+                    written.map_err(Broken::from)
                 }
-                () = sleep_until(renew_at), if connection.renew_at.is_some() && opened_at.is_some() => {
-                    connection.ask_for_fresh();
+                letter = self.letters.recv(), if opened_at.is_some() && posted && !connection.outgoing.is_busy() => {
+                    match letter {
+                        Some(letter) => connection.post(letter),
+                        // There is no handle any more, but somebody listens.
+                        None => posted = false,
+                    }
                     Ok(())
                 }
-                fresh = &mut connection.fresh => match connection.exchange(fresh).await {
-                    Ok(None) => Ok(()),
-                    Ok(Some(error)) => {
-                        self.tell(Event::Failed(error)).await;
-                        Ok(())
-                    }
-                    Err(broken) => Err(broken),
+                () = sleep_until(look_at) => match opened_at {
+                    Some(_) => connection.look(),
+                    None => Err(Broken(ClientError::Timeout)),
                 },
+                () = sleep_until(renew_at), if connection.renewal.due.is_some() && opened_at.is_some() => {
+                    connection.renewal.ask();
+                    Ok(())
+                }
+                fresh = &mut connection.renewal.fresh => {
+                    if let Err(error) = connection.exchange(fresh) {
+                        self.tell(Event::Failed(error)).await;
+                    }
+                    Ok(())
+                }
             };
             if let Err(Broken(error)) = done {
                 self.tell(Event::Failed(error)).await;
@@ -145,51 +152,84 @@ impl Life {
             }
         }
     }
+
+    /// Sends what waits, and says goodbye. Reads on until the server has said so too: a socket that is closed with something
+    /// unread in it takes back what it sent.
+    async fn depart(&mut self, connection: &mut Connection, stream: &mut SplitStream<Socket>, opened: bool) {
+        let due = after(Instant::now(), connection.settings.pong);
+        let mut said = false;
+        if opened {
+            self.letters.close();
+        }
+        loop {
+            if !said && !connection.outgoing.is_busy() {
+                let letter = if opened { self.letters.recv().await } else { None };
+                match letter {
+                    Some(letter) => connection.post(letter),
+                    None => {
+                        connection.goodbye();
+                        said = true;
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                written = connection.outgoing.write(), if connection.outgoing.is_busy() => {
+                    if written.is_err() {
+                        return;
+                    }
+                }
+                () = sleep_until(due) => return,
+                frame = stream.next() => match frame {
+                    Some(Ok(Frame::Text(text))) => {
+                        if let Some(event) = connection.receive(&text) {
+                            self.tell(event).await;
+                        }
+                    }
+                    Some(Ok(Frame::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {}
+                },
+            }
+        }
+    }
 }
 
-const PING: &str = r#"{"flag":"kw:ping"}"#;
-
 impl Connection {
-    fn new(settings: Arc<Settings>, sink: SplitSink<Socket, Frame>, credential: Option<Credential>) -> Self {
-        let expires_at = credential.and_then(|credential| credential.expires_at);
-        let expires_at = expires_at.filter(|_| settings.supply.is_renewable());
-        let mut connection = Self {
+    fn new(
+        settings: Arc<Settings>,
+        sink: SplitSink<Socket, Frame>,
+        progress: Progress,
+        credential: Option<&Credential>,
+    ) -> Self {
+        Self {
+            renewal: Renewal::new(settings.clone(), credential),
             settings,
-            sink,
+            outgoing: Outgoing::new(sink),
+            progress,
+            seen: 0,
             since: Instant::now(),
             asked: false,
             last_id: 0,
             waiting: HashMap::new(),
-            expires_at,
-            renew_at: None,
-            fresh: Fuse::terminated(),
-        };
-        connection.plan_renewal();
-        connection
-    }
-
-    async fn send(&mut self, text: String) -> Result<(), Broken> {
-        match timeout(self.settings.pong, self.sink.send(Frame::text(text))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Broken(ClientError::Connection(Box::new(error)))),
-            Err(_) => Err(Broken(ClientError::Timeout)),
         }
     }
 
-    async fn goodbye(&mut self, code: CloseCode) {
-        let code = u16::from(code).into();
-        let frame = Frame::Close(Some(CloseFrame { code, reason: "".into() }));
-        let _ = timeout(self.settings.pong, self.sink.send(frame)).await;
+    fn goodbye(&mut self) {
+        let code = u16::from(CloseCode::NORMAL).into();
+        self.outgoing.push(Frame::Close(Some(CloseFrame { code, reason: "".into() })));
     }
 
     /// Sends a letter, unless it asks for a reply that nobody waits for any more.
-    async fn post(&mut self, Letter { message, reply }: Letter) -> Result<(), Broken> {
+    fn post(&mut self, Letter { message, reply }: Letter) {
         let id = match reply {
-            Some(reply) if reply.is_closed() => return Ok(()),
+            Some(reply) if reply.is_closed() => return,
             Some(reply) => Some(self.await_answer(Waiting::Request(reply))),
             None => None,
         };
-        self.send(message.to_json(id.as_ref())).await
+        self.outgoing.push(Frame::text(message.to_json(id.as_ref())));
+        // A request is told by its error.
+        self.outgoing.message = Some(message).filter(|_| id.is_none());
     }
 
     fn await_answer(&mut self, waiting: Waiting) -> MessageId {
@@ -211,12 +251,12 @@ impl Connection {
         };
         match waiting {
             Some(Waiting::Request(reply)) => reply.send(push).err().map(Event::Push),
-            Some(Waiting::Renewal(expires_at)) => {
+            Some(Waiting::Renewal(ends_at)) => {
                 let refused = push.code != Code::DONE;
                 if !refused {
-                    self.expires_at = expires_at;
+                    self.renewal.renewed(ends_at);
                 }
-                self.plan_renewal();
+                self.renewal.plan();
                 refused.then(|| Event::Failed(ClientError::Refused(push.code.as_str().to_owned())))
             }
             None if push.flag.as_ref().is_some_and(Flag::is_reserved) => None,
@@ -227,54 +267,51 @@ impl Connection {
     fn heard(&mut self) {
         self.since = Instant::now();
         self.asked = false;
+        self.seen = self.progress.count();
+        self.outgoing.moved();
     }
 
-    /// When the present silence becomes too long.
-    fn silent_at(&self) -> Instant {
+    /// When the present silence, or a message that is not taken, becomes too long.
+    fn look_at(&self) -> Instant {
         let Settings { heartbeat, pong, .. } = &*self.settings;
-        after(self.since, if self.asked { *pong } else { *heartbeat })
+        let silence = match self.asked {
+            true => *pong,
+            false if heartbeat.is_zero() => Duration::MAX,
+            false => *heartbeat,
+        };
+        let silent_at = after(self.since, silence);
+        self.outgoing.stuck_since.map_or(silent_at, |since| after(since, *pong).min(silent_at))
     }
 
-    /// Asks for a sign of life.
-    async fn ask(&mut self) -> Result<(), Broken> {
-        self.send(PING.to_owned()).await?;
+    /// Looks whether the server moves, be it in the middle of a message; if not, asks it for a sign of life, once.
+    fn look(&mut self) -> Result<(), Broken> {
+        let stuck = self.outgoing.stuck_since.is_some_and(|since| since.elapsed() >= self.settings.pong);
+        if self.progress.count() != self.seen {
+            self.heard();
+            return Ok(());
+        }
+        if self.asked || stuck {
+            return Err(Broken(ClientError::Timeout));
+        }
+        // One of WebSocket's own, which a server answers whatever its application does.
+        self.outgoing.push(Frame::Ping(Bytes::new()));
         self.since = Instant::now();
         self.asked = true;
         Ok(())
     }
 
-    /// In time before the credential's end, but not if that is unknown, nor if it seems to be over: then it is this clock
-    /// that is wrong.
-    fn plan_renewal(&mut self) {
-        let left = self.expires_at.and_then(|moment| moment.duration_since(SystemTime::now()).ok());
-        self.renew_at = left.filter(|left| left.as_secs() >= 1).map(|left| {
-            after(Instant::now(), left.saturating_sub(self.settings.renew).max(left.mul_f64(0.75)))
+    /// Exchanges the credential for the one that was asked for.
+    fn exchange(&mut self, fresh: Result<Option<Credential>, ClientError>) -> Result<(), ClientError> {
+        let sent = fresh.map(|fresh| {
+            if let Some(credential) = fresh {
+                let id = self.await_answer(Waiting::Renewal(credential.end()));
+                let message = Message::new(Flag::REFRESH, credential.text);
+                self.outgoing.push(Frame::text(message.to_json(Some(&id))));
+            }
         });
-    }
-
-    fn ask_for_fresh(&mut self) {
-        self.renew_at = None;
-        let settings = self.settings.clone();
-        self.fresh = async move { settings.supply.ask().await }.boxed().fuse();
-    }
-
-    /// Exchanges the credential for the one that was asked for. What is wrong with that is no reason to end.
-    async fn exchange(
-        &mut self,
-        fresh: Result<Option<Credential>, ClientError>,
-    ) -> Result<Option<ClientError>, Broken> {
-        match fresh {
-            Ok(Some(Credential { text, expires_at })) => {
-                let id = self.await_answer(Waiting::Renewal(expires_at));
-                self.send(Message::new(Flag::REFRESH, text).to_json(Some(&id))).await?;
-                Ok(None)
-            }
-            Ok(None) => Ok(None),
-            Err(error) => {
-                self.plan_renewal();
-                Ok(Some(error))
-            }
-        }
+        // Without an answer, or without a credential, it is tried again while there is time.
+        self.renewal.plan();
+        sent
     }
 }
 
@@ -295,11 +332,15 @@ fn read(text: &str) -> Option<Push> {
 }
 
 fn ended(frame: Option<CloseFrame>) -> Ended {
-    match frame {
-        Some(CloseFrame { code, reason }) => {
-            let code = CloseCode::new(code.into()).unwrap_or(CloseCode::NO_STATUS);
-            Ended { code, reason: reason.as_str().to_owned() }
-        }
-        None => Ended { code: CloseCode::NO_STATUS, reason: String::new() },
+    let Some(CloseFrame { code, reason }) = frame else {
+        return Ended { code: CloseCode::NO_STATUS, reason: String::new() };
+    };
+    // What tungstenite makes of a code that must not be sent, or that it does not know, such as 1014.
+    if u16::from(code) == 1002 && reason.as_str() == "Protocol violation" {
+        return Ended::lost();
+    }
+    match CloseCode::new(code.into()) {
+        Some(code) => Ended { code, reason: reason.as_str().to_owned() },
+        None => Ended::lost(),
     }
 }

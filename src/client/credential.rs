@@ -6,8 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use super::ClientError;
+use crate::moment::after;
 
 /// A key or a token, and until when it is good.
 ///
@@ -33,6 +35,12 @@ impl Credential {
         let text = text.into();
         let expires_at = expiry(&text);
         Self { text, expires_at }
+    }
+
+    /// When it ends, by the clock that does not jump; `None` if that is unknown or past.
+    pub(super) fn end(&self) -> Option<Instant> {
+        let left = self.expires_at?.duration_since(SystemTime::now()).ok()?;
+        Some(after(Instant::now(), left))
     }
 
     /// The same credential, ending at `moment`.
@@ -85,11 +93,16 @@ pub(super) enum Supply {
 }
 
 impl Supply {
-    pub(super) async fn ask(&self) -> Result<Option<Credential>, ClientError> {
+    /// The credential, if there is to be one, by `due`.
+    pub(super) async fn ask(&self, due: Instant) -> Result<Option<Credential>, ClientError> {
         match self {
             Self::None => Ok(None),
             Self::Fixed(credential) => Ok(Some(credential.clone())),
-            Self::Asked(ask) => ask().await.map(Some).map_err(ClientError::NoCredential),
+            Self::Asked(ask) => {
+                let asked = timeout_at(due, ask()).await;
+                let credential = asked.unwrap_or_else(|_| Err("it did not come in time".into()));
+                credential.map(Some).map_err(ClientError::NoCredential)
+            }
         }
     }
 

@@ -20,9 +20,7 @@ impl Delays {
     /// the same second; or a random moment in the window that a draining server names. `random` is in 0..1.
     pub(super) fn after(&self, code: CloseCode, reason: &str, failures: u32, random: f64) -> Duration {
         if code == CloseCode::DRAIN
-            && let Some(window) = reason.parse().ok().map(Duration::from_millis)
-            && !window.is_zero()
-            && window <= LONGEST_WINDOW
+            && let Some(window) = window(reason)
         {
             return window.mul_f64(random);
         }
@@ -32,6 +30,13 @@ impl Delays {
         let growing = self.min.saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX));
         self.min.saturating_add(growing.min(self.max).mul_f64(random))
     }
+}
+
+/// The time that a draining server names: decimal digits, in ms.
+fn window(reason: &str) -> Option<Duration> {
+    let digits = reason.bytes().all(|byte| byte.is_ascii_digit());
+    let window = Duration::from_millis(reason.parse().ok().filter(|_| digits)?);
+    (!window.is_zero() && window <= LONGEST_WINDOW).then_some(window)
 }
 
 /// In 0..1.
@@ -67,7 +72,31 @@ mod tests {
     fn a_draining_server_names_the_window() {
         let at = |reason, random| DELAYS.after(CloseCode::DRAIN, reason, 9, random).as_millis();
         assert_eq!((at("8000", 0.0), at("8000", 0.5)), (0, 4000));
-        for nonsense in ["", "soon", "0", "-1", "1e9", "99999999"] {
+        for (reason, half) in [("1", 0), ("0200", 100), ("30000", 15_000), ("1000000", 500_000)] {
+            assert_eq!(at(reason, 0.5), half, "{reason}");
+        }
+        let long = "9".repeat(120);
+        for nonsense in [
+            "",
+            "0",
+            "-1",
+            "-30000",
+            "+5",
+            " 5",
+            "5 ",
+            "1.5",
+            "1e3",
+            "0x10",
+            "1000001",
+            "99999999999",
+            &long,
+            "Infinity",
+            "NaN",
+            "null",
+            "soon",
+            "5s",
+            "٣",
+        ] {
             assert_eq!(at(nonsense, 0.0), 500, "{nonsense}");
         }
     }

@@ -16,10 +16,12 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::ClientError;
+use super::progress::{Progress, Watched};
+use super::race;
 use crate::extract::Source;
 use crate::handshake::{KEYWIRE_V1, TOKEN_PROTOCOL};
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<Watched<TcpStream>>>;
 
 /// Where to connect to.
 #[derive(Clone)]
@@ -44,6 +46,14 @@ impl Endpoint {
         if authority.contains('@') {
             return Err(ClientError::Url("a credential must not stand before the host"));
         }
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() {
+            return Err(ClientError::Url("it has no host"));
+        }
+        // Beyond a u16 there would be no port, and the default would take its place.
+        if uri.port_u16().is_none() && authority.strip_prefix(host).is_some_and(|port| port.len() > 1) {
+            return Err(ClientError::Url("its port must be a number up to 65535"));
+        }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("{}://{authority}{path}", if secure { "wss" } else { "ws" });
         let uri = uri.parse().map_err(|_| ClientError::Url("it cannot be read"))?;
@@ -56,19 +66,20 @@ impl Endpoint {
         credential: Option<&str>,
         place: &Source,
         message_bytes: usize,
-    ) -> Result<Socket, ClientError> {
+    ) -> Result<(Socket, Progress), ClientError> {
         let request = self.request(credential, place)?;
         let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
+        let stream = race::connect(host, port).await.map_err(failed)?;
         // It fails only on a socket that is dead already.
         let _ = stream.set_nodelay(true);
+        let (stream, progress) = Watched::new(stream);
         let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
         let config = WebSocketConfig::default()
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes));
         match client_async_tls_with_config(request, stream, Some(config), Some(connector)).await {
-            Ok((socket, _)) => Ok(socket),
+            Ok((socket, _)) => Ok((socket, progress)),
             Err(Error::Http(response)) => Err(ClientError::Status(response.status().as_u16())),
             Err(error) => Err(failed(error)),
         }
@@ -81,6 +92,9 @@ impl Endpoint {
         let mut headers = HeaderMap::new();
         let mut protocols = KEYWIRE_V1.to_owned();
         if let Some(credential) = credential {
+            if credential.is_empty() {
+                return Err(ClientError::Credential);
+            }
             let escaped = utf8_percent_encode(credential, RESERVED);
             match place {
                 Source::Path => path = format!("{}/{escaped}", path.trim_end_matches('/')),
@@ -140,12 +154,15 @@ fn tls() -> Result<Arc<ClientConfig>, ClientError> {
     let found = rustls_native_certs::load_native_certs();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        return Err(ClientError::Url("the system trusts no certificate authority"));
+        let why = found.errors.into_iter().next().map(Into::into);
+        let none = || "the system trusts no certificate authority".into();
+        return Err(ClientError::Tls(why.unwrap_or_else(none)));
     }
     // Named, since rustls would panic where other crates leave it two backends to choose from.
     let backend = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(backend).with_safe_default_protocol_versions();
-    let config = config.map_err(failed)?.with_root_certificates(roots).with_no_client_auth();
+    let config = config.map_err(|error| ClientError::Tls(error.into()))?;
+    let config = config.with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config))
 }
 
@@ -191,7 +208,29 @@ mod tests {
             let error = endpoint.request(Some("two\nlines"), &place).unwrap_err();
             assert!(matches!(error, ClientError::Credential), "{place:?}");
         }
-        for url in ["", "h", "/ws", "ftp://h/", "ws://me:secret@h/", "ws://"] {
+        for place in [Source::Path, Source::Query("t".into()), Source::Bearer, Source::Subprotocol] {
+            assert!(matches!(endpoint.request(Some(""), &place), Err(ClientError::Credential)), "{place:?}");
+        }
+        for url in ["ws://h:80", "ws://h:65535/", "ws://h:/ws", "ws://[::1]", "ws://[::1]:8090/ws", "wss://h"]
+        {
+            Endpoint::new(url).unwrap();
+        }
+        for url in [
+            "",
+            "h",
+            "/ws",
+            "ftp://h/",
+            "ws://me:secret@h/",
+            "ws://",
+            "ws:///ws",
+            "ws://:80/",
+            "ws://h:65536/",
+            "ws://h:99999/ws",
+            "ws://h:http/",
+            "ws://h:-1/",
+            "ws://[::1]:99999/",
+            "ws://h h/",
+        ] {
             assert!(matches!(Endpoint::new(url), Err(ClientError::Url(_))), "{url}");
         }
     }

@@ -7,16 +7,21 @@ pub enum ClientError {
     /// The URL is not one of a WebSocket.
     #[error("not a WebSocket URL: {0}")]
     Url(&'static str),
+    /// TLS cannot be set up, for example because the system trusts no certificate authority. A server whose
+    /// certificate is not trusted is a [`Connection`](Self::Connection).
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The credential cannot stand where it is to stand.
     #[error("the credential cannot stand there")]
     Credential,
-    /// Whoever was asked for a credential has none.
+    /// The application was asked for a credential and has none, or gave none in time.
     #[error("no credential: {0}")]
     NoCredential(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server answered the opening with this HTTP status.
     #[error("the opening was answered with status {0}")]
     Status(u16),
-    /// The connection failed.
+    /// The connection failed: the host is unknown or does not answer, its certificate is not trusted, or it breaks the
+    /// protocol.
     #[error("the connection failed: {0}")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server gave no answer, or no sign of life, in time.

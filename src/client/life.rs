@@ -1,15 +1,16 @@
 //! Connects, and comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::builder::Settings;
 use super::delay::random;
-use super::{ClientError, End, Event, Letter};
+use super::dial::Socket;
+use super::progress::Progress;
+use super::{ClientError, Credential, End, Event, Letter, Message};
 use crate::moment::after;
 use crate::websocket::CloseCode;
 
@@ -20,6 +21,10 @@ pub(super) struct Life {
     pub(super) letters: mpsc::Receiver<Letter>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) interest: Interest,
+    /// What the last connection took and did not bring out.
+    pub(super) unsent: Vec<Message>,
+    /// Tells when all is over.
+    pub(super) _ended: DropGuard,
 }
 
 /// Whether the client is wanted.
@@ -76,11 +81,40 @@ impl Life {
                 failures = 0;
             }
             let returns = code.asks_to_return() && !self.interest.is_over();
+            if !returns {
+                return self.finish(End { code, reason, returns_in: None }).await;
+            }
             let delay = self.settings.delays.after(code, &reason, failures, random());
-            let returns_in = returns.then_some(delay);
-            self.tell(Event::Closed(End { code, reason, returns_in })).await;
+            self.tell(Event::Closed(End { code, reason, returns_in: Some(delay) })).await;
             failures = failures.saturating_add(1);
-            if !returns || !self.wait(delay).await {
+            self.unsent.clear();
+            tokio::select! {
+                () = self.interest.over() => {
+                    let Ended { code, reason } = Ended::closed();
+                    return self.finish(End { code, reason, returns_in: None }).await;
+                }
+                () = sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Reports what was accepted and is not sent any more, and the end. The application has `pong` to make room for it.
+    async fn finish(mut self, end: End) {
+        self.letters.close();
+        while let Some(Letter { message, reply }) = self.letters.recv().await {
+            // Who waits for a reply is told by that.
+            if reply.is_none() {
+                self.unsent.push(message);
+            }
+        }
+        let due = after(Instant::now(), self.settings.pong);
+        let count = self.unsent.len();
+        let events = self.unsent.drain(..).map(Event::Unsent).chain([Event::Closed(end)]);
+        for event in events {
+            if !matches!(timeout_at(due, self.events.send(event)).await, Ok(Ok(()))) {
+                if count > 0 {
+                    tracing::warn!(count, "the client ended, and not all that it accepted was sent");
+                }
                 return;
             }
         }
@@ -91,10 +125,12 @@ impl Life {
         let due = after(Instant::now(), self.settings.attempt);
         let dialed = tokio::select! {
             () = self.interest.over() => return Ended::closed(),
-            dialed = timeout_at(due, self.dial()) => dialed.unwrap_or(Err(ClientError::Timeout)),
+            dialed = self.dial(due) => dialed,
         };
         match dialed {
-            Ok((socket, credential)) => self.converse(socket, credential, due, opened_at).await,
+            Ok((socket, progress, credential)) => {
+                self.converse(socket, progress, credential, due, opened_at).await
+            }
             Err(error) => {
                 self.tell(Event::Failed(error)).await;
                 Ended::lost()
@@ -102,27 +138,13 @@ impl Life {
         }
     }
 
-    async fn dial(&self) -> Result<(super::dial::Socket, Option<super::Credential>), ClientError> {
+    async fn dial(&self, due: Instant) -> Result<(Socket, Progress, Option<Credential>), ClientError> {
         let Settings { endpoint, supply, place, message_bytes, .. } = &*self.settings;
-        let credential = supply.ask().await?;
+        let credential = supply.ask(due).await?;
         let text = credential.as_ref().map(|credential| &*credential.text);
-        Ok((endpoint.connect(text, place, *message_bytes).await?, credential))
-    }
-
-    /// Whether it is still wanted after `delay`.
-    async fn wait(&self, delay: Duration) -> bool {
-        tokio::select! {
-            () = self.interest.over() => {
-                self.tell(Event::Closed(End {
-                    code: CloseCode::NORMAL,
-                    reason: String::new(),
-                    returns_in: None,
-                }))
-                .await;
-                false
-            }
-            () = sleep(delay) => true,
-        }
+        let connected = timeout_at(due, endpoint.connect(text, place, *message_bytes)).await;
+        let (socket, progress) = connected.unwrap_or(Err(ClientError::Timeout))?;
+        Ok((socket, progress, credential))
     }
 
     /// Waits until there is room for the event, or nobody to read it. After an end it does not wait.

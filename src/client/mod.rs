@@ -8,6 +8,10 @@ mod dial;
 mod error;
 mod life;
 mod message;
+mod outgoing;
+mod progress;
+mod race;
+mod renewal;
 
 use std::fmt;
 use std::sync::Arc;
@@ -52,11 +56,12 @@ use crate::websocket::CloseCode;
 /// ```
 ///
 /// A clone is another handle on the same connection. It ends, with 1000, by [`Client::close`], or when all handles and
-/// the [`Events`] are dropped.
+/// the [`Events`] are dropped. In both cases the messages that wait are sent first, if there is a connection.
 #[derive(Clone)]
 pub struct Client {
     letters: mpsc::Sender<Letter>,
     closing: CancellationToken,
+    ended: CancellationToken,
     /// How long a request waits for its reply.
     patience: Duration,
     /// Goes with the last handle.
@@ -143,9 +148,24 @@ impl Client {
         }
     }
 
-    /// Ends the connection for good, with 1000. What still waits to be sent is dropped.
+    /// Ends the connection for good, with 1000, and returns at once.
+    ///
+    /// If there is a connection, the messages that wait are sent first, for as long as
+    /// [`ClientBuilder::pong_timeout`]. What is not sent is reported by [`Event::Unsent`], or, if it is a request, by the
+    /// request's error. [`Client::closed`] waits for all of that.
     pub fn close(&self) {
         self.closing.cancel();
+    }
+
+    /// Waits until the connection has ended for good, whoever ended it.
+    ///
+    /// Call it after [`Client::close`] and before the program ends, which would end the sending too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn closed(&self) {
+        self.ended.cancelled().await;
     }
 
     fn post(&self, message: Message, reply: Option<oneshot::Sender<Push>>) -> Result<(), SendError> {
@@ -198,6 +218,9 @@ pub enum Event {
     Push(Push),
     /// The connection, or an attempt at one, ended.
     Closed(End),
+    /// A message that was accepted and is not known to have been sent, since the client has ended for good. These come
+    /// before the last [`Event::Closed`].
+    Unsent(Message),
     /// Something went wrong, for a log; whatever follows from it is an event of its own.
     Failed(ClientError),
 }

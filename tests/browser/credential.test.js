@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeSocket, create, last, opened, pass, settle } from './fake.js';
+import { FakeSocket, create, last, opened, pass, run, settle } from './fake.js';
 
 test('the credential goes into the path, escaped, and is asked for at each attempt', async () => {
   let n = 0;
@@ -165,4 +165,84 @@ test('an exchange that fails is an error, tried again while there is time, and t
   const before = asked();
   await pass(1000);
   assert.equal(asked(), before + 1);
+});
+
+test('no credential is none, whether it is undefined or null', async () => {
+  for (const key of [undefined, null, () => undefined, () => null, async () => null]) {
+    const { wire, seen } = create({ key });
+    wire.connect();
+    await settle();
+    assert.equal(last().url, 'ws://host/websocket', String(key));
+    assert.deepEqual(seen('error'), []);
+  }
+});
+
+test('a credential of a wrong kind is an error that does not show it, and no hot loop', async () => {
+  const secret = 's3cret';
+  /** @type {[unknown, RegExp][]} */
+  const cases = [
+    ...[
+      '', 0, 5, NaN, true, false, 7n, Symbol(secret), {}, [], [secret], new Map([[secret, secret]]), { token: null }, { token: '' },
+      { token: 5 }, { token: { token: secret } }, { Token: secret }, new Date(), Promise.resolve(secret),
+    ].map((wrong) => /** @type {[unknown, RegExp]} */ ([wrong, /neither a string nor a { token }/])),
+    [() => { throw new Error('login is down'); }, /login is down/],
+    [() => Promise.reject(new Error('login is down')), /login is down/],
+    [() => Promise.reject(undefined), /no credential/],
+    [() => ({ get token() { throw new Error('a broken getter'); } }), /a broken getter/],
+    [() => '\ud800', /URI malformed/],
+    ['.', /cannot stand in a path/],
+    ['..', /cannot stand in a path/],
+  ];
+  for (const [given, expected] of cases) {
+    const kinds = typeof given === 'function' || given instanceof Promise ? [given] : [given, () => given, async () => given];
+    for (const key of kinds) {
+      FakeSocket.all = [];
+      const { wire, seen } = create({ key: /** @type {any} */ (key) });
+      wire.connect();
+      await run(60_000, 250);
+      const errors = seen('error');
+      assert.match(String(errors[0]?.message ?? errors[0]), expected);
+      assert.doesNotMatch(errors.map(String).join(), /s3cret/);
+      assert.ok(errors.length >= 5 && errors.length <= 10, `${errors.length} attempts in a minute`);
+      assert.equal(FakeSocket.all.length, 0);
+      assert.deepEqual(seen('close')[0], { code: 1006, reason: '', final: false });
+      wire.close();
+    }
+  }
+});
+
+test('dots alone are a credential everywhere but in a path', async () => {
+  for (const via of /** @type {const} */ (['query', 'protocol'])) {
+    create({ key: '..', via }).wire.connect();
+    await settle();
+    assert.match(last().url, /^ws:\/\/host\/websocket/);
+  }
+});
+
+test('a fresh credential that never comes, or is none, is an error, and asked for again', async () => {
+  for (const [never, expected] of /** @type {[() => any, RegExp][]} */ ([
+    [() => new Promise(() => {}), /no fresh credential in time/],
+    [() => null, /no fresh credential/],
+    [() => 5, /neither a string nor/],
+    [() => Promise.reject(undefined), /no fresh credential/],
+  ])) {
+    /** @type {AbortSignal[]} */
+    const signals = [];
+    const { wire, seen } = await opened({
+      heartbeat: 0,
+      key: (signal) => {
+        signals.push(signal);
+        return signals.length === 2 ? never() : { token: 't', expiresAt: performance.now() + 400_000 };
+      },
+    });
+    await pass(340_000);
+    assert.deepEqual([signals.length, signals[1].aborted], [2, false]);
+    await pass(10_000);
+    assert.equal(seen('error').length, 1);
+    assert.match(String(seen('error')[0].message), expected);
+    await pass(60_000);
+    assert.deepEqual([signals.length, last().sent.map(({ body }) => body)], [3, ['t']]);
+    if (expected.source.includes('in time')) assert.equal(signals[1].aborted, true, 'nobody waits for it any more');
+    wire.close();
+  }
 });

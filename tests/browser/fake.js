@@ -1,4 +1,4 @@
-// For the client alone: a WebSocket that is not one, a page that is not one, and a clock that stands still until it is told.
+// For the client alone: a WebSocket that is not one, a page that is not one, and clocks that stand still until they are told.
 
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
@@ -12,6 +12,7 @@ export class FakeSocket extends EventTarget {
   /** @type {FakeSocket[]} */
   static all = [];
   readyState = 0;
+  bufferedAmount = 0;
   /** @type {any[]} */
   sent = [];
   /** @type {number | undefined} */
@@ -27,7 +28,9 @@ export class FakeSocket extends EventTarget {
 
   /** @param {string} text */
   send(text) {
-    assert.equal(this.readyState, FakeSocket.OPEN, 'sent into a socket that is not open');
+    assert.notEqual(this.readyState, 0, 'sent into a socket that is not open yet');
+    // As a browser does, one that is closing swallows it.
+    if (this.readyState !== FakeSocket.OPEN) return;
     this.sent.push(JSON.parse(text));
   }
 
@@ -71,9 +74,29 @@ export const online = () => happens('online');
 export const chance = { is: 0.5 };
 /** @type {Keywire[]} */
 let wires = [];
+/** What timers were set to. @type {unknown[]} */
+export let timers = [];
+/** How far the wall clock is ahead of the one that does not jump. */
+let ahead = 0;
+
+/** The wall clock jumps; nothing else does. @param {number} ms */
+export const jump = (ms) => (ahead += ms);
+
+/** Time goes on and no timer fires, as in a page that sleeps. @param {number} ms */
+export const sleep = (ms) => mock.timers.setTime(performance.now() + ms);
 
 beforeEach(() => {
+  ahead = 0;
+  timers = [];
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const steady = Date.now;
+  mock.method(performance, 'now', () => steady());
+  mock.method(Date, 'now', () => steady() + ahead);
+  const set = globalThis.setTimeout;
+  mock.method(globalThis, 'setTimeout', (/** @type {() => void} */ run, /** @type {number} */ ms) => {
+    timers.push(ms);
+    return set(run, ms);
+  });
   mock.method(Math, 'random', () => chance.is);
   Object.assign(globalThis, {
     WebSocket: FakeSocket,
@@ -87,8 +110,11 @@ beforeEach(() => {
 
 afterEach(() => {
   for (const wire of wires) wire.close();
-  mock.timers.reset();
   mock.restoreAll();
+  mock.timers.reset();
+  for (const ms of timers) {
+    assert.ok(typeof ms === 'number' && ms <= 2 ** 31 - 1, `a timer of ${ms} ms fires at once`);
+  }
 });
 
 /** Lets what is promised happen. */
@@ -101,6 +127,11 @@ export const pass = async (ms) => {
   mock.timers.tick(ms);
   await settle();
 };
+
+/** The same in small steps, so that each timer fires in its time and not all at the end. @param {number} ms @param {number} [step] */
+export async function run(ms, step = 100) {
+  for (let left = ms; left > 0; left -= step) await pass(Math.min(left, step));
+}
 
 /** @returns {FakeSocket} */
 export const last = () => /** @type {FakeSocket} */ (FakeSocket.all.at(-1));

@@ -1,4 +1,5 @@
-// The Vue composable and the React hook of docs/client.md: as short as promised, well typed, and at work in Chromium.
+// The Vue composable and the React hook of docs/client.md: as short as promised, well typed, rendered on a server, and at work in
+// Chromium.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -14,38 +15,66 @@ const client = join(here, '../../client/keywire.js');
 /** Vue wants a word on each. */
 const VUE_FLAGS = ['OPTIONS_API', 'PROD_DEVTOOLS', 'PROD_HYDRATION_MISMATCH_DETAILS'].map((name) => `__VUE_${name}__`);
 
-/** What a page makes of them: the status, what was heard, and a button that takes it all down. @type {Record<string, string>} */
+/**
+ * What an application makes of them: the status, what was heard, and a button that takes it all down. `html` renders it on a
+ * server, `start` brings it to life in a page, in what the server rendered if there is that.
+ * @type {Record<string, { app: string, html: string, start: string }>}
+ */
 const APPS = {
-  Vue: `
-    import { createApp, h, ref } from 'vue';
-    import { useKeywire, usePush } from './use-keywire.js';
-    const app = createApp({
-      setup() {
-        const { wire, status, notice } = useKeywire('/websocket', { key: 'vera' });
-        const heard = ref('');
-        usePush(wire, 'inform', ({ msg }) => (heard.value += msg));
-        const show = (id, text) => h('p', { id }, text);
-        return () => [show('status', status.value), show('heard', heard.value), show('notice', notice.value?.msg)];
-      },
-    });
-    app.mount('#app');
-    window.unmount = () => app.unmount();`,
-  React: `
-    import { StrictMode, createElement as h, useState } from 'react';
-    import { createRoot } from 'react-dom/client';
-    import { useKeywire, usePush } from './use-keywire.js';
-    function App() {
-      const { wire, status } = useKeywire('/websocket', { key: 'vera' });
-      const [heard, setHeard] = useState('');
-      const [notice, setNotice] = useState('');
-      usePush(wire, 'inform', ({ msg }) => setHeard((all) => all + msg));
-      usePush(wire, '*', ({ msg }) => setNotice(msg));
-      const show = (id, text) => h('p', { id, key: id }, text);
-      return [show('status', status), show('heard', heard), show('notice', notice)];
-    }
-    const root = createRoot(document.getElementById('app'));
-    root.render(h(StrictMode, null, h(App)));
-    window.unmount = () => root.unmount();`,
+  Vue: {
+    app: `
+      import { h, ref } from 'vue';
+      import { useKeywire, usePush } from './use-keywire.js';
+      export const App = {
+        setup() {
+          const { wire, status, notice } = useKeywire('/websocket', { key: 'vera' });
+          const heard = ref('');
+          usePush(wire, 'inform', ({ msg }) => (heard.value += msg));
+          const show = (id, text) => h('p', { id }, text);
+          return () => [show('status', status.value), show('heard', heard.value), show('notice', notice.value?.msg)];
+        },
+      };`,
+    html: `
+      import { createSSRApp } from 'vue';
+      import { renderToString } from 'vue/server-renderer';
+      import { App } from './app.js';
+      renderToString(createSSRApp(App)).then((html) => process.stdout.write(html));`,
+    start: `
+      import { createApp, createSSRApp } from 'vue';
+      import { App } from './app.js';
+      const place = document.getElementById('app');
+      const app = (place.firstChild ? createSSRApp : createApp)(App);
+      app.mount(place);
+      window.unmount = () => app.unmount();`,
+  },
+  React: {
+    app: `
+      import { StrictMode, createElement as h, useState } from 'react';
+      import { useKeywire, usePush } from './use-keywire.js';
+      function Inside() {
+        const { wire, status } = useKeywire('/websocket', { key: 'vera' });
+        const [heard, setHeard] = useState('');
+        const [notice, setNotice] = useState('');
+        usePush(wire, 'inform', ({ msg }) => setHeard((all) => all + msg));
+        usePush(wire, '*', ({ msg }) => setNotice(msg));
+        const show = (id, text) => h('p', { id, key: id }, text);
+        return [show('status', status), show('heard', heard), show('notice', notice)];
+      }
+      export const App = () => h(StrictMode, null, h(Inside));`,
+    html: `
+      import { createElement as h } from 'react';
+      import { renderToString } from 'react-dom/server';
+      import { App } from './app.js';
+      process.stdout.write(renderToString(h(App)));`,
+    start: `
+      import { createElement as h } from 'react';
+      import { createRoot, hydrateRoot } from 'react-dom/client';
+      import { App } from './app.js';
+      const place = document.getElementById('app');
+      const root = place.firstChild ? hydrateRoot(place, h(App)) : createRoot(place);
+      if (!place.firstChild) root.render(h(App));
+      window.unmount = () => root.unmount();`,
+  },
 };
 
 /** @type {import('playwright-core').Browser} */
@@ -66,7 +95,26 @@ after(async () => {
   if (room) rmSync(room, { recursive: true });
 });
 
-for (const [name, app] of Object.entries(APPS)) {
+/** Vue leaves comments where it puts a list. @param {string} html */
+const bare = (html) => html.replace(/<!--.*?-->/g, '');
+
+/** A page of the demo with this in it, and the script at work. @param {string} html @param {string} script */
+async function started(html, script) {
+  const page = await browser.newPage();
+  /** @type {string[]} */
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => {
+    // What a framework has to say. The demo has no icon for the browser.
+    if (/error|warning/.test(message.type()) && !/favicon|Failed to load/.test(message.text())) faults.push(message.text());
+  });
+  await page.goto(demo.http('/healthz'));
+  await page.evaluate((html) => (document.body.innerHTML = `<div id="app">${html}</div>`), html);
+  await page.addScriptTag({ type: 'module', content: script });
+  return Object.assign(page, { faults });
+}
+
+for (const [name, { app, html, start }] of Object.entries(APPS)) {
   test(`${name}: what the documentation shows`, async () => {
     const documentation = readFileSync(join(here, '../../docs/client.md'), 'utf8');
     const code = new RegExp(`^## ${name}\n+\`\`\`js\n([^]*?)^\`\`\``, 'm').exec(documentation)?.[1] ?? '';
@@ -74,8 +122,7 @@ for (const [name, app] of Object.entries(APPS)) {
     assert.ok(lines > 1 && lines <= 40, `${lines} lines`);
     const folder = join(room, name);
     mkdirSync(folder);
-    writeFileSync(join(folder, 'use-keywire.js'), code);
-    writeFileSync(join(folder, 'app.js'), app);
+    for (const [file, text] of Object.entries({ 'use-keywire': code, app, html, start })) writeFileSync(join(folder, `${file}.js`), text);
 
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({
       extends: join(here, 'tsconfig.json'),
@@ -85,26 +132,27 @@ for (const [name, app] of Object.entries(APPS)) {
     }));
     execFileSync(join(here, 'node_modules/.bin/tsc'), ['-p', folder], { stdio: 'inherit' });
 
+    // On a server, in a process that has to end by itself.
+    const outfile = join(folder, 'html.cjs');
+    await build({ entryPoints: [join(folder, 'html.js')], bundle: true, outfile, platform: 'node', alias: { keywire: client } });
+    const rendered = execFileSync(process.execPath, [outfile], { encoding: 'utf8', timeout: 60_000 });
+    assert.equal(bare(rendered), '<p id="status">idle</p><p id="heard"></p><p id="notice"></p>');
+
     const { outputFiles } = await build({
-      entryPoints: [join(folder, 'app.js')], bundle: true, write: false, format: 'esm', alias: { keywire: client },
+      entryPoints: [join(folder, 'start.js')], bundle: true, write: false, format: 'esm', alias: { keywire: client },
       define: { 'process.env.NODE_ENV': '"development"', ...Object.fromEntries(VUE_FLAGS.map((flag) => [flag, 'false'])) },
     });
-    const page = await browser.newPage();
-    /** @type {string[]} */
-    const faults = [];
-    page.on('pageerror', (error) => faults.push(String(error)));
-    await page.goto(demo.http('/healthz'));
-    await page.evaluate(() => (document.body.innerHTML = '<div id="app"></div>'));
-    await page.addScriptTag({ type: 'module', content: outputFiles[0].text });
-
-    await page.locator('#status', { hasText: 'open' }).waitFor();
-    await until(async () => (await demo.stats()).sessions === 1, 'one session, however often it was mounted');
-    for (const msg of ['one ', 'two ', 'three']) await demo.post('/push/vera', { msg, flag: 'inform' });
-    await page.locator('#heard', { hasText: /^one two three$/ }).waitFor();
-    await page.locator('#notice', { hasText: /^three$/ }).waitFor();
-    await page.evaluate(() => /** @type {any} */ (window).unmount());
-    await until(async () => (await demo.stats()).sessions === 0, 'no session is left');
-    assert.deepEqual(faults, []);
-    await page.close();
+    for (const before of ['', rendered]) {
+      const page = await started(before, outputFiles[0].text);
+      await page.locator('#status', { hasText: 'open' }).waitFor();
+      await until(async () => (await demo.stats()).sessions === 1, 'one session, however often it was mounted');
+      for (const msg of ['one ', 'two ', 'three']) await demo.post('/push/vera', { msg, flag: 'inform' });
+      await page.locator('#heard', { hasText: /^one two three$/ }).waitFor();
+      await page.locator('#notice', { hasText: /^three$/ }).waitFor();
+      await page.evaluate(() => /** @type {any} */ (window).unmount());
+      await until(async () => (await demo.stats()).sessions === 0, 'no session is left');
+      assert.deepEqual(page.faults, []);
+      await page.close();
+    }
   });
 }

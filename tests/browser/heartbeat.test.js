@@ -1,14 +1,11 @@
 // Is anybody there? On a clock of its own, which can also be one that slept.
 
 import assert from 'node:assert/strict';
-import { mock, test } from 'node:test';
-import { FakeSocket, happens, last, opened, pass } from './fake.js';
+import { test } from 'node:test';
+import { FakeSocket, happens, last, opened, pass, run, settle, sleep } from './fake.js';
 
 const PING = { flag: 'kw:ping' };
 const PONG = { code: '00', msg: '', flag: 'kw:pong' };
-
-/** The clock goes on and no timer fires. @param {number} ms */
-const sleep = (ms) => mock.timers.setTime(Date.now() + ms);
 
 test('after a silence the server is asked once, and its answer is nobody else\'s business', async () => {
   const { wire, seen } = await opened();
@@ -107,4 +104,58 @@ test('a page that comes back to life asks at once, and only once', async () => {
     assert.equal(wire.status, 'waiting', type);
     wire.close();
   }
+});
+
+test('a server that still takes what was sent is not silent', async () => {
+  const { wire } = await opened({ queue: 0 });
+  const socket = last();
+  wire.command('a long message');
+  socket.bufferedAmount = 800_000;
+  await pass(25_000);
+  for (let left = 700_000; left >= 0; left -= 100_000) {
+    socket.bufferedAmount = left;
+    await pass(10_000);
+    assert.equal(wire.status, 'open', `${left} bytes left`);
+  }
+  socket.push(PONG);
+  await pass(10_000);
+  // With nothing on its way it is silent again.
+  await run(34_000);
+  assert.notEqual(wire.status, 'open');
+});
+
+test('a question that leaves the buffer is no sign of life', async () => {
+  const { wire, seen } = await opened();
+  const socket = last();
+  const { send } = socket;
+  socket.send = (text) => {
+    send.call(socket, text);
+    socket.bufferedAmount = text.length;
+  };
+  await run(30_000);
+  socket.bufferedAmount = 0;
+  await run(6_000);
+  assert.equal(seen('close').length, 1);
+  assert.notEqual(wire.status, 'open');
+});
+
+test('a message that takes longer than heartbeat and pong is not lost over and over', async () => {
+  const { wire, seen } = await opened({ delay: 0 });
+  // It is sent again on each connection, and takes 60 s. What answers the question stands behind it.
+  let lived = 0;
+  for (const expected of [35_000, 45_000, 60_000]) {
+    for (lived = 0; wire.status === 'open' && lived < 60_000; lived += 100) await pass(100);
+    assert.equal(lived, expected);
+    if (wire.status === 'open') break;
+    await settle();
+    last().accept();
+  }
+  assert.equal(seen('close').length, 2);
+  last().push({ code: '01', msg: '', data: 'long' });
+  last().push(PONG);
+  // A server that answers has the usual time again.
+  await run(34_900);
+  assert.equal(wire.status, 'open');
+  await run(200);
+  assert.notEqual(wire.status, 'open');
 });

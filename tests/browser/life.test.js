@@ -197,3 +197,26 @@ test('a page that goes takes its socket along, and one that comes out of the cac
   await pass(120_000);
   assert.equal(FakeSocket.all.length, 2);
 });
+
+test('without a page it can be made, and a relative URL is an error when it connects', async () => {
+  const { wire, seen } = create({}, '/websocket');
+  wire.on('*', () => {});
+  wire.command('queued');
+  for (let i = 0; i < 2; i += 1) assert.throws(() => wire.connect(), /not absolute/);
+  assert.deepEqual([wire.status, seen('status'), FakeSocket.all.length, listening()], ['idle', [], 0, 0]);
+  // An absolute one needs no page.
+  create({}, 'https://host/websocket').wire.connect();
+  await settle();
+  assert.equal(last().url, 'wss://host/websocket');
+  // Once there is a page it can connect.
+  Object.assign(globalThis, { location: { href: 'https://host/somewhere/' } });
+  try {
+    wire.connect();
+    await settle();
+    assert.equal(last().url, 'wss://host/websocket');
+    // What is no URL at all is an error where it is written.
+    assert.throws(() => create({}, 'https://['), TypeError);
+  } finally {
+    Reflect.deleteProperty(globalThis, 'location');
+  }
+});

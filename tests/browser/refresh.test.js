@@ -1,57 +1,34 @@
 // A credential in the subprotocols, and one that is exchanged over the open socket: in Chromium, with a server of our own.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { WebSocketServer } from 'ws';
-import { Raw, becomes, got, hears, launchChromium, path, said, until, wired } from './harness.js';
+import { becomes, got, hears, launchChromium, path, said, until, wired } from './harness.js';
+import { OwnServer } from './own_server.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
 /** @type {import('playwright-core').BrowserContext} */
 let context;
-/** @type {import('node:http').Server} */
+/** @type {OwnServer} */
 let server;
-/** @type {WebSocketServer} */
-let sockets;
-let address = '';
 
 before(async () => {
   browser = await launchChromium();
-  server = createServer((request, response) => {
-    const script = request.url === '/keywire.js';
-    response.setHeader('content-type', script ? 'text/javascript' : 'text/html');
-    response.end(script ? readFileSync(new URL('../../client/keywire.js', import.meta.url)) : '<!doctype html>');
-  });
-  sockets = new WebSocketServer({ server, handleProtocols: (offered) => offered.has('keywire.v1') && 'keywire.v1' });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  address = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}/`;
+  server = await OwnServer.start();
 });
 after(async () => {
   await browser?.close();
-  sockets?.close();
-  server?.close();
+  server?.stop();
 });
 beforeEach(async () => {
   context = await browser.newContext();
 });
 afterEach(() => context.close());
 
-/** The next that connects: let in, with the head of its request. */
-async function next() {
-  const [socket, request] = await once(sockets, 'connection');
-  const raw = new Raw(socket);
-  raw.next(({ flag }) => flag === 'kw:ping').then(() => raw.send({ code: '00', msg: '', flag: 'kw:pong' }), () => {});
-  return { raw, request };
-}
-
 test('a token goes into the subprotocols, and the server chooses the other', async () => {
   const token = 'häß/lich+=?';
-  const coming = next();
-  const page = await wired(context, address, { key: token, via: 'protocol' });
+  const coming = server.next();
+  const page = await wired(context, server.address, { key: token, via: 'protocol' });
   const { request } = await coming;
   await becomes(page, 'open');
   const [version, carrier] = request.headers['sec-websocket-protocol'].split(/, */);
@@ -75,8 +52,8 @@ test('a token that was asked for is exchanged over the socket, as often as it ta
     given.push(token(given.length < 2 ? 2 : 3600));
     return given.at(-1);
   });
-  const coming = next();
-  const page = await wired(context, address, { tokens: true });
+  const coming = server.next();
+  const page = await wired(context, server.address, { tokens: true });
   const { raw } = await coming;
   for (const n of [1, 2]) {
     const { flag, body, id } = await raw.next((envelope) => envelope.flag === 'kw:refresh');
@@ -92,8 +69,8 @@ test('a token that was asked for is exchanged over the socket, as often as it ta
 
 test('a token that is refused is an error; one of another key is the end', async () => {
   await context.exposeFunction('nextToken', () => token(2));
-  const coming = next();
-  const page = await wired(context, address, { tokens: true });
+  const coming = server.next();
+  const page = await wired(context, server.address, { tokens: true });
   const { raw } = await coming;
   const { id } = await raw.next((envelope) => envelope.flag === 'kw:refresh');
   raw.send({ code: '41', msg: 'no', id });

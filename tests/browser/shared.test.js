@@ -264,3 +264,36 @@ test('names keep tabs apart, and where there are no locks each tab is alone', as
     assert.deepEqual(await path(page), ['connecting', 'open']);
   }
 });
+
+/** Sends, closes in the same breath, and tells what the close event says. @param {Page} page @param {string} text */
+const sendAndClose = (page, text) =>
+  page.evaluate((text) => {
+    const { wire } = /** @type {any} */ (window);
+    const closed = new Promise((resolve) => wire.addEventListener('close', (/** @type {CustomEvent} */ { detail }) => resolve(detail)));
+    wire.inform('sink', text);
+    wire.close();
+    return Promise.all([wire.status, closed]);
+  }, text);
+
+test('what a tab sends right before it closes is sent once, whichever tab it is', async () => {
+  const sink = await connectRaw(demo.socket('sink'));
+  const [first, second] = await sorted([await tab(), await tab()]);
+  const end = ['closed', { code: 1000, reason: '', final: true }];
+  assert.deepEqual(await sendAndClose(second, 'from the one that follows'), end);
+  assert.deepEqual(await sendAndClose(first, 'from the one that leads'), end);
+  await sink.next(({ msg }) => msg === 'from the one that leads');
+  assert.deepEqual(sink.messages.map(({ msg }) => msg), ['from the one that follows', 'from the one that leads']);
+});
+
+test('what the leading tab does not take is reported by the one that closes', async () => {
+  const [first, second] = await sorted([await tab(), await tab()]);
+  const cdp = await context.newCDPSession(first);
+  await cdp.send('Debugger.enable');
+  const paused = new Promise((resolve) => cdp.once('Debugger.paused', resolve));
+  await cdp.send('Debugger.pause');
+  first.evaluate(() => 1).catch(() => {});
+  await within(paused, 'the leader hangs');
+  const unsent = [{ flag: 'inform', reception: 'sink', body: 'nobody takes it' }];
+  assert.deepEqual(await sendAndClose(second, 'nobody takes it'), ['closed', { code: 1000, reason: '', final: true, unsent }]);
+  await cdp.send('Debugger.disable');
+});

@@ -12,7 +12,7 @@ try {
   const tsc = join(import.meta.dirname, 'node_modules/.bin/tsc');
   execFileSync(tsc, [join(client, 'keywire.js'), ...flags.split(' '), '--outDir', made], { stdio: 'inherit' });
   // Each typedef of a module is exported; these are the client's own affair.
-  const own = /^(\/\*\*(?:(?!\*\/)[^])*\*\/\n)?export type (Letter|State|Note|Tabs|Timer) = [^]*?;\n(?=export |\/\*\*)/gm;
+  const own = /^(\/\*\*(?:(?!\*\/)[^])*\*\/\n)?export type (Letter|State|Note|Tabs|Timer|Report) = [^]*?;\n(?=export |\/\*\*)/gm;
   const types = readFileSync(join(made, 'keywire.d.ts'), 'utf8').replace(own, '');
   if (!process.argv.includes('--check')) writeFileSync(kept, types);
   else if (readFileSync(kept, 'utf8') !== types) {

@@ -4,8 +4,11 @@
 #![allow(dead_code, unused_imports)]
 
 mod client;
+#[cfg(feature = "client")]
+pub(crate) mod keywire_client;
 #[cfg(feature = "metrics")]
 mod numbers;
+mod peer;
 mod raw;
 pub(crate) mod tokens;
 
@@ -20,6 +23,7 @@ use tokio::task::JoinHandle;
 pub(crate) use client::{Client, End, request};
 #[cfg(feature = "metrics")]
 pub(crate) use numbers::{Numbers, moves, watched};
+pub(crate) use peer::{Peer, PeerListener};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 
 /// Longer than anything takes on the busiest machine. Only a broken test waits so long.
