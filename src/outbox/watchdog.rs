@@ -83,8 +83,10 @@ fn look() -> bool {
         }
         None => false,
     });
-    // A session that is dropped here may be the last to hold what belongs to the application.
-    lists
-        .iter()
-        .fold(false, |busy, list| catch_unwind(AssertUnwindSafe(|| list.rescue())).unwrap_or(true) || busy)
+    let mut busy = false;
+    for list in &lists {
+        // A session that is dropped here may be the last to hold what belongs to the application.
+        busy |= catch_unwind(AssertUnwindSafe(|| list.rescue())).unwrap_or(true);
+    }
+    busy
 }
