@@ -170,6 +170,8 @@ async fn a_credential_that_has_ended_already_opens_nothing() {
         Ok(identity.expiring_at(SystemTime::UNIX_EPOCH))
     });
     let server = Server::start(Hub::builder().keys(keys).build()).await;
-    assert_eq!(server.open("/websocket").await.end().await.code, 4001);
+    assert_eq!(server.refusal("/websocket", &[]).await.status, 401);
+    let mut client = server.open_with("/websocket", &[("sec-websocket-protocol", "keywire.v1")]).await;
+    assert_eq!(client.end().await.code, 4001);
     assert_eq!(server.hub.counts().await.sessions, 0);
 }

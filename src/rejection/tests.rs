@@ -82,9 +82,14 @@ fn a_status_and_a_code_agree() {
         // It asks for a fresh credential, not for patience.
         let waits = again && rejection != Rejection::Expired;
         assert_eq!(rejection.retry_after().is_some(), waits, "{rejection:?}");
-        assert_eq!(
-            again,
-            matches!(rejection, Rejection::Expired | Rejection::Throttled | Rejection::Unavailable)
+        let is_final = matches!(
+            rejection,
+            Rejection::Missing
+                | Rejection::Invalid
+                | Rejection::Malformed
+                | Rejection::Forbidden
+                | Rejection::TooMany
         );
+        assert_eq!(again, !is_final, "{rejection:?}");
     }
 }
