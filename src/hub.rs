@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::bounded::{Lapse, bounded};
 use crate::config::Config;
@@ -21,6 +21,7 @@ use crate::origin::Origins;
 use crate::refusal::RefusalLog;
 use crate::session::Session;
 use crate::store::{Counts, Delivery, MemoryStore, Order, Recipients, SessionStore};
+use crate::turns::Turns;
 use crate::underway::Underway;
 use crate::websocket::CloseCode;
 
@@ -61,7 +62,7 @@ struct Core {
     /// Told of each pong.
     answers: Notify,
     /// Held while a credential of `kw:refresh` is checked, as long as that computes.
-    refreshing: Semaphore,
+    turns: Turns,
 }
 
 impl Hub {
@@ -208,8 +209,8 @@ impl Hub {
         &self.0.answers
     }
 
-    pub(crate) fn refreshing(&self) -> &Semaphore {
-        &self.0.refreshing
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 }
 
@@ -284,7 +285,7 @@ impl HubBuilder {
             underway: Underway::default(),
             refusal_log: RefusalLog::default(),
             answers: Notify::new(),
-            refreshing: Semaphore::new(1),
+            turns: Turns::new(),
         }))
     }
 }

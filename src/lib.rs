@@ -116,6 +116,7 @@ mod adapter;
 mod connection;
 #[cfg(feature = "serve")]
 mod serve;
+mod turns;
 mod underway;
 mod upgrade;
 mod websocket;

@@ -1,12 +1,7 @@
 //! `kw:refresh`: a fresh credential over an open session.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -49,10 +44,10 @@ pub(super) async fn refresh(session: &Session, envelope: Envelope) -> HandlerRes
 }
 
 async fn check(session: &Session, credential: String) -> Result<Identity, Rejection> {
-    let hub = session.hub().clone();
+    let (hub, peer) = (session.hub().clone(), session.peer());
     let check = async move {
         let patience = hub.config().handler_timeout;
-        bounded(patience, || Box::pin(in_turn(hub.refreshing(), hub.keys().refresh(&credential)))).await
+        bounded(patience, || Box::pin(hub.turns().run(peer, hub.keys().refresh(&credential)))).await
     };
     // In a task of its own: the connection's goes on to other work in the same poll.
     let checked = AbortOnDropHandle::new(tokio::spawn(check.in_current_span())).await;
@@ -72,28 +67,6 @@ async fn check(session: &Session, credential: String) -> Result<Identity, Reject
         return Err(Rejection::Expired);
     }
     Ok(identity)
-}
-
-/// Lets `work` compute only while none of the others that take these turns does, and behind whatever else is ready. While
-/// it waits it has no turn. For the whole of a task.
-async fn in_turn<F: Future + Unpin>(turns: &Semaphore, mut work: F) -> F::Output {
-    loop {
-        // Nobody closes it.
-        let turn = turns.acquire().await;
-        yield_now().await;
-        let progress = poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
-        drop(turn);
-        match progress {
-            Poll::Ready(done) => return done,
-            Poll::Pending => woken().await,
-        }
-    }
-}
-
-/// Ready when the task is polled again.
-async fn woken() {
-    let mut asked = false;
-    poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// The client learns the kind of failure, as at the door.

@@ -64,7 +64,10 @@ impl Hub {
 
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Refusal> {
         let patience = self.config().handler_timeout;
-        let extracted = bounded(patience, || self.keys().extract(handshake)).await;
+        let extracted = bounded(patience, || {
+            Box::pin(self.turns().run(handshake.peer(), self.keys().extract(handshake)))
+        })
+        .await;
         extracted.map_err(|lapse| lapsed(&lapse, handshake.peer()))?.map_err(|rejection| {
             Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: HubBuilder::keys"))
         })
