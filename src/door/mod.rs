@@ -8,7 +8,6 @@ mod places;
 mod proxies;
 mod rate;
 
-#[cfg(feature = "serve")]
 pub(crate) use address::Address;
 pub(crate) use doorman::Doorman;
 pub use proxies::{InvalidNetwork, TrustedProxies};

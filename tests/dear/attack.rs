@@ -22,16 +22,16 @@ const BURST: usize = 1_900;
 pub(crate) fn all() -> Vec<(&'static str, Attack)> {
     vec![
         ("nothing", Box::new(|_| Vec::new())),
-        ("forged tokens over 4 open sessions", sessions(4, 1, &[], forged_refresh())),
-        ("messages that are inflated to 60 kB, 4 sessions", sessions(4, 1, DEFLATE, bomb())),
-        ("the same, 256 sessions", sessions(8, 32, DEFLATE, bomb())),
-        ("messages that are malformed, 4 sessions", sessions(4, 1, &[], masked(TEXT, b"{}").repeat(BURST))),
-        ("the same, 256 sessions", sessions(8, 32, &[], masked(TEXT, b"{}").repeat(BURST))),
-        ("pings, 256 sessions", sessions(8, 32, &[], masked(PING, &[0; 125]).repeat(BURST))),
-        ("the largest messages, 4 sessions", sessions(4, 1, &[], largest().repeat(100))),
-        ("a message in fragments of nothing, 4 sessions", sessions(4, 1, &[], fragments(200_000))),
-        ("openings with forged tokens", openings(4, forged_opening())),
-        ("openings with the largest heads", openings(4, largest_head())),
+        ("forged tokens over 4 open sessions", sessions(1, 4, &[], forged_refresh())),
+        ("messages that are inflated to 60 kB, 4 sessions", sessions(1, 4, DEFLATE, bomb())),
+        ("the same, 256 sessions", sessions(1, 256, DEFLATE, bomb())),
+        ("messages that are malformed, 4 sessions", sessions(1, 4, &[], masked(TEXT, b"{}").repeat(BURST))),
+        ("the same, 256 sessions", sessions(1, 256, &[], masked(TEXT, b"{}").repeat(BURST))),
+        ("pings, 256 sessions", sessions(1, 256, &[], masked(PING, &[0; 125]).repeat(BURST))),
+        ("the largest messages, 4 sessions", sessions(1, 4, &[], largest().repeat(100))),
+        ("a message in fragments of nothing, 4 sessions", sessions(1, 4, &[], fragments(200_000))),
+        ("openings with forged tokens", openings(1, forged_opening())),
+        ("openings with the largest heads", openings(1, largest_head())),
     ]
 }
 
@@ -72,7 +72,7 @@ fn openings(threads: usize, bytes: Vec<u8>) -> Attack {
             let bytes = bytes.clone();
             let attacker: Attacker = Box::new(move || {
                 // Many at once, so that they are all there when the server looks.
-                let mut streams: Vec<_> = (0..64).filter_map(|_| TcpStream::connect(addr).ok()).collect();
+                let mut streams: Vec<_> = (0..256).filter_map(|_| TcpStream::connect(addr).ok()).collect();
                 for stream in &mut streams {
                     let _ = stream.write_all(&bytes);
                 }
