@@ -107,11 +107,12 @@ async fn a_token_of_8_kib_is_good_in_each_place_and_one_byte_more_in_none() {
 }
 
 #[tokio::test]
-async fn two_credentials_are_refused_in_any_two_places() {
+async fn two_credentials_are_refused_in_any_two_places_that_a_page_chooses() {
     let server = server(JwtKey::hs256(SECRET).sources(all())).await;
     let token = token(300);
-    for (number, one) in all().iter().enumerate() {
-        for other in &all()[number + 1..] {
+    let chosen: Vec<_> = all().into_iter().filter(|source| !matches!(source, Source::Cookie(_))).collect();
+    for (number, one) in chosen.iter().enumerate() {
+        for other in &chosen[number + 1..] {
             let ((path, mut headers), (other_path, other_headers)) = (with(one, &token), with(other, &token));
             headers.extend(other_headers);
             let path = match other {
@@ -129,6 +130,21 @@ async fn two_credentials_are_refused_in_any_two_places() {
         }
     }
     assert_eq!(server.hub.counts().await.sessions, 0);
+}
+
+/// Another page of the host may have set it.
+#[tokio::test]
+async fn a_cookie_decides_nothing_where_there_is_another_credential() {
+    let server = server(JwtKey::hs256(SECRET).sources(all())).await;
+    let token = token(300);
+    for cookie in [token.as_str(), "forged", "\u{e9}"] {
+        let cookies = [("Cookie", format!("keywire={cookie}"))];
+        for source in all().iter().filter(|source| !matches!(source, Source::Cookie(_))) {
+            let (path, headers) = with(source, &token);
+            let headers = [&headers[..], &cookies].concat();
+            server.open_with(&path, &borrowed(&headers)).await.ping().await;
+        }
+    }
 }
 
 /// Another page of the host may have added the second cookie.

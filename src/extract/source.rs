@@ -38,22 +38,31 @@ impl Source {
     }
 }
 
-/// What stands in the only one of these places where something does. Two credentials are refused, also if they are
-/// the same: which of them decides would depend on the order in which somebody reads. A cookie that is ambiguous is
-/// none, since another page may have made it so.
+/// What stands in the only one of these places where something does.
+///
+/// Two credentials are refused, also if they are the same: which of them decides would depend on the order in which
+/// somebody reads. But a cookie counts only where no other place has a credential: the page has chosen what it sends
+/// elsewhere, while any page of the host may have set the cookie, and could keep a user out by it.
 pub(super) fn read_only<'a>(
     sources: &[Source],
     handshake: &'a Handshake,
 ) -> Result<Option<Cow<'a, str>>, Rejection> {
-    let (mut found, mut ambiguous) = (None, false);
+    let (cookies, chosen): (Vec<_>, Vec<_>) =
+        sources.iter().partition(|source| matches!(source, Source::Cookie(_)));
+    match only(&chosen, handshake)? {
+        Some(credential) => Ok(Some(credential)),
+        None => only(&cookies, handshake),
+    }
+}
+
+fn only<'a>(sources: &[&Source], handshake: &'a Handshake) -> Result<Option<Cow<'a, str>>, Rejection> {
+    let mut found = None;
     for source in sources {
-        match source.read(handshake) {
-            Ok(None) => {}
-            Ok(text) if found.is_none() => found = text,
-            Ok(_) => return Err(Rejection::Malformed),
-            Err(Rejection::Ambiguous) => ambiguous = true,
-            Err(rejection) => return Err(rejection),
+        match source.read(handshake)? {
+            None => {}
+            text if found.is_none() => found = text,
+            Some(_) => return Err(Rejection::Malformed),
         }
     }
-    if found.is_none() && ambiguous { Err(Rejection::Ambiguous) } else { Ok(found) }
+    Ok(found)
 }
