@@ -136,6 +136,12 @@ impl Handshake {
         self.0.deferred.is_some()
     }
 
+    /// Whether work was left.
+    pub(crate) fn has_deferred(&self) -> bool {
+        let deferred = self.0.deferred.as_ref();
+        deferred.is_some_and(|deferred| !deferred.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+    }
+
     /// Leaves work until it is certain that nothing else speaks against the opening. Its refusal counts as the
     /// extractor's.
     pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {

@@ -112,26 +112,27 @@ impl SessionStore for MemoryStore {
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let mut delivery = Delivery::default();
-        let mut deliver = |sessions: &[Session]| {
-            for session in sessions.iter().filter(|session| to.include(session)) {
-                delivery.count(session.apply(order));
-            }
-        };
         let mut left = SESSIONS_PER_TURN;
         match &to.to {
             To::Key(key) | To::Session(key, _) => match self.of(key) {
                 None => {}
-                Some(sessions) if sessions.as_slice().len() <= left => deliver(sessions.as_slice()),
-                Some(sessions) => in_turns(&[sessions], &mut left, deliver).await,
+                Some(sessions) if sessions.as_slice().len() <= left => {
+                    deliver(sessions.as_slice(), to, order, &mut delivery);
+                }
+                Some(sessions) => {
+                    in_turns(&[sessions], &mut left, |part| deliver(part, to, order, &mut delivery)).await;
+                }
             },
             To::Everyone => {
                 for shard in &self.shards {
                     let (everyone, sessions) = lock(shard).copy();
                     if sessions <= left {
-                        everyone.iter().for_each(|sessions| deliver(sessions.as_slice()));
+                        for sessions in &everyone {
+                            deliver(sessions.as_slice(), to, order, &mut delivery);
+                        }
                         left -= sessions;
                     } else {
-                        in_turns(&everyone, &mut left, &mut deliver).await;
+                        in_turns(&everyone, &mut left, |part| deliver(part, to, order, &mut delivery)).await;
                     }
                 }
             }
@@ -151,6 +152,13 @@ impl SessionStore for MemoryStore {
             counts.keys += shard.keys.len();
         }
         counts
+    }
+}
+
+#[inline(always)]
+fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
+    for session in sessions.iter().filter(|session| to.include(session)) {
+        delivery.count(session.apply(order));
     }
 }
 

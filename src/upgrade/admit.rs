@@ -74,6 +74,9 @@ impl Hub {
     }
 
     async fn settle(&self, handshake: &Handshake) -> Result<(), Refusal> {
+        if !handshake.has_deferred() {
+            return Ok(());
+        }
         let patience = self.config().handler_timeout;
         let settled = bounded(patience, || Box::pin(handshake.settle())).await;
         settled
@@ -88,7 +91,8 @@ impl Hub {
         if policy == SessionPolicy::Replace || self.has_room(key).await? {
             return Ok(());
         }
-        let full = self.full(key).await;
+        // Boxed, since it is rare and every opening would be larger by it.
+        let full = Box::pin(self.full(key)).await;
         // A session may have left in the meantime.
         if self.has_room(key).await? { Ok(()) } else { Err(full) }
     }
