@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use super::engine::{Engine, Goodbye, READS_PER_POLL};
+use super::engine::{Engine, Goodbye, READS_PER_POLL, yield_turn};
 use super::scratch;
 use crate::moment::after;
 use crate::websocket::Event;
@@ -61,7 +61,7 @@ impl Engine<'_> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        cx.waker().wake_by_ref();
+        yield_turn(cx);
         Poll::Pending
     }
 

@@ -1,7 +1,7 @@
 //! The socket's own work: bytes in, bytes out, and the time.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -169,7 +169,7 @@ impl<'a> Engine<'a> {
                 return Ok(());
             }
         }
-        turns.cx.waker().wake_by_ref();
+        yield_turn(turns.cx);
         Ok(())
     }
 
@@ -422,6 +422,12 @@ impl Turns<'_, '_, '_> {
         let work = if self.calls.session().compresses() { 2 * len } else { len };
         self.work = self.work.saturating_sub(work.max(LEAST_WORK));
     }
+}
+
+/// Has the task polled again when all others have had their turn, and the runtime has looked for what came in meanwhile: it
+/// does so only after 61 polls where tasks wake themselves.
+pub(super) fn yield_turn(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// How long the session's credential still lasts, if it ends at all.
