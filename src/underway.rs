@@ -5,6 +5,7 @@
 //! would miss it. Here it is found.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,14 @@ use crate::websocket::CloseCode;
 
 /// The openings of a hub that are on their way in. Each of them has a place at the door, so there are no more than that.
 #[derive(Debug, Default)]
-pub(crate) struct Underway(Mutex<State>);
+pub(crate) struct Underway {
+    state: Mutex<State>,
+    /// See [`Underway::one_by_one`].
+    entrances: [tokio::sync::Mutex<()>; ENTRANCES],
+    hasher: RandomState,
+}
+
+const ENTRANCES: usize = 16;
 
 #[derive(Debug, Default)]
 struct State {
@@ -76,9 +84,15 @@ impl Underway {
         }
     }
 
+    /// Where the newest session replaces the others of its key, they enter the store one by one. Else an older one could be
+    /// closed by a newer, after it was last looked at, and push that one out when it enters: none would be left.
+    pub(crate) async fn one_by_one(&self, key: &Key) -> tokio::sync::MutexGuard<'_, ()> {
+        self.entrances[self.hasher.hash_one(key) as usize % ENTRANCES].lock().await
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

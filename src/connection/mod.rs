@@ -159,11 +159,15 @@ impl Registered<'_> {
         if session.expires_at().is_some_and(|end| end <= SystemTime::now()) {
             return Err(Refusal::new(Rejection::Expired, "the credential expired on the way in"));
         }
+        let policy = hub.config().policy;
+        let _entrance = match policy {
+            SessionPolicy::Replace => Some(hub.underway().one_by_one(session.key()).await),
+            SessionPolicy::Many { .. } | SessionPolicy::Reject => None,
+        };
         if !session.is_open() {
             return Ok(());
         }
         self.inside = Inside::Perhaps;
-        let policy = hub.config().policy;
         let insert = || hub.store().insert(session.clone(), policy);
         let Ok(inserted) = hub.ask_store("insert", insert).await else {
             return Err(Refusal::new(Rejection::Unavailable, "the session store failed"));
