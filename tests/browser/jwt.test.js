@@ -98,7 +98,11 @@ test('a token gets in from each of its places', async () => {
     assert.equal(await answer(socket, { headers: { authorization: `Bearer ${good}` } }), 101);
     assert.equal(await answer(socket, { headers: { cookie: `theme=dark; keywire=${good}` } }), 101);
     assert.equal(await answer(socket), 401);
-    assert.equal(await answer(`${socket}/${good}`, { headers: { cookie: `keywire=${good}` } }), 400, 'two of them');
+    assert.equal(await answer(`${socket}?token=${good}`, { headers: { authorization: `Bearer ${good}` } }), 400, 'two of them');
+    // Any page of the host may have set the cookie: it decides nothing where there is another credential.
+    for (const cookie of [good, 'forged']) {
+      assert.equal(await answer(`${socket}/${good}`, { headers: { cookie: `keywire=${cookie}` } }), 101, cookie);
+    }
   });
 });
 
