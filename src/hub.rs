@@ -61,7 +61,6 @@ struct Core {
     refusal_log: RefusalLog,
     /// Told of each pong.
     answers: Notify,
-    /// Held while a credential of `kw:refresh` is checked, as long as that computes.
     turns: Turns,
 }
 

@@ -154,6 +154,23 @@ async fn an_end_is_noticed_behind_more_than_is_read_ahead() {
     }
 }
 
+/// Found by the timer, an end is an end in order all the same: what was read ahead is handled.
+#[tokio::test]
+async fn what_was_read_ahead_of_a_hang_up_is_handled() {
+    let config = Config { ping_interval: SHORT, message_rate: None, ..Config::default() };
+    let (switch, allowed, mut begun) = waiting();
+    let server = server(switch, config).await;
+    let mut alice = server.raw_session("alice").await;
+    alice.write(&commands(3_000)).await;
+    assert_eq!(begun.next("the first command").await, "0");
+    drop(alice);
+    gone(&server).await;
+    allowed.add_permits(3_000);
+    for number in 1..50 {
+        assert_eq!(begun.next("a command that was read").await, number.to_string());
+    }
+}
+
 /// Whose messages we do not read cannot be blamed for silence.
 #[tokio::test]
 async fn a_client_that_waits_for_a_slow_handler_is_not_given_up() {

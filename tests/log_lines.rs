@@ -3,35 +3,10 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
-
 use keywire::{Envelope, Handshake, Hub, Identity, Key, Rejection, Reply, Session, Switch, extract_fn};
 use serde_json::json;
-use support::{Server, events};
+use support::{Lines, Server, events};
 use tracing::Level;
-
-/// All that is logged, as `tracing_subscriber::fmt` writes it.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic while it is held").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 /// Whatever can be logged of a session: its beginning, calls that fail in each way, a hook that does, its end.
 async fn life(level: Level) -> (String, Vec<String>) {
@@ -67,12 +42,11 @@ async fn life(level: Level) -> (String, Vec<String>) {
     client.close(1000, "").await;
     let id = ends.next("the session's end").await;
     support::until("the last line", async || {
-        let lines =
-            String::from_utf8(lines.0.lock().expect("no panic while it is held").clone()).expect("text");
+        let lines = lines.text();
         if lines.contains("a handler's hook failed") { Ok(()) } else { Err(lines) }
     })
     .await;
-    let lines = String::from_utf8(lines.0.lock().expect("no panic while it is held").clone()).expect("text");
+    let lines = lines.text();
     (id, lines.lines().map(str::to_owned).collect())
 }
 

@@ -5,55 +5,26 @@ mod support;
 
 use std::future::pending;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywire::{
     Config, Door, Handshake, Hub, HubBuilder, Identity, Key, Origins, Rate, RawKey, Rejection, SessionPolicy,
     extract_fn,
 };
-use support::{Client, request};
+use support::{Client, Lines, request};
 use tracing::Level;
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn new() -> (Self, tracing::subscriber::DefaultGuard) {
-        let lines = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::INFO)
-            .with_ansi(false)
-            .without_time()
-            .with_writer(lines.clone())
-            .finish();
-        let guard = tracing::subscriber::set_default(subscriber);
-        (lines, guard)
-    }
-
-    /// What was written since this was last asked.
-    fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.0.lock().expect("no panic"))).expect("text")
-    }
-}
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic while it is held").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// What is logged at `info` from now on.
+fn listen() -> (Lines, tracing::subscriber::DefaultGuard) {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(Level::INFO)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(lines.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    (lines, guard)
 }
 
 async fn refuse(hub: &Hub, path: &str, headers: &[(&'static str, &str)]) {
@@ -75,7 +46,7 @@ fn saying(rejection: Rejection) -> HubBuilder {
 
 #[tokio::test(start_paused = true)]
 async fn each_kind_says_what_which_and_by_which_setting() {
-    let (lines, _guard) = Lines::new();
+    let (lines, _guard) = listen();
     let door = |door| Config { door, ..Config::default() };
     let one = SessionPolicy::Many { cap: NonZeroUsize::MIN };
     let once = Rate::new(1, Duration::from_secs(3600));
@@ -168,7 +139,7 @@ async fn each_kind_says_what_which_and_by_which_setting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_refusals_is_a_few_lines() {
-    let (lines, _guard) = Lines::new();
+    let (lines, _guard) = listen();
     let hub = raw().build();
     for _ in 0..10_000 {
         refuse(&hub, "/alice", &[("Origin", "https://evil.example")]).await;
@@ -182,7 +153,7 @@ async fn a_flood_of_refusals_is_a_few_lines() {
 
 #[tokio::test(start_paused = true)]
 async fn no_line_shows_a_credential_or_is_forged() {
-    let (lines, _guard) = Lines::new();
+    let (lines, _guard) = listen();
     let keys = extract_fn(|_: Handshake| async {
         Key::new("alice").map(Identity::new).map_err(|_| Rejection::Invalid)
     });

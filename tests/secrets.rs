@@ -15,7 +15,7 @@ use keywire::{
     Session, Source, Switch, TicketKey, Tickets, TrustedProxies, extract_fn,
 };
 use serde_json::json;
-use support::{Server, TEXT, masked, opening};
+use support::{Lines, Server, TEXT, masked, opening};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -242,7 +242,7 @@ async fn handlers_work_within_a_span() {
     client.close(1000, "").await;
     let id = ids.next("the session's end").await;
 
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).expect("text");
+    let lines = lines.text();
     for said in ["in opened", "in command", "in closed", "opened", "closed"] {
         let line =
             lines.lines().find(|line| line.ends_with(said) || line.contains(&format!(": {said} code=")));
@@ -251,28 +251,6 @@ async fn handlers_work_within_a_span() {
     }
     let line = lines.lines().find(|line| line.ends_with("in extract")).expect("a line");
     assert!(line.contains("opening{peer=127.0.0.1:"), "{line}");
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic while it is held").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The closing handshake (RFC 6455, section 7.1.2).
+//! The end of a connection: what came before it is answered, then the closing handshake (RFC 6455, section 7.1.2).
 
 use std::future::poll_fn;
 use std::io;
@@ -6,15 +6,52 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use super::engine::{Engine, Goodbye, READS_PER_POLL, yield_turn};
+use super::calls::Calls;
+use super::engine::{Engine, Goodbye, READS_PER_POLL};
 use super::scratch;
+use super::yield_turn::yield_turn;
 use crate::moment::after;
+use crate::outbox::Turn;
 use crate::websocket::Event;
 
 /// As much as a control frame may bring (RFC 6455, section 5.5). What is larger is of no interest after the end.
 const CONTROL_BYTES: usize = 125;
 
-impl Engine<'_> {
+impl<'a> Engine<'a> {
+    /// Whether there is anything left to do for [`Engine::settle`].
+    pub(super) fn has_unfinished(&self, calls: &Calls<'a>) -> bool {
+        !calls.is_idle() || self.has_messages()
+    }
+
+    /// Answers what came before the end, while the session has left the store already and the peer waits for the close
+    /// frame, but not for long.
+    pub(super) async fn settle(&mut self, calls: &mut Calls<'a>) {
+        // What the application, the server or a timer has ended ends here: no further message is begun.
+        let in_order = self.goodbye != Goodbye::Awaited;
+        let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
+        poll_fn(|cx| {
+            let _turn = Turn::begin();
+            while calls.poll(cx).is_ready() {
+                match self.backlog.as_mut().filter(|_| in_order).and_then(|backlog| backlog.pop()) {
+                    Some(next) => calls.begin(next),
+                    None => return Poll::Ready(()),
+                }
+            }
+            // That the connection is lost is found again by whoever needs it.
+            let _ = self.poll_flush(cx);
+            if let Some(deadline) = deadline.take() {
+                self.timer.as_mut().reset(deadline);
+            }
+            self.timer.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// How many messages came that are not handled any more.
+    pub(super) fn unhandled(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.messages())
+    }
+
     /// Brings the close frame to the peer and waits for its answer, but not for long.
     pub(super) async fn finish(&mut self) {
         self.outbox.say_goodbye();

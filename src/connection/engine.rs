@@ -1,7 +1,6 @@
 //! The socket's own work: bytes in, bytes out, and the time.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +14,7 @@ use super::pulse::{Beat, Pace, Pulse};
 use super::scratch;
 use super::socket::Socket;
 use super::tick::Tick;
+use super::yield_turn::yield_turn;
 use crate::close::{Closed, ClosedBy};
 use crate::config::{Config, SlowPolicy};
 use crate::moment::after;
@@ -61,7 +61,7 @@ const WORK_PER_POLL: usize = 64 * 1024;
 const LEAST_WORK: usize = 2 * 1024;
 
 /// What one poll has at hand.
-struct Turns<'p, 'c, 'a> {
+struct Round<'p, 'c, 'a> {
     cx: &'p mut Context<'c>,
     calls: &'p mut Calls<'a>,
     /// How much work is left to do before others have their turn.
@@ -127,10 +127,13 @@ impl<'a> Engine<'a> {
             self.pulse.heard(Instant::now());
         }
         // Reading comes first: a sign of life that is there already counts, however late we are.
-        match self.advance(&mut Turns { cx, calls, work: WORK_PER_POLL }) {
+        match self.advance(&mut Round { cx, calls, work: WORK_PER_POLL }) {
             Ok(()) => {
-                if let Err(closed) = self.poll_time(cx, calls) {
-                    self.outbox.close_now(closed);
+                match self.poll_time(cx, calls) {
+                    Ok(()) => {}
+                    // That the peer has hung up was only found by the timer: what it sent before was in order.
+                    Err(closed) if closed.by == ClosedBy::Network => _ = self.outbox.close(closed),
+                    Err(closed) => self.outbox.close_now(closed),
                 }
             }
             // What the peer sent before its close frame or its mistake was in order, and so are the answers.
@@ -151,30 +154,30 @@ impl<'a> Engine<'a> {
     }
 
     /// Goes on until the peer, the handler or other tasks must do something.
-    fn advance(&mut self, turns: &mut Turns<'_, '_, 'a>) -> Result<(), Closed> {
+    fn advance(&mut self, round: &mut Round<'_, '_, 'a>) -> Result<(), Closed> {
         for _ in 0..READS_PER_POLL {
             // A peer that does not take our answers gets no more of them.
-            while turns.calls.poll(turns.cx).is_ready()
+            while round.calls.poll(round.cx).is_ready()
                 && self.has_messages()
-                && turns.work > 0
-                && !self.is_congested(turns.cx)?
+                && round.work > 0
+                && !self.is_congested(round.cx)?
                 && let Some(next) = self.backlog.as_mut().and_then(|backlog| backlog.pop())
             {
-                turns.begin(next);
+                round.begin(next);
             }
-            if turns.work == 0 {
+            if round.work == 0 {
                 break;
             }
-            if !self.is_listening() || self.read(turns)?.is_pending() {
+            if !self.is_listening() || self.read(round)?.is_pending() {
                 return Ok(());
             }
         }
-        yield_turn(turns.cx);
+        yield_turn(round.cx);
         Ok(())
     }
 
     /// Whether messages were read that the handler has had no time for.
-    fn has_messages(&self) -> bool {
+    pub(super) fn has_messages(&self) -> bool {
         self.backlog.as_ref().is_some_and(|backlog| backlog.has_messages())
     }
 
@@ -199,25 +202,25 @@ impl<'a> Engine<'a> {
     }
 
     /// Reads once and lets the handler work on what came.
-    fn read(&mut self, turns: &mut Turns<'_, '_, 'a>) -> Result<Poll<()>, Closed> {
+    fn read(&mut self, round: &mut Round<'_, '_, 'a>) -> Result<Poll<()>, Closed> {
         if let Some(backlog) = &mut self.backlog
             && let Some((mut unread, start)) = backlog.take_unread()
         {
-            let left = self.digest(turns, &mut unread[start..])?;
+            let left = self.digest(round, &mut unread[start..])?;
             self.backlog.get_or_insert_default().put_back(unread, left);
             return Ok(Poll::Ready(()));
         }
         self.backlog.take_if(|backlog| backlog.is_empty());
         scratch::with(|scratch| {
-            let len = match self.socket.poll_read(turns.cx, self.outbox, scratch) {
+            let len = match self.socket.poll_read(round.cx, self.outbox, scratch) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(len)) if len > 0 => len,
                 // An end without a close frame, in order or not.
                 Poll::Ready(_) => return Err(self.lost()),
             };
             self.pulse.heard(Instant::now());
-            turns.calls.session().hub().metrics().read(len);
-            let left = self.digest(turns, &mut scratch[..len])?;
+            round.calls.session().hub().metrics().read(len);
+            let left = self.digest(round, &mut scratch[..len])?;
             if left > 0 {
                 self.backlog.get_or_insert_default().put_back(scratch[len - left..len].to_vec(), left);
             }
@@ -231,13 +234,13 @@ impl<'a> Engine<'a> {
     }
 
     /// Works through the bytes of a read. Returns how many of them were not looked at.
-    fn digest(&mut self, turns: &mut Turns<'_, '_, 'a>, mut input: &mut [u8]) -> Result<usize, Closed> {
-        while let Progress::More = self.step(turns, &mut input)? {}
+    fn digest(&mut self, round: &mut Round<'_, '_, 'a>, mut input: &mut [u8]) -> Result<usize, Closed> {
+        while let Progress::More = self.step(round, &mut input)? {}
         Ok(input.len())
     }
 
-    fn step(&mut self, turns: &mut Turns<'_, '_, 'a>, input: &mut &mut [u8]) -> Result<Progress, Closed> {
-        if turns.work == 0 || !self.is_listening() {
+    fn step(&mut self, round: &mut Round<'_, '_, 'a>, input: &mut &mut [u8]) -> Result<Progress, Closed> {
+        if round.work == 0 || !self.is_listening() {
             return Ok(Progress::Paused);
         }
         let event = self.decoder.next(input, self.config.message_bytes);
@@ -249,7 +252,7 @@ impl<'a> Engine<'a> {
         let Some(event) = event else { return Ok(Progress::Paused) };
         let pace = match event {
             Event::Text(_) | Event::Binary(_) | Event::Ping(_) => {
-                self.pulse.count(self.config.message_rate, turns.price(event.len()))
+                self.pulse.count(self.config.message_rate, round.price(event.len()))
             }
             Event::Pong(_) => self.pulse.count_pong(self.config.message_rate),
             Event::Close(_) => Pace::Good,
@@ -257,23 +260,23 @@ impl<'a> Engine<'a> {
         if pace == Pace::Flood {
             return Err(Closed::by_server(CloseCode::TOO_MANY_MESSAGES, "too many messages"));
         }
-        turns.spend(event.len());
+        round.spend(event.len());
         let incoming = match event {
             Event::Text(text) if pace == Pace::Hasty => {
                 self.first_due = None;
-                turns.calls.refuse(Some(text));
+                round.calls.refuse(Some(text));
                 return Ok(Progress::More);
             }
             Event::Binary(_) if pace == Pace::Hasty => {
                 self.first_due = None;
-                turns.calls.refuse(None);
+                round.calls.refuse(None);
                 return Ok(Progress::More);
             }
             Event::Text(text) => Incoming::Text(Text::from(text)),
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
             Event::Pong(_) => {
                 self.pulse.confirm(self.outbox.taken());
-                turns.calls.session().answered();
+                round.calls.session().answered();
                 return Ok(Progress::More);
             }
             Event::Ping(payload) => {
@@ -288,14 +291,14 @@ impl<'a> Engine<'a> {
                 });
             }
         };
-        turns.calls.session().hub().metrics().received();
+        round.calls.session().hub().metrics().received();
         self.first_due = None;
-        let is_congested = self.is_congested(turns.cx)?;
-        if turns.calls.is_idle() && !is_congested && !self.has_messages() {
-            turns.calls.begin(incoming);
+        let is_congested = self.is_congested(round.cx)?;
+        if round.calls.is_idle() && !is_congested && !self.has_messages() {
+            round.calls.begin(incoming);
             // Most calls are done at once, and the next message follows in the same read.
-            let _ = turns.calls.poll(turns.cx);
-        } else if is_congested || !turns.calls.answer_ping(&incoming) {
+            let _ = round.calls.poll(round.cx);
+        } else if is_congested || !round.calls.answer_ping(&incoming) {
             self.backlog.get_or_insert_default().push(incoming);
         }
         Ok(Progress::More)
@@ -309,7 +312,7 @@ impl<'a> Engine<'a> {
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let beat = self.beat(now)?;
+            let beat = self.beat(cx, now)?;
             let expiry = left(calls.session());
             if expiry == Some(Duration::ZERO) {
                 return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
@@ -332,9 +335,11 @@ impl<'a> Engine<'a> {
     }
 
     /// Looks for signs of life, and pings. Returns when to do that next.
-    fn beat(&mut self, now: Instant) -> Result<Instant, Closed> {
+    fn beat(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Instant, Closed> {
         if self.outbox.press() {
             self.pulse.heard(now);
+            // There may be room for replies now, without a word of the socket's.
+            yield_turn(cx);
         }
         let is_listening = self.is_listening();
         if !is_listening && self.outbox.is_hung_up() {
@@ -355,39 +360,6 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether there is anything left to do for [`Engine::settle`].
-    pub(super) fn has_unfinished(&self, calls: &Calls<'a>) -> bool {
-        !calls.is_idle() || self.has_messages()
-    }
-
-    /// Answers what came before the end, while the session has left the store already and the peer waits for the close
-    /// frame, but not for long.
-    pub(super) async fn settle(&mut self, calls: &mut Calls<'a>) {
-        // What the application, the server or a timer has ended ends here: no further message is begun.
-        let in_order = self.goodbye != Goodbye::Awaited;
-        let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
-        poll_fn(|cx| {
-            let _turn = Turn::begin();
-            while calls.poll(cx).is_ready() {
-                match self.backlog.as_mut().filter(|_| in_order).and_then(|backlog| backlog.pop()) {
-                    Some(next) => calls.begin(next),
-                    None => return Poll::Ready(()),
-                }
-            }
-            // That the connection is lost is found again by whoever needs it.
-            let _ = self.poll_flush(cx);
-            if let Some(deadline) = deadline.take() {
-                self.timer.as_mut().reset(deadline);
-            }
-            self.timer.as_mut().poll(cx)
-        })
-        .await;
-        let left = self.backlog.as_ref().map_or(0, |backlog| backlog.messages());
-        if left > 0 {
-            tracing::debug!(messages = left, "the session ended before these were handled");
-        }
-    }
-
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Closed> {
         match self.poll_flush(cx) {
             Poll::Ready(Err(_)) => Err(self.lost()),
@@ -401,7 +373,7 @@ impl<'a> Engine<'a> {
     }
 }
 
-impl Turns<'_, '_, '_> {
+impl Round<'_, '_, '_> {
     fn begin(&mut self, message: Incoming) {
         self.spend(message.len());
         self.calls.begin(message);
@@ -422,12 +394,6 @@ impl Turns<'_, '_, '_> {
         let work = if self.calls.session().compresses() { 2 * len } else { len };
         self.work = self.work.saturating_sub(work.max(LEAST_WORK));
     }
-}
-
-/// Has the task polled again when all others have had their turn, and the runtime has looked for what came in meanwhile: it
-/// does so only after 61 polls where tasks wake themselves.
-pub(super) fn yield_turn(cx: &mut Context<'_>) {
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// How long the session's credential still lasts, if it ends at all.

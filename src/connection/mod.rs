@@ -13,6 +13,7 @@ mod scratch;
 mod seat;
 mod socket;
 mod tick;
+mod yield_turn;
 
 use std::future::poll_fn;
 use std::mem;
@@ -109,6 +110,9 @@ async fn end<'a>(
     if engine.has_unfinished(&calls) && session.outbox().takes_replies() {
         // A shutdown that cuts this short leaves time for the close frame, see `Drain::unless_cut`.
         let _ = session.hub().drain().unless_cut(engine.settle(&mut calls)).await;
+    }
+    if engine.has_messages() {
+        tracing::debug!(messages = engine.unhandled(), "the session ended before these were handled");
     }
     // The application learns of the end at once, however long the peer takes to answer the close frame.
     let farewell = async {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick(NonZeroU32);
 
-/// The milliseconds begin anew after 49 days. Half of them are to come.
+/// The milliseconds begin again at 0 after 49 days. Half of them are to come.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 24);
 
 impl Tick {
@@ -25,7 +25,8 @@ impl Tick {
     }
 }
 
-fn millis(moment: Instant) -> u32 {
+/// Milliseconds since the process first asked. They begin again at 0 after 49 days.
+pub(super) fn millis(moment: Instant) -> u32 {
     // Not tokio's clock, which a test may have moved.
     static START: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(std::time::Instant::now()));
     moment.saturating_duration_since(*START).as_millis() as u32

@@ -6,6 +6,7 @@
 mod client;
 #[cfg(feature = "client")]
 pub(crate) mod keywire_client;
+mod lines;
 #[cfg(feature = "metrics")]
 mod numbers;
 mod peer;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 pub(crate) use client::{Client, End, request};
+pub(crate) use lines::Lines;
 #[cfg(feature = "metrics")]
 pub(crate) use numbers::{Numbers, moves, watched};
 pub(crate) use peer::{Peer, PeerListener};

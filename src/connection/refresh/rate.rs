@@ -1,8 +1,9 @@
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::connection::tick::millis;
 
 /// How often something may happen, counted in the four bytes that each session has for it (the generic cell rate algorithm).
 pub(super) struct Rate {
@@ -26,12 +27,6 @@ impl Rate {
         used.store(now.wrapping_add(ahead), Ordering::Relaxed);
         true
     }
-}
-
-fn millis(moment: Instant) -> u32 {
-    // Not tokio's clock, which a test may have moved.
-    static START: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(std::time::Instant::now()));
-    moment.saturating_duration_since(*START).as_millis() as u32
 }
 
 #[cfg(test)]
