@@ -63,10 +63,12 @@ test('a thousand messages arrive in order and once, and no request is left hangi
     });
     assert.equal(numbers.length, 1000);
     assert.deepEqual(numbers, Array.from({ length: 1000 }, (_, i) => i + 1));
-    // The second server ended in order, and had the time for an answer.
+    // The second server ended in order: it has answered what arrived before its end, which the request may have missed.
+    const [second] = outcomes.filter((/** @type {string} */ outcome) => outcome.startsWith('pending 2'));
+    assert.match(second, /^pending 2 (45|the connection ended)$/);
     assert.deepEqual(outcomes, [
       'pending 1 the connection ended', 'queued 1 45',
-      'pending 2 45', 'queued 2 45',
+      second, 'queued 2 45',
       'pending 3 the connection ended', 'queued 3 45',
     ]);
   } finally {
