@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -11,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::delivery::Recipients;
 use crate::hub::Hub;
 use crate::session::Session;
-use crate::store::{Order, Recipients};
 use crate::websocket::CloseCode;
 
 /// Between two batches of closes.
@@ -69,7 +68,7 @@ impl Hub {
 
     /// Closes all sessions, within about this time.
     async fn close_in_batches(&self, time: Duration, window: &str) {
-        let sessions = self.roll_call().await;
+        let sessions = self.all_sessions().await;
         let pauses = usize::try_from(time.as_millis() / PAUSE.as_millis()).unwrap_or(usize::MAX);
         let size = match pauses {
             0 => sessions.len().max(1),
@@ -85,25 +84,13 @@ impl Hub {
         }
     }
 
-    /// All sessions of this node.
-    async fn roll_call(&self) -> Vec<Session> {
-        let roll = Roll::default();
-        self.dispatch(&Recipients::everyone(), &Order::Enlist(roll.clone())).await;
-        roll.take()
-    }
-}
-
-/// A list on which sessions put themselves: see [`Order::Enlist`].
-#[derive(Debug, Clone, Default)]
-pub struct Roll(Arc<Mutex<Vec<Session>>>);
-
-impl Roll {
-    pub(crate) fn add(&self, session: &Session) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(session.clone());
-    }
-
-    fn take(&self) -> Vec<Session> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// All sessions of this node, those whose opening has begun included.
+    async fn all_sessions(&self) -> Vec<Session> {
+        let everyone = Recipients::everyone();
+        // First: a session that enters the store in between is found there.
+        let mut sessions = self.underway().promised(&everyone);
+        sessions.extend(self.sessions_of(&everyone).await.unwrap_or_default());
+        sessions
     }
 }
 
@@ -147,9 +134,10 @@ mod tests {
 
     use super::*;
     use crate::config::SessionPolicy;
+    use crate::delivery::{Delivery, Order};
     use crate::extract::RawKey;
     use crate::key::{Identity, Key};
-    use crate::store::{Counts, Delivery, MemoryStore, SessionStore, StoreError};
+    use crate::store::{Counts, Inserted, MemoryStore, Removed, SessionStore, StoreError};
 
     /// A hub with so many sessions, and these. None of them has a connection.
     async fn populated(count: usize) -> (Hub, Vec<Session>) {
@@ -226,23 +214,23 @@ mod tests {
 
     #[async_trait]
     impl SessionStore for Hanging {
-        async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+        async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
             self.0.insert(session, policy).await
         }
 
-        async fn remove(&self, session: &Session) {
-            self.0.remove(session).await;
+        async fn remove(&self, session: &Session) -> Removed {
+            self.0.remove(session).await
         }
 
         async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-            if self.1.fetch_sub(1, Ordering::SeqCst) > 0 {
-                std::future::pending().await
-            }
             self.0.dispatch(to, order).await
         }
 
-        async fn sessions(&self, key: &Key) -> Vec<Session> {
-            self.0.sessions(key).await
+        async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+            if self.1.fetch_sub(1, Ordering::SeqCst) > 0 {
+                std::future::pending().await
+            }
+            self.0.sessions(of).await
         }
 
         async fn counts(&self) -> Counts {

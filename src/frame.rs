@@ -1,24 +1,27 @@
 //! A message encoded for the wire, once for all who get it.
 
-mod twin;
+mod compressed_cache;
 
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use self::twin::Twin;
+use self::compressed_cache::CompressedCache;
 use crate::compression::Compression;
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
-/// A message as it goes over the wire, header included, or several that go together. A clone copies a
-/// pointer, so a broadcast encodes its push once, and compresses it at most once.
+/// A message encoded for the wire, or a burst of several that travel together.
+///
+/// A clone copies a pointer: a broadcast encodes its push once, and compresses it at most once. Wherever a message is
+/// sent, a [`Push`], several (`[Push; N]`, `Vec<Push>`, `&[Push]`) and a `Frame` are accepted.
 #[derive(Clone)]
 pub struct Frame {
     /// Whole frames, one after the other.
     bytes: Bytes,
-    messages: usize,
-    compressed: Twin,
+    count: usize,
+    compressed: CompressedCache,
 }
 
 impl Frame {
@@ -36,21 +39,21 @@ impl Frame {
         Self::one(Bytes::from(bytes).slice(ROOM - len..))
     }
 
-    /// Several pushes, each a text frame of its own, that are queued and written as one.
+    /// A burst: several pushes, each a message of its own, that are queued and written together.
     #[must_use]
-    pub fn pushes<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
+    pub fn burst<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
         Self::join(pushes.into_iter().map(Self::push))
     }
 
-    /// Several frames that are queued and written as one.
+    /// A burst of several frames, that are queued and written together.
     #[must_use]
     pub fn join(frames: impl IntoIterator<Item = Self>) -> Self {
-        let (mut bytes, mut messages) = (Vec::new(), 0);
+        let (mut bytes, mut count) = (Vec::new(), 0);
         for frame in frames {
             bytes.extend_from_slice(&frame.bytes);
-            messages += frame.messages;
+            count += frame.count;
         }
-        Self::several(bytes.into(), messages)
+        Self::several(bytes.into(), count)
     }
 
     /// A text frame with `text` as it is.
@@ -65,21 +68,47 @@ impl Frame {
         Self::one(websocket::frame(OpCode::Binary, bytes))
     }
 
-    /// What it carries, without the header; of several, what the first one carries.
-    #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        websocket::split_frame(&mut &*self.bytes).map_or(&[], |(_, payload)| payload)
+    /// A frame from its form on the wire: what [`Frame::as_bytes`] gave, perhaps in another process.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidFrame`] if `bytes` is not a sequence of whole text and binary frames as a server sends them (RFC 6455,
+    /// section 5.2): unmasked, uncompressed, not fragmented, in the shortest form, text in UTF-8.
+    pub fn from_wire(bytes: impl Into<Bytes>) -> Result<Self, InvalidFrame> {
+        let bytes = bytes.into();
+        let count = websocket::validate_frames(&bytes).ok_or(InvalidFrame(()))?;
+        Ok(Self::several(bytes, count))
     }
 
-    /// How many messages it is.
+    /// The form on the wire: for each message a header and its payload.
     #[must_use]
-    pub fn messages(&self) -> usize {
-        self.messages
-    }
-
-    #[cfg(test)]
-    fn bytes(&self) -> &Bytes {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The messages in this frame, in their order, without headers.
+    ///
+    /// ```
+    /// use keywire::{Frame, FrameKind, Push};
+    ///
+    /// let frame = Frame::join([Frame::text("one"), Frame::binary(b"two")]);
+    /// let messages: Vec<_> = frame.messages().collect();
+    /// assert_eq!(messages, [(FrameKind::Text, &b"one"[..]), (FrameKind::Binary, b"two")]);
+    /// ```
+    pub fn messages(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
+        let mut rest = &*self.bytes;
+        std::iter::from_fn(move || {
+            let (frame, payload) = websocket::split_frame(&mut rest)?;
+            let kind =
+                if frame[0] & 0x0f == OpCode::Text as u8 { FrameKind::Text } else { FrameKind::Binary };
+            Some((kind, payload))
+        })
+    }
+
+    /// The number of messages: 1, or that of a burst.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// What a session gets that compresses. How it is done is decided by the first that asks.
@@ -98,14 +127,91 @@ impl Frame {
         Self::several(bytes, 1)
     }
 
-    fn several(bytes: Bytes, messages: usize) -> Self {
-        Self { compressed: Twin::of(&bytes), bytes, messages }
+    fn several(bytes: Bytes, count: usize) -> Self {
+        Self { compressed: CompressedCache::of(&bytes), bytes, count }
+    }
+}
+
+/// What a message of a [`Frame`] is: text or binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// Text, in UTF-8. Every push is text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// Bytes are not a [`Frame`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are not whole, unmasked, uncompressed text or binary frames")]
+pub struct InvalidFrame(());
+
+impl From<Push> for Frame {
+    fn from(push: Push) -> Self {
+        Self::push(&push)
+    }
+}
+
+impl From<&Push> for Frame {
+    fn from(push: &Push) -> Self {
+        Self::push(push)
+    }
+}
+
+impl From<&[Push]> for Frame {
+    fn from(pushes: &[Push]) -> Self {
+        Self::burst(pushes)
+    }
+}
+
+impl From<Vec<Push>> for Frame {
+    fn from(pushes: Vec<Push>) -> Self {
+        Self::burst(&pushes)
+    }
+}
+
+impl<const N: usize> From<[Push; N]> for Frame {
+    fn from(pushes: [Push; N]) -> Self {
+        Self::burst(&pushes)
+    }
+}
+
+impl<const N: usize> From<&[Push; N]> for Frame {
+    fn from(pushes: &[Push; N]) -> Self {
+        Self::burst(pushes)
+    }
+}
+
+impl From<&Frame> for Frame {
+    fn from(frame: &Frame) -> Self {
+        frame.clone()
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Frame {}
+
+impl Serialize for Frame {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Frame {
+    /// The same rules as [`Frame::from_wire`].
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_wire(Bytes::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame").field("messages", &self.messages).field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Frame").field("messages", &self.count).field("bytes", &self.bytes.len()).finish()
     }
 }
 
@@ -113,25 +219,30 @@ impl fmt::Debug for Frame {
 mod tests {
     use super::*;
 
+    /// What the first message carries.
+    fn payload(frame: &Frame) -> &[u8] {
+        frame.messages().next().unwrap().1
+    }
+
     #[test]
     fn a_push_stands_behind_a_header_of_its_length() {
         for len in [0, 60, 200, 70_000] {
             let push = Push::message("a".repeat(len));
             let json = push.to_json();
             let frame = Frame::push(&push);
-            assert_eq!(frame.bytes(), Frame::text(&json).bytes(), "{len}");
-            assert_eq!(frame.payload(), json.as_bytes(), "{len}");
+            assert_eq!(frame.bytes, Frame::text(&json).bytes, "{len}");
+            assert_eq!(payload(&frame), json.as_bytes(), "{len}");
         }
     }
 
     #[test]
     fn several_stand_one_after_the_other() {
         let [a, b] = [Push::message("a".repeat(200)), Push::message("b")];
-        let frame = Frame::pushes([&a, &b]);
-        assert_eq!(**frame.bytes(), [&**Frame::push(&a).bytes(), &**Frame::push(&b).bytes()].concat());
-        assert_eq!(frame.messages(), 2);
-        assert_eq!(frame.payload(), a.to_json().as_bytes());
-        assert_eq!(Frame::pushes([]).messages(), 0);
+        let frame = Frame::burst([&a, &b]);
+        assert_eq!(*frame.bytes, [&*Frame::push(&a).bytes, &*Frame::push(&b).bytes].concat());
+        assert_eq!(frame.count(), 2);
+        assert_eq!(payload(&frame), a.to_json().as_bytes());
+        assert_eq!(Frame::burst([]).count(), 0);
     }
 
     #[cfg(feature = "deflate")]
@@ -146,28 +257,69 @@ mod tests {
 
         #[test]
         fn it_is_done_once_for_all_clones() {
-            for frame in [Frame::push(&long("a")), Frame::pushes([&long("a"), &long("b")])] {
+            for frame in [Frame::push(&long("a")), Frame::burst([&long("a"), &long("b")])] {
                 let clone = frame.clone();
                 let twin = frame.compressed(ALWAYS);
                 assert!(twin.len() < 100);
                 assert_eq!(clone.compressed(ALWAYS).as_ptr(), twin.as_ptr());
                 assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), twin.as_ptr());
                 // Whoever does not want it gets what there was before.
-                assert!(frame.bytes().len() > 1000);
-                assert!(frame.payload().starts_with(br#"{"code":"00","msg":"aaa"#));
+                assert!(frame.bytes.len() > 1000);
+                assert!(payload(&frame).starts_with(br#"{"code":"00","msg":"aaa"#));
             }
         }
 
         #[test]
         fn what_is_short_or_is_not_to_be_compressed_goes_out_as_it_is() {
             let frame = Frame::push(&long("a"));
-            let len = frame.payload().len();
-            assert_eq!(frame.compressed(Compression::OFF), frame.bytes());
-            assert_eq!(frame.compressed(Compression::deflate().threshold(2 * len)), frame.bytes());
+            let len = payload(&frame).len();
+            assert_eq!(frame.compressed(Compression::OFF), &frame.bytes);
+            assert_eq!(frame.compressed(Compression::deflate().threshold(2 * len)), &frame.bytes);
             // That was no answer for all time.
-            assert_ne!(frame.compressed(Compression::deflate().threshold(len)), frame.bytes());
+            assert_ne!(frame.compressed(Compression::deflate().threshold(len)), &frame.bytes);
             let short = Frame::push(&Push::message("a".repeat(20)));
-            assert_eq!(short.compressed(ALWAYS), short.bytes());
+            assert_eq!(short.compressed(ALWAYS), &short.bytes);
+        }
+    }
+
+    #[test]
+    fn a_frame_comes_back_from_the_wire_as_it_was() {
+        let long = Push::message("a".repeat(70_000));
+        for frame in [
+            Frame::text(""),
+            Frame::binary(&[0xff; 200]),
+            Frame::burst([&Push::message("a"), &long]),
+            Frame::burst([]),
+        ] {
+            let again = Frame::from_wire(frame.as_bytes().to_vec()).unwrap();
+            assert_eq!((&again, again.count()), (&frame, frame.count()));
+            let order = crate::delivery::Order::Deliver(frame);
+            let json = serde_json::to_string(&order).unwrap();
+            assert_eq!(serde_json::from_str::<crate::delivery::Order>(&json).unwrap(), order);
+        }
+    }
+
+    #[test]
+    fn what_no_server_sends_is_no_frame() {
+        for wrong in [
+            &b"\x81"[..],
+            b"\x81\x02a",
+            b"\x81\x01ab",
+            b"\x81\x81\0\0\0\0a",
+            b"\x01\x01a",
+            b"\x80\x01a",
+            b"\xc1\x01a",
+            b"\xa1\x01a",
+            b"\x88\x00",
+            b"\x89\x00",
+            b"\x83\x00",
+            b"\x81\x01\xff",
+            b"\x81\x7e\0\x01a",
+            b"\x81\x7f\0\0\0\0\0\0\0\x01a",
+            b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xffa",
+            b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xffa",
+        ] {
+            assert_eq!(Frame::from_wire(wrong), Err(InvalidFrame(())), "{wrong:?}");
         }
     }
 }

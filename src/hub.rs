@@ -8,19 +8,19 @@ use tokio::sync::Notify;
 
 use crate::bounded::{Lapse, bounded};
 use crate::config::Config;
+use crate::delivery::{Delivery, Order, Recipients};
 use crate::door::Doorman;
 use crate::drain::Drain;
 use crate::excerpt::Excerpt;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
-use crate::key::Key;
-use crate::message::Push;
+use crate::key::{InvalidKey, Key};
 use crate::metrics::{Metrics, Stopwatch};
 use crate::origin::Origins;
 use crate::refusal::RefusalLog;
 use crate::session::Session;
-use crate::store::{Counts, Delivery, MemoryStore, Order, Recipients, SessionStore};
+use crate::store::{Counts, MemoryStore, SessionStore};
 use crate::turns::Turns;
 use crate::underway::Underway;
 use crate::websocket::CloseCode;
@@ -70,54 +70,55 @@ impl Hub {
         HubBuilder::default()
     }
 
-    /// Sends to every session of a key. A text that cannot be a key reaches nobody.
-    pub async fn send_to(&self, key: impl TryInto<Key>, push: Push) -> Delivery {
-        match key.try_into() {
-            Ok(key) => self.send(&Recipients::key(key), push).await,
-            Err(_) => Delivery::default(),
+    /// Sends to all sessions of a key: one push, or several (`[Push; N]`, `Vec<Push>`) in their order and in one write.
+    ///
+    /// A string that is no valid key reaches no session: see [`Delivery::invalid_key`].
+    pub async fn send_to<K>(&self, key: K, message: impl Into<Frame>) -> Delivery
+    where
+        K: TryInto<Key>,
+        K::Error: Into<InvalidKey>,
+    {
+        match valid(key) {
+            Ok(key) => self.send(&Recipients::key(key), message).await,
+            Err(error) => Delivery::to_invalid_key(error),
         }
     }
 
-    /// Sends to everyone.
-    pub async fn broadcast(&self, push: Push) -> Delivery {
-        self.send(&Recipients::everyone(), push).await
+    /// Sends to all sessions: one push or several, see [`Hub::send_to`].
+    pub async fn broadcast(&self, message: impl Into<Frame>) -> Delivery {
+        self.send(&Recipients::everyone(), message).await
     }
 
-    /// Sends to whomever `to` includes. The push is encoded once for all of them.
-    pub async fn send(&self, to: &Recipients, push: Push) -> Delivery {
-        self.dispatch(to, &Order::Deliver(Frame::push(&push))).await
+    /// Sends to the sessions that `to` includes: one push or several, see [`Hub::send_to`]. Each push is encoded once for
+    /// all of them.
+    pub async fn send(&self, to: &Recipients, message: impl Into<Frame>) -> Delivery {
+        self.dispatch(to, &Order::Deliver(message.into())).await
     }
 
-    /// Sends several pushes to every session of a key, in their order and in one write.
-    pub async fn send_many<'a>(
+    /// Closes all sessions of a key with 4505, after which its clients do not come back. That includes sessions whose
+    /// opening has begun: after this returns, none of them enters.
+    pub async fn disconnect<K>(&self, key: K) -> Delivery
+    where
+        K: TryInto<Key>,
+        K::Error: Into<InvalidKey>,
+    {
+        match valid(key) {
+            Ok(key) => {
+                self.close_sessions(&Recipients::key(key), CloseCode::DISCONNECTED, "disconnected").await
+            }
+            Err(error) => Delivery::to_invalid_key(error),
+        }
+    }
+
+    /// Closes the sessions that `of` includes, with a close code and a reason of the application's. That includes sessions
+    /// whose opening has begun.
+    pub async fn close_sessions(
         &self,
-        key: impl TryInto<Key>,
-        pushes: impl IntoIterator<Item = &'a Push>,
+        of: &Recipients,
+        code: CloseCode,
+        reason: impl Into<Box<str>>,
     ) -> Delivery {
-        match key.try_into() {
-            Ok(key) => self.dispatch(&Recipients::key(key), &Order::Deliver(Frame::pushes(pushes))).await,
-            Err(_) => Delivery::default(),
-        }
-    }
-
-    /// Sends several pushes to everyone, in their order and in one write for each.
-    pub async fn broadcast_many<'a>(&self, pushes: impl IntoIterator<Item = &'a Push>) -> Delivery {
-        self.dispatch(&Recipients::everyone(), &Order::Deliver(Frame::pushes(pushes))).await
-    }
-
-    /// Ends every session of a key with 4505, after which its clients stay away. That includes sessions whose opening
-    /// has begun: once this returns, none of them enters.
-    pub async fn disconnect(&self, key: impl TryInto<Key>) -> Delivery {
-        match key.try_into() {
-            Ok(key) => self.close(&Recipients::key(key), CloseCode::DISCONNECTED, "disconnected").await,
-            Err(_) => Delivery::default(),
-        }
-    }
-
-    /// Ends the sessions that `to` includes with a code and a reason of the application's, those whose opening has begun
-    /// included.
-    pub async fn close(&self, to: &Recipients, code: CloseCode, reason: impl Into<Box<str>>) -> Delivery {
-        self.dispatch(to, &Order::Close(code, reason.into())).await
+        self.dispatch(of, &Order::Close(code, reason.into())).await
     }
 
     /// Gives an order to the sessions that `to` includes: what all of the above do.
@@ -132,19 +133,24 @@ impl Hub {
         delivery
     }
 
-    /// The live sessions of a key on this node, the oldest first. None if the store fails, which is logged.
-    pub async fn sessions(&self, key: impl TryInto<Key>) -> Vec<Session> {
-        match key.try_into() {
-            Ok(key) => self.sessions_of(&key).await.unwrap_or_default(),
+    /// The live sessions of a key on this node, the oldest first. Empty if the store fails or the key is invalid (both are
+    /// logged).
+    pub async fn sessions<K>(&self, key: K) -> Vec<Session>
+    where
+        K: TryInto<Key>,
+        K::Error: Into<InvalidKey>,
+    {
+        match valid(key) {
+            Ok(key) => self.sessions_of(&Recipients::key(key)).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
     }
 
-    pub(crate) async fn sessions_of(&self, key: &Key) -> Result<Vec<Session>, Lapse> {
-        self.ask_store("sessions", || self.store().sessions(key)).await
+    pub(crate) async fn sessions_of(&self, of: &Recipients) -> Result<Vec<Session>, Lapse> {
+        self.ask_store("sessions", || self.store().sessions(of)).await
     }
 
-    /// How many sessions and keys are connected to this node. None if the store fails, which is logged.
+    /// The number of sessions and keys of this node. 0 if the store fails (logged).
     pub async fn counts(&self) -> Counts {
         self.ask_store("counts", || self.store().counts()).await.unwrap_or_default()
     }
@@ -211,6 +217,19 @@ impl Hub {
     pub(crate) fn turns(&self) -> &Turns {
         &self.0.turns
     }
+}
+
+/// The key, or why it is none.
+fn valid<K>(key: K) -> Result<Key, InvalidKey>
+where
+    K: TryInto<Key>,
+    K::Error: Into<InvalidKey>,
+{
+    key.try_into().map_err(|error| {
+        let error = error.into();
+        tracing::warn!(%error, "not sent: invalid key");
+        error
+    })
 }
 
 impl fmt::Debug for Hub {

@@ -1,11 +1,12 @@
 //! Who a session belongs to: [`Key`] names a user, [`Identity`] is all that is known of them.
 
 use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smol_str::SmolStr;
 
 use crate::invisible::is_visible;
@@ -81,7 +82,8 @@ impl Key {
 }
 
 /// Why a text is not a [`Key`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum InvalidKey {
     /// It has no characters.
@@ -158,6 +160,24 @@ impl TryFrom<&String> for Key {
     }
 }
 
+impl From<Infallible> for InvalidKey {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl PartialEq<str> for Key {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Key {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
 impl From<&Key> for Key {
     fn from(key: &Key) -> Self {
         key.clone()
@@ -167,6 +187,13 @@ impl From<&Key> for Key {
 impl Serialize for Key {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    /// The same rules as [`Key::new`].
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 

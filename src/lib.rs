@@ -105,6 +105,7 @@ mod handler;
 // Where it goes.
 mod compression;
 mod config;
+mod delivery;
 mod drain;
 mod hub;
 mod outbox;
@@ -145,8 +146,8 @@ pub use browser::BROWSER_CLIENT;
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy, SlowPolicy};
+pub use delivery::{Delivery, InvalidSessionId, Order, Outcome, Recipients, Remote, SessionId, Target};
 pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
-pub use drain::Roll;
 pub use extract::{
     AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,
     TicketHash, TicketKey, TicketStore, Tickets, extract_fn,
@@ -156,7 +157,7 @@ pub use extract::{
     InvalidJwks, InvalidVerifyingKey, Jwks, JwksError, JwtAlgorithm, JwtKey, TrustedKeys,
     UnknownJwtAlgorithm, VerifyingKey, VerifyingKeys,
 };
-pub use frame::Frame;
+pub use frame::{Frame, FrameKind, InvalidFrame};
 pub use handler::{
     Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, RouteKind,
     Switch, handler_fn,
@@ -171,13 +172,11 @@ pub use peer::Peer;
 pub use rejection::Rejection;
 #[cfg(feature = "serve")]
 pub use serve::{Listener, RequestBody, Serve, ServeConfig, serve, serve_hyper};
-pub use session::{Session, SessionId};
-pub use store::{
-    Counts, Delivery, MemoryStore, Order, Outcome, Recipients, Remote, SessionStore, StoreError, To,
-};
+pub use session::Session;
+pub use store::{Counts, Inserted, MemoryStore, Removed, SessionStore, StoreError};
 pub use text::Text;
 pub use upgrade::{Connection, Upgrade};
-pub use websocket::CloseCode;
+pub use websocket::{CloseCode, InvalidCloseCode};
 
 #[cfg(feature = "warp")]
 pub use adapter::warp;

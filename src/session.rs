@@ -1,22 +1,21 @@
 //! One live connection, as everybody but its own task sees it.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use serde::{Serialize, Serializer};
 
 use crate::close::Closed;
+use crate::delivery::{Order, Outcome, Recipients, SessionId, Target};
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
 use crate::message::Push;
-use crate::outbox::Outbox;
-use crate::store::{Order, Outcome};
+use crate::outbox::{Outbox, Owned};
 use crate::websocket::CloseCode;
 
 /// A handle on one live connection of a key: one tab, one device.
@@ -24,7 +23,7 @@ use crate::websocket::CloseCode;
 /// A clone copies a pointer. A handle that is kept after the connection ended does no harm: what is sent to
 /// it is [`Outcome::Gone`].
 #[derive(Clone)]
-pub struct Session(Arc<Inner>);
+pub struct Session(Arc<Owned<Inner>>);
 
 struct Inner {
     id: SessionId,
@@ -43,7 +42,6 @@ struct Inner {
     /// What `kw:refresh` has used up of its rate.
     refreshes: AtomicU32,
     hub: Hub,
-    outbox: Outbox,
 }
 
 impl Session {
@@ -67,7 +65,7 @@ impl Session {
         speaks_v1: bool,
         compresses: bool,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(Owned::new(Inner {
             id,
             key: identity.key().clone(),
             identity: Mutex::new(kept(identity)),
@@ -78,8 +76,7 @@ impl Session {
             pongs: AtomicU8::new(0),
             refreshes: AtomicU32::new(0),
             hub,
-            outbox: Outbox::default(),
-        }))
+        })))
     }
 
     /// What tells this session apart from all others, on other nodes too.
@@ -142,7 +139,7 @@ impl Session {
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
         if self.0.compresses {
             let config = self.0.hub.config();
-            return self.push(frame.compressed(config.compression).clone(), frame.messages());
+            return self.push(frame.compressed(config.compression).clone(), frame.count());
         }
         self.send_plain(frame.clone())
     }
@@ -150,26 +147,26 @@ impl Session {
     /// The reply to a message of this session's. It is sent even if the session is ending, when the message came before
     /// the end. For the connection's own task.
     pub(crate) fn reply(&self, frame: Frame) -> Outcome {
-        let (config, messages) = (self.hub().config(), frame.messages());
+        let (config, messages) = (self.hub().config(), frame.count());
         // A frame that nobody else gets needs no count of its owners.
         let bytes = match self.0.compresses {
             true => frame.compressed(config.compression).clone(),
             false => frame.into_bytes(),
         };
         let len = bytes.len();
-        let outcome = self.0.outbox.reply(bytes, messages, config, self);
+        let outcome = self.0.outbox.reply(bytes, messages, config, self.hub().metrics(), &self.0);
         self.hub().metrics().sent(outcome, messages, len);
         outcome
     }
 
     fn send_plain(&self, frame: Frame) -> Outcome {
-        let messages = frame.messages();
+        let messages = frame.count();
         self.push(frame.into_bytes(), messages)
     }
 
     fn push(&self, bytes: Bytes, messages: usize) -> Outcome {
         let (hub, len) = (self.hub(), bytes.len());
-        let outcome = self.0.outbox.push(bytes, messages, hub.config(), self);
+        let outcome = self.0.outbox.push(bytes, messages, hub.config(), hub.metrics(), &self.0);
         hub.metrics().sent(outcome, messages, len);
         outcome
     }
@@ -189,10 +186,6 @@ impl Session {
         match order {
             Order::Deliver(frame) => self.send_frame(frame),
             Order::Close(code, reason) => self.close(*code, reason.clone()),
-            Order::Enlist(roll) => {
-                roll.add(self);
-                Outcome::Accepted
-            }
         }
     }
 
@@ -248,46 +241,37 @@ impl PartialEq for Session {
 
 impl Eq for Session {}
 
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+/// Recipients by their handles.
+impl Recipients {
+    /// One session.
+    #[must_use]
+    pub fn session(session: &Session) -> Self {
+        Target::Session(session.key().clone(), session.id()).into()
+    }
+
+    /// The same without this session.
+    #[must_use]
+    pub fn except(mut self, session: &Session) -> Self {
+        self.except = Some(session.id());
+        self
+    }
+
+    /// Whether `session` is one of them.
+    #[must_use]
+    #[inline]
+    pub fn includes(&self, session: &Session) -> bool {
+        self.match_id(session.key(), session.id())
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.0.id).field("key", &self.0.key).finish_non_exhaustive()
-    }
-}
-
-/// What tells one session apart from all others, on other nodes and after a restart too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId {
-    /// Drawn at random when the process starts.
-    process: u64,
-    number: u64,
-}
-
-impl SessionId {
-    pub(crate) const MIN: Self = Self { process: 0, number: 0 };
-    pub(crate) const MAX: Self = Self { process: u64::MAX, number: u64::MAX };
-
-    /// One id more. Within a process they rise.
-    pub(crate) fn next() -> Self {
-        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("keywire"));
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        Self { process: *PROCESS, number: NUMBER.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}", self.process, self.number)
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for SessionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::delivery::{Delivery, Order, Recipients, SessionId, Target};
 use crate::hub::Hub;
 use crate::key::Key;
 use crate::refusal::Refusal;
 use crate::rejection::Rejection;
-use crate::session::{Session, SessionId};
-use crate::store::{Delivery, Order, Recipients, To};
+use crate::session::Session;
 use crate::websocket::CloseCode;
 
 /// The openings of a hub that are on their way in. Each of them has a place at the door, so there are no more than that.
@@ -60,7 +60,6 @@ impl Underway {
     pub(crate) fn apply(&self, to: &Recipients, order: &Order) -> Delivery {
         let sessions = match order {
             Order::Deliver(_) => return Delivery::default(),
-            Order::Enlist(_) => self.lock().promised(to),
             Order::Close(code, reason) => {
                 let mut state = self.lock();
                 state.remember(SessionId::next(), to, *code, reason);
@@ -68,6 +67,11 @@ impl Underway {
             }
         };
         sessions.iter().map(|session| session.apply(order)).collect()
+    }
+
+    /// The promised sessions that `of` includes.
+    pub(crate) fn promised(&self, of: &Recipients) -> Vec<Session> {
+        self.lock().promised(of)
     }
 
     /// Ends the openings of the same key that began earlier, now that this one is in the store and has replaced what it
@@ -101,19 +105,19 @@ pub(crate) const REPLACED: &str = "replaced by a newer session";
 
 impl State {
     fn promised(&self, to: &Recipients) -> Vec<Session> {
-        let meant = |(_, session): (&_, &Session)| to.include(session).then(|| session.clone());
-        match &to.to {
-            To::Key(key) | To::Session(key, _) => {
+        let meant = |(_, session): (&_, &Session)| to.includes(session).then(|| session.clone());
+        match &to.target {
+            Target::Key(key) | Target::Session(key, _) => {
                 let all = (key.clone(), SessionId::MIN)..=(key.clone(), SessionId::MAX);
                 self.promised.range(all).filter_map(meant).collect()
             }
-            To::Everyone => self.promised.iter().filter_map(meant).collect(),
+            Target::Everyone => self.promised.iter().filter_map(meant).collect(),
         }
     }
 
     fn remember(&mut self, before: SessionId, to: &Recipients, code: CloseCode, reason: &str) {
         // Nobody knows the id of a session that is undecided.
-        if self.undecided.is_empty() || matches!(to.to, To::Session(..)) {
+        if self.undecided.is_empty() || matches!(to.target, Target::Session(..)) {
             return;
         }
         if self.closes.len() == MOST {
@@ -164,7 +168,7 @@ impl Undecided {
             return Err(Refusal::new(Rejection::Unavailable, why));
         }
         let mut closes =
-            state.closes.iter().filter(|close| self.id < close.before && close.to.include(session));
+            state.closes.iter().filter(|close| self.id < close.before && close.to.includes(session));
         let close = closes.next().map(|close| (close.code, close.reason.clone()));
         state.promised.insert((session.key().clone(), session.id()), session.clone());
         drop(state);

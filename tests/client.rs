@@ -120,7 +120,7 @@ async fn what_is_sent_meanwhile_arrives_once_and_in_order() {
             let (addr, hub) = (server.addr, server.hub.clone());
             // Nobody is there to come back to.
             server.stop();
-            hub.close(&Recipients::everyone(), CloseCode::RESTART, "").await;
+            hub.close_sessions(&Recipients::everyone(), CloseCode::RESTART, "").await;
             let Event::Closed(end) = next(&mut events).await else { panic!("no end") };
             assert_eq!(end.code, CloseCode::RESTART);
             queued.clone().for_each(|n| alice.inform("", n).expect("queued"));
@@ -151,7 +151,7 @@ async fn a_request_that_nobody_waits_for_is_not_sent() {
     opened(&mut events).await;
     let (addr, hub) = (server.addr, server.hub.clone());
     drop(server);
-    hub.close(&Recipients::everyone(), CloseCode::RESTART, "").await;
+    hub.close_sessions(&Recipients::everyone(), CloseCode::RESTART, "").await;
     let Event::Closed(_) = next(&mut events).await else { panic!("no end") };
     let echo = || Message::inform("", "of the past");
     assert!(matches!(client.request_with(echo()).await, Err(RequestError::Timeout)));
@@ -178,7 +178,7 @@ async fn a_close_code_says_whether_it_comes_back() {
     assert_eq!(last(&mut replaced).await.0, 4504);
 
     for code in [CloseCode::RESTART, CloseCode::EXPIRED, CloseCode::new(3000).expect("a code")] {
-        server.hub.close(&Recipients::everyone(), code, "for now").await;
+        server.hub.close_sessions(&Recipients::everyone(), code, "for now").await;
         let Event::Closed(end) = next(&mut events).await else { panic!("no end") };
         assert_eq!((end.code, &*end.reason), (code, "for now"));
         assert!(end.returns_in.is_some_and(|delay| delay <= 2 * QUICK));

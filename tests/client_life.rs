@@ -78,7 +78,7 @@ async fn every_time_may_be_none_or_for_ever() {
                 Ok(reply) => assert_eq!(reply.data.expect("data").as_str(), format!("{name:?}")),
                 Err(error) => assert!(name == "request_timeout" && time.is_zero(), "{name}: {error}"),
             }
-            server.hub.close(&Recipients::everyone(), CloseCode::RESTART, "").await;
+            server.hub.close_sessions(&Recipients::everyone(), CloseCode::RESTART, "").await;
             let end = closed(&mut events).await;
             assert!(end.returns_in.is_some(), "{name} {time:?}: {end:?}");
             if end.returns_in.is_some_and(|delay| delay < PATIENT) {
@@ -100,7 +100,7 @@ async fn all_times_may_be_for_ever_at_once() {
     let (client, mut events) = builder.connect();
     opened(&mut events).await;
     client.request(1).await.expect("a reply");
-    server.hub.close(&Recipients::everyone(), CloseCode::RESTART, "").await;
+    server.hub.close_sessions(&Recipients::everyone(), CloseCode::RESTART, "").await;
     assert_eq!(closed(&mut events).await.returns_in, Some(Duration::MAX));
     client.close();
     within("the end", client.closed()).await;

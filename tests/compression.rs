@@ -149,7 +149,7 @@ async fn a_broadcast_reaches_each_in_its_own_form_and_in_order() {
                 assert_eq!(server.hub.broadcast(push).await.delivered, 2);
             }
         } else {
-            assert_eq!(server.hub.broadcast_many(&pushes).await.delivered, 2);
+            assert_eq!(server.hub.broadcast(&pushes).await.delivered, 2);
         }
     }
     for n in 0..20 {

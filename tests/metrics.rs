@@ -61,7 +61,7 @@ async fn a_session_from_its_beginning_to_its_end() {
     );
 
     let pushes = [Push::message("one"), Push::message("two")];
-    assert_eq!(server.hub.send_many("alice", &pushes).await.delivered, 1);
+    assert_eq!(server.hub.send_to("alice", &pushes).await.delivered, 1);
     assert!(server.hub.send_to("bob", Push::message("")).await.is_absent());
     let bytes: usize = pushes.iter().map(|push| push.to_json().len()).sum();
     assert_eq!(
@@ -129,7 +129,7 @@ async fn each_end_has_its_code_and_who_it_was() {
         (CloseCode::new(4321).unwrap(), r#"{by="server",code="other"}"#),
     ] {
         let _alice = server.raw_session("alice").await;
-        server.hub.close(&Recipients::everyone(), code, "").await;
+        server.hub.close_sessions(&Recipients::everyone(), code, "").await;
         assert_eq!(numbers.ended().await, [expected]);
     }
 }

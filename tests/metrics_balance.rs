@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 
 use keywire::{
-    Counts, Delivery, Hub, HubBuilder, Key, MemoryStore, Order, RawKey, Recipients, Session, SessionPolicy,
-    SessionStore, StoreError, async_trait,
+    Counts, Delivery, Hub, HubBuilder, Inserted, MemoryStore, Order, RawKey, Recipients, Removed, Session,
+    SessionPolicy, SessionStore, StoreError, async_trait,
 };
 use support::{CLOSE, Numbers, Server, masked, moves, until, watched};
 use tokio::sync::Barrier;
@@ -84,26 +84,27 @@ struct Faulty(MemoryStore);
 
 #[async_trait]
 impl SessionStore for Faulty {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         match session.key().as_str() {
-            "full" => Err(StoreError::Full),
+            "full" => Err(StoreError::TooMany),
             "gone" => Err(StoreError::Unavailable("no connection".into())),
             "insert panics" => panic!("a store's bug"),
             _ => self.0.insert(session, policy).await,
         }
     }
 
-    async fn remove(&self, session: &Session) {
-        self.0.remove(session).await;
+    async fn remove(&self, session: &Session) -> Removed {
+        let removed = self.0.remove(session).await;
         assert_ne!(session.key().as_str(), "remove panics", "a store's bug");
+        removed
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         self.0.dispatch(to, order).await
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.0.sessions(key).await
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+        self.0.sessions(of).await
     }
 
     async fn counts(&self) -> Counts {

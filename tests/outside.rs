@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use keywire::{
     Closed, Code, Config, Counts, Delivery, Envelope, Flag, HandlerResult, Handshake, Hub, HubBuilder,
-    Identity, JwtKey, Key, KeyExtractor, MemoryStore, MessageHandler, Order, Push, RawKey, Recipients,
-    Rejection, Reply, Session, SessionPolicy, SessionStore, StoreError, Switch, async_trait,
+    Identity, Inserted, JwtKey, Key, KeyExtractor, MemoryStore, MessageHandler, Order, Push, RawKey,
+    Recipients, Rejection, Removed, Reply, Session, SessionPolicy, SessionStore, StoreError, Switch,
+    async_trait,
 };
 use serde_json::json;
 use support::{Events, Server, events};
@@ -84,26 +85,30 @@ impl ListStore {
 
 #[async_trait]
 impl SessionStore for ListStore {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         let mut list = self.list();
-        let present = list.iter().filter(|other| other.key() == session.key()).cloned().collect();
+        let present: Vec<_> = list.iter().filter(|other| other.key() == session.key()).cloned().collect();
+        let first = present.is_empty();
         let replaced = policy.admit(present)?;
         list.retain(|other| !replaced.contains(other));
         list.push(session);
-        Ok(replaced)
+        Ok(Inserted { replaced, first })
     }
 
-    async fn remove(&self, session: &Session) {
-        self.list().retain(|other| other != session);
+    async fn remove(&self, session: &Session) -> Removed {
+        let mut list = self.list();
+        let before = list.len();
+        list.retain(|other| other != session);
+        Removed { last: list.len() < before && list.iter().all(|other| other.key() != session.key()) }
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let list = self.list().clone();
-        list.iter().filter(|session| to.include(session)).map(|session| session.apply(order)).collect()
+        list.iter().filter(|session| to.includes(session)).map(|session| session.apply(order)).collect()
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.list().iter().filter(|session| session.key() == key).cloned().collect()
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+        self.list().iter().filter(|session| of.includes(session)).cloned().collect()
     }
 
     async fn counts(&self) -> Counts {
@@ -128,14 +133,14 @@ impl<S> Counting<S> {
 
 #[async_trait]
 impl<S: SessionStore> SessionStore for Counting<S> {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         self.count().await;
         self.inner.insert(session, policy).await
     }
 
-    async fn remove(&self, session: &Session) {
+    async fn remove(&self, session: &Session) -> Removed {
         self.count().await;
-        self.inner.remove(session).await;
+        self.inner.remove(session).await
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
@@ -143,8 +148,8 @@ impl<S: SessionStore> SessionStore for Counting<S> {
         self.inner.dispatch(to, order).await
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.inner.sessions(key).await
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+        self.inner.sessions(of).await
     }
 
     async fn counts(&self) -> Counts {
@@ -263,17 +268,19 @@ async fn a_store_that_fails_lets_nobody_in() {
 
     #[async_trait]
     impl SessionStore for Down {
-        async fn insert(&self, _: Session, _: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+        async fn insert(&self, _: Session, _: SessionPolicy) -> Result<Inserted, StoreError> {
             Err(StoreError::Unavailable("no route to the registry".into()))
         }
 
-        async fn remove(&self, _: &Session) {}
+        async fn remove(&self, _: &Session) -> Removed {
+            Removed::default()
+        }
 
         async fn dispatch(&self, _: &Recipients, _: &Order) -> Delivery {
             Delivery::default()
         }
 
-        async fn sessions(&self, _: &Key) -> Vec<Session> {
+        async fn sessions(&self, _: &Recipients) -> Vec<Session> {
             Vec::new()
         }
 

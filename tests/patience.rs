@@ -261,11 +261,11 @@ async fn reach_back(session: &Session, hook: &'static str) {
     let hub = session.hub();
     session.send(Push::message(hook));
     hub.send_to(session.key(), Push::message(hook)).await;
-    hub.send_many(session.key(), &[Push::message(hook), Push::message(hook)]).await;
+    hub.send_to(session.key(), &[Push::message(hook), Push::message(hook)]).await;
     hub.broadcast(Push::message(hook)).await;
     assert!(hub.counts().await.sessions <= 1);
     assert!(hub.sessions(session.key()).await.len() <= 1);
-    hub.dispatch(&Recipients::everyone(), &keywire::Order::Deliver(keywire::Frame::pushes([]))).await;
+    hub.dispatch(&Recipients::everyone(), &keywire::Order::Deliver(keywire::Frame::burst([]))).await;
 }
 
 struct Reentrant(UnboundedSender<&'static str>);

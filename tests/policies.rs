@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use keywire::{
-    Config, Counts, Delivery, Handshake, Hub, Key, MemoryStore, Order, Push, RawKey, Recipients, Session,
-    SessionPolicy, SessionStore, StoreError, async_trait,
+    Config, Counts, Delivery, Handshake, Hub, Inserted, MemoryStore, Order, Push, RawKey, Recipients,
+    Removed, Session, SessionPolicy, SessionStore, StoreError, async_trait,
 };
 use serde_json::json;
 use support::{Client, Server};
@@ -144,19 +144,19 @@ struct Blind(MemoryStore);
 
 #[async_trait]
 impl SessionStore for Blind {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         self.0.insert(session, policy).await
     }
 
-    async fn remove(&self, session: &Session) {
-        self.0.remove(session).await;
+    async fn remove(&self, session: &Session) -> Removed {
+        self.0.remove(session).await
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         self.0.dispatch(to, order).await
     }
 
-    async fn sessions(&self, _: &Key) -> Vec<Session> {
+    async fn sessions(&self, _: &Recipients) -> Vec<Session> {
         Vec::new()
     }
 

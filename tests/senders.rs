@@ -130,10 +130,10 @@ async fn a_burst_that_is_known_beforehand_is_one_frame_after_the_other() {
     let mut alice = server.client("alice").await;
     let mut bob = server.client("bob").await;
     let pushes: Vec<_> = (0..10).map(Push::data).collect();
-    assert_eq!(server.hub.send_many("alice", &pushes).await.delivered, 1);
-    assert_eq!(server.hub.broadcast_many(&pushes).await.delivered, 2);
+    assert_eq!(server.hub.send_to("alice", &pushes[..]).await.delivered, 1);
+    assert_eq!(server.hub.broadcast(&pushes[..]).await.delivered, 2);
     // Nothing at all is nothing.
-    server.hub.broadcast_many([]).await;
+    server.hub.broadcast([]).await;
     server.hub.sessions("bob").await[0].send_frame(&Frame::text(r#"{"data":"last"}"#));
     for number in (0..10).chain(0..10) {
         assert_eq!(alice.next().await["data"], number);
@@ -159,9 +159,9 @@ fn run<F: Future>(future: F) -> F::Output {
 async fn nothing_at_all_can_be_sent_and_harms_nobody() {
     let server = server().await;
     let mut alice = server.client("alice").await;
-    assert_eq!(server.hub.send_many("alice", []).await.delivered, 1);
+    assert_eq!(server.hub.send_to("alice", []).await.delivered, 1);
     alice.ping().await;
-    assert_eq!(server.hub.broadcast_many([]).await.delivered, 1);
+    assert_eq!(server.hub.broadcast([]).await.delivered, 1);
     server.hub.send_to("alice", Push::data(1)).await;
     assert_eq!(alice.next().await["data"], 1);
     alice.ping().await;

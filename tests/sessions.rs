@@ -133,7 +133,7 @@ async fn a_code_of_the_applications_reaches_the_client_with_its_reason() {
     let server = Server::start(hub()).await;
     let mut alice = server.client("alice").await;
     let code = CloseCode::new(4321).unwrap();
-    assert_eq!(server.hub.close(&Recipients::everyone(), code, "zoë").await.delivered, 1);
+    assert_eq!(server.hub.close_sessions(&Recipients::everyone(), code, "zoë").await.delivered, 1);
     let end = alice.end().await;
     assert_eq!((end.code, &*end.reason), (4321, "zoë"));
 }

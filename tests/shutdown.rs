@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keywire::{
-    Config, Counts, Delivery, Envelope, Handshake, Hub, Identity, Key, Order, RawKey, Recipients, Session,
-    SessionPolicy, SessionStore, StoreError, Switch, async_trait, extract_fn,
+    Config, Counts, Delivery, Envelope, Handshake, Hub, Identity, Inserted, Key, Order, RawKey, Recipients,
+    Removed, Session, SessionPolicy, SessionStore, StoreError, Switch, async_trait, extract_fn,
 };
 use serde_json::json;
 use support::{Client, Server, events, opening, within};
@@ -237,18 +237,20 @@ struct Undecided(UnboundedSender<()>);
 
 #[async_trait]
 impl SessionStore for Undecided {
-    async fn insert(&self, _: Session, _: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, _: Session, _: SessionPolicy) -> Result<Inserted, StoreError> {
         let _ = self.0.send(());
         std::future::pending().await
     }
 
-    async fn remove(&self, _: &Session) {}
+    async fn remove(&self, _: &Session) -> Removed {
+        Removed::default()
+    }
 
     async fn dispatch(&self, _: &Recipients, _: &Order) -> Delivery {
         Delivery::default()
     }
 
-    async fn sessions(&self, _: &Key) -> Vec<Session> {
+    async fn sessions(&self, _: &Recipients) -> Vec<Session> {
         Vec::new()
     }
 

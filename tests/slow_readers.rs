@@ -102,7 +102,7 @@ async fn the_newest_are_dropped_if_so_decided() {
         assert_eq!(session.send(Push::data(number)), Outcome::Accepted);
     }
     assert_eq!(session.send(Push::data(10)), Outcome::Dropped(1));
-    assert_eq!(session.send_frame(&Frame::pushes([&Push::data(11), &Push::data(12)])), Outcome::Dropped(2));
+    assert_eq!(session.send_frame(&Frame::burst([&Push::data(11), &Push::data(12)])), Outcome::Dropped(2));
     let delivery = session.hub().send_to("alice", Push::data(13)).await;
     assert_eq!((delivery.delivered, delivery.slow, delivery.dropped), (0, 0, 1));
     for number in 0..10 {
@@ -120,7 +120,7 @@ async fn the_oldest_are_dropped_if_so_decided() {
         assert_eq!(session.send(Push::data(number)), Outcome::Accepted);
     }
     assert_eq!(session.send(Push::data(10)), Outcome::Displaced(1));
-    assert_eq!(session.send_frame(&Frame::pushes([&Push::data(11), &Push::data(12)])), Outcome::Displaced(2));
+    assert_eq!(session.send_frame(&Frame::burst([&Push::data(11), &Push::data(12)])), Outcome::Displaced(2));
     let delivery = session.hub().send_to("alice", Push::data(13)).await;
     assert_eq!((delivery.delivered, delivery.slow, delivery.dropped), (1, 0, 1));
     for number in 4..14 {
@@ -198,6 +198,6 @@ async fn sending_to_oneself_until_it_is_full_ends_it_as_well() {
 async fn nothing_at_all_can_be_sent() {
     let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
     let mut alice = server.client("alice").await;
-    assert_eq!(server.hub.send_many("alice", []).await.delivered, 1);
+    assert_eq!(server.hub.send_to("alice", []).await.delivered, 1);
     alice.ping().await;
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywire::{
-    Config, Counts, Delivery, Hub, Key, MemoryStore, Order, Push, RawKey, Recipients, Session, SessionPolicy,
-    SessionStore, StoreError, async_trait,
+    Config, Counts, Delivery, Hub, Inserted, MemoryStore, Order, Push, RawKey, Recipients, Removed, Session,
+    SessionPolicy, SessionStore, StoreError, async_trait,
 };
 use support::{Client, Server, telling_ends, within};
 
@@ -58,16 +58,16 @@ impl Faulty {
 
 #[async_trait]
 impl SessionStore for Faulty {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         // It has done its work, and is late to say so.
         let inserted = self.0.store.insert(session, policy).await;
         self.pass("insert").await;
         inserted
     }
 
-    async fn remove(&self, session: &Session) {
+    async fn remove(&self, session: &Session) -> Removed {
         self.pass("remove").await;
-        self.0.store.remove(session).await;
+        self.0.store.remove(session).await
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
@@ -75,9 +75,9 @@ impl SessionStore for Faulty {
         self.0.store.dispatch(to, order).await
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
         self.pass("sessions").await;
-        self.0.store.sessions(key).await
+        self.0.store.sessions(of).await
     }
 
     async fn counts(&self) -> Counts {
@@ -138,7 +138,7 @@ async fn an_end_that_it_does_not_notice_is_one_all_the_same() {
         assert!(!session.is_open());
         // It still has her, but she takes nothing.
         let delivery = hub.send_to("alice", Push::message("")).await;
-        assert!(delivery.is_absent() && !delivery.unfinished);
+        assert!(delivery.is_absent() && !delivery.incomplete);
         assert_eq!(within("the last connection", hub.shutdown(Duration::MAX)).await, 0);
     }
 }
@@ -152,14 +152,14 @@ async fn a_delivery_that_it_does_not_finish_says_so() {
         alice.ping().await;
         store.fails("dispatch", fault);
         let delivery = hub.send_to("alice", Push::message("lost")).await;
-        assert!(delivery.unfinished, "{fault:?}");
+        assert!(delivery.incomplete, "{fault:?}");
         assert!(!delivery.is_absent());
-        assert!(hub.broadcast(Push::message("lost")).await.unfinished);
-        assert!(hub.disconnect("alice").await.unfinished);
+        assert!(hub.broadcast(Push::message("lost")).await.incomplete);
+        assert!(hub.disconnect("alice").await.incomplete);
         alice.ping().await;
         store.recovers();
         let delivery = hub.send_to("alice", Push::message("found")).await;
-        assert_eq!((delivery.delivered, delivery.unfinished), (1, false));
+        assert_eq!((delivery.delivered, delivery.incomplete), (1, false));
         assert_eq!(alice.next().await["msg"], "found");
     }
 }

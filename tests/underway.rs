@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use keywire::{
-    Config, Connection, Counts, Delivery, Handshake, Hub, HubBuilder, Identity, Key, KeyExtractor,
-    MemoryStore, Order, Push, RawKey, Recipients, Session, SessionPolicy, SessionStore, StoreError, Switch,
-    async_trait, extract_fn,
+    Config, Connection, Counts, Delivery, Handshake, Hub, HubBuilder, Identity, Inserted, Key, KeyExtractor,
+    MemoryStore, Order, Push, RawKey, Recipients, Removed, Session, SessionPolicy, SessionStore, StoreError,
+    Switch, async_trait, extract_fn,
 };
 use support::{Client, End, Events, events, request, until, within};
 use tokio::io::DuplexStream;
@@ -94,7 +94,7 @@ async fn whatever_ends_the_sessions_of_some_ends_those_on_their_way_in() {
         Recipients::session(&inside),
     ] {
         let connection = promised(&hub, "alice").await;
-        hub.close(&to, code, "the application's reason").await;
+        hub.close_sessions(&to, code, "the application's reason").await;
         let mut socket = take(connection).await;
         use futures_util::{SinkExt as _, StreamExt as _};
         socket.send(Message::text(r#"{"flag":"kw:ping"}"#)).await.expect("room");
@@ -300,7 +300,7 @@ struct Slow {
 
 #[async_trait]
 impl SessionStore for Slow {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         let go = self.go.notified();
         if let Some(tell) = self.tell.lock().expect("no panic").as_ref() {
             let _ = tell.send(());
@@ -309,16 +309,16 @@ impl SessionStore for Slow {
         self.store.insert(session, policy).await
     }
 
-    async fn remove(&self, session: &Session) {
-        self.store.remove(session).await;
+    async fn remove(&self, session: &Session) -> Removed {
+        self.store.remove(session).await
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         self.store.dispatch(to, order).await
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.store.sessions(key).await
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+        self.store.sessions(of).await
     }
 
     async fn counts(&self) -> Counts {

@@ -36,7 +36,7 @@ use crate::refusal::Refusal;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::span;
-use crate::store::StoreError;
+use crate::store::{Inserted, Removed, StoreError};
 use crate::underway::{Promised, REPLACED};
 use crate::websocket::{CloseCode, Decoder};
 
@@ -177,12 +177,13 @@ impl Registered<'_> {
             return Err(Refusal::new(Rejection::Unavailable, "the session store failed"));
         };
         match inserted {
-            Ok(replaced) => {
+            Ok(Inserted { replaced, first }) => {
+                hub.metrics().opened(first);
                 for former in replaced {
                     former.close(CloseCode::REPLACED, REPLACED);
                 }
             }
-            Err(StoreError::Full) => return Err(hub.full(session.key()).await),
+            Err(StoreError::TooMany) => return Err(hub.full(session.key()).await),
             Err(StoreError::Unavailable(error)) => {
                 let error = error.to_string();
                 span::of_error(session)
@@ -191,7 +192,6 @@ impl Registered<'_> {
             }
         }
         self.inside = Inside::Yes;
-        hub.metrics().opened(session.key());
         // Only now, when the store knows the session: an order that misses it in one place finds it in the other.
         drop(promised);
         if policy == SessionPolicy::Replace {
@@ -207,26 +207,33 @@ impl Registered<'_> {
 
     /// Takes it out again.
     async fn leave(&mut self, closed: &Closed) {
-        self.ended(closed);
-        remove(self.session).await;
+        let counted = self.ended(closed);
+        remove(self.session, counted).await;
         self.inside = Inside::No;
         seat::leave(self.session);
         // Whoever has asked whether it lives has the answer.
         self.session.hub().answers().notify_waiters();
     }
 
-    /// What has been counted as opened is counted as closed, once.
-    fn ended(&mut self, closed: &Closed) {
-        if let Inside::Yes = mem::replace(&mut self.inside, Inside::Perhaps) {
-            self.session.hub().metrics().closed(self.session.key(), closed);
+    /// What has been counted as opened is counted as closed, once. Returns whether it is counted now.
+    fn ended(&mut self, closed: &Closed) -> bool {
+        let counted = matches!(mem::replace(&mut self.inside, Inside::Perhaps), Inside::Yes);
+        if counted {
+            self.session.hub().metrics().closed(closed);
         }
+        counted
     }
 }
 
-async fn remove(session: &Session) {
+/// Takes a session out of the store. Of one that is counted in the metrics its key is counted as well.
+async fn remove(session: &Session, counted: bool) {
     let hub = session.hub();
-    // That it failed is logged, and there is nothing else to be done about it.
-    let _ = hub.ask_store("remove", || hub.store().remove(session)).await;
+    match hub.ask_store("remove", || hub.store().remove(session)).await {
+        Ok(Removed { last }) if counted && last => hub.metrics().key_left(),
+        Ok(_) => {}
+        // Whether the key has left is not known. There is nothing else to be done about the failure, which is logged.
+        Err(_) => hub.metrics().keys(hub.counts().await.keys),
+    }
 }
 
 impl Drop for Registered<'_> {
@@ -236,9 +243,9 @@ impl Drop for Registered<'_> {
             return;
         }
         // The connection ended by a panic or because its runtime goes away: this is the last occasion.
-        self.ended(&Closed::by_server(CloseCode::ABNORMAL, ""));
+        let counted = self.ended(&Closed::by_server(CloseCode::ABNORMAL, ""));
         let session = self.session.clone();
-        let mut remove = Box::pin(async move { remove(&session).await });
+        let mut remove = Box::pin(async move { remove(&session, counted).await });
         // Stores in memory are done at once. Others go on where there is a runtime left to go on in.
         if (&mut remove).now_or_never().is_none()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

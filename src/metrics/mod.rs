@@ -3,8 +3,6 @@
 //! The rest of the crate calls the methods of [`Metrics`] and knows nothing of the feature: without it they are empty.
 
 #[cfg(feature = "metrics")]
-mod keys;
-#[cfg(feature = "metrics")]
 mod recorded;
 #[cfg(not(feature = "metrics"))]
 mod silent;

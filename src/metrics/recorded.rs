@@ -5,20 +5,17 @@ use ::metrics::{
     Counter, Gauge, Histogram, Key as Name, Label, Level, Metadata, SharedString, Unit, with_recorder,
 };
 
-use super::keys::Keys;
 use super::table::{self, METRICS, Metric, MetricKind};
 use crate::close::{Closed, ClosedBy};
 use crate::config::Config;
+use crate::delivery::Outcome;
 use crate::handler::Failure;
-use crate::key::Key;
 use crate::rejection::Rejection;
-use crate::store::Outcome;
 use crate::websocket::CloseCode;
 
 /// The handles of a hub. All are registered when it is built: a message costs no lookup of a name, and what has not
 /// happened yet is there as 0.
 pub(crate) struct Metrics {
-    present: Keys,
     sessions: Gauge,
     keys: Gauge,
     opened: Counter,
@@ -117,7 +114,6 @@ impl Metrics {
         let direction = |metric, direction| counter(metric, &[("direction", direction)]);
         let failure = |kind| counter(&table::HANDLER_FAILURES, &[("kind", kind)]);
         Self {
-            present: Keys::default(),
             sessions: gauge(&table::SESSIONS),
             keys: gauge(&table::KEYS),
             opened: counter(&table::OPENED, &[]),
@@ -139,20 +135,27 @@ impl Metrics {
         }
     }
 
-    /// A session of `key` has entered the store. It must be [`Metrics::closed`] once.
-    pub(crate) fn opened(&self, key: &Key) {
+    /// A session has entered the store, as the first of its key or not. It must be [`Metrics::closed`] once.
+    pub(crate) fn opened(&self, first: bool) {
         self.opened.increment(1);
         self.sessions.increment(1);
-        if self.present.enter(key) {
+        if first {
             self.keys.increment(1);
         }
     }
 
-    /// It has ended.
-    pub(crate) fn closed(&self, key: &Key, closed: &Closed) {
-        if self.present.leave(key) {
-            self.keys.decrement(1);
-        }
+    /// The last session of a key has left the store.
+    pub(crate) fn key_left(&self) {
+        self.keys.decrement(1);
+    }
+
+    /// The store has this many keys. For when it has failed to say whether one came or left.
+    pub(crate) fn keys(&self, keys: usize) {
+        self.keys.set(keys as f64);
+    }
+
+    /// A session has ended.
+    pub(crate) fn closed(&self, closed: &Closed) {
         self.sessions.decrement(1);
         // The last of each list takes all.
         let ending = self.closed.iter().find(|ending| ending.is(closed));

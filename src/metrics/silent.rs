@@ -2,10 +2,9 @@
 
 use crate::close::Closed;
 use crate::config::Config;
+use crate::delivery::Outcome;
 use crate::handler::Failure;
-use crate::key::Key;
 use crate::rejection::Rejection;
-use crate::store::Outcome;
 
 pub(crate) struct Metrics;
 
@@ -14,9 +13,13 @@ impl Metrics {
         Self
     }
 
-    pub(crate) fn opened(&self, _: &Key) {}
+    pub(crate) fn opened(&self, _: bool) {}
 
-    pub(crate) fn closed(&self, _: &Key, _: &Closed) {}
+    pub(crate) fn key_left(&self) {}
+
+    pub(crate) fn keys(&self, _: usize) {}
+
+    pub(crate) fn closed(&self, _: &Closed) {}
 
     pub(crate) fn no_opening(&self) {}
 

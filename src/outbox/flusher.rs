@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{self, Handle};
 
-use super::{Flushed, watchdog};
-use crate::session::Session;
+use super::{Flushed, Owned, Owner, watchdog};
 
 thread_local! {
     static LOCAL: Local = const {
@@ -30,13 +29,16 @@ struct Local {
     list: OnceCell<Arc<List>>,
 }
 
+/// An outbox of any owner.
+type AnyOwned = Arc<Owned<dyn Owner>>;
+
 /// The sessions that were sent to on one thread. A task, the thread's own turn and the watchdog may all take from it.
 #[derive(Default)]
 pub(super) struct List(Mutex<Noted>);
 
 #[derive(Default)]
 struct Noted {
-    sessions: Vec<Session>,
+    sessions: Vec<AnyOwned>,
     /// The runtime on which a task will look at the list.
     task: Option<runtime::Id>,
     /// How often something was taken. Wraps.
@@ -52,11 +54,12 @@ const WRITES_PER_POLL: usize = 128;
 const SHARE: usize = 1024;
 
 /// Notes a session whose attention is now a flusher's, and whose connection lives on the runtime `home`.
-pub(super) fn note(session: &Session, home: runtime::Id) {
+pub(super) fn note<T: Owner>(session: &Arc<Owned<T>>, home: runtime::Id) {
+    let any: AnyOwned = session.clone();
     let noted = LOCAL.try_with(|local| {
         if local.turns.get() > 0 {
             local.noted.set(true);
-            local.list().lock().sessions.push(session.clone());
+            local.list().lock().sessions.push(any);
             watchdog::wake();
             return true;
         }
@@ -66,7 +69,7 @@ pub(super) fn note(session: &Session, home: runtime::Id) {
         }
         let list = local.list();
         let mut noted = list.lock();
-        noted.sessions.push(session.clone());
+        noted.sessions.push(any);
         if noted.task != Some(home) {
             noted.task = Some(home);
             runtime.spawn(write_all(Task(Some(list.clone()))));
@@ -77,7 +80,7 @@ pub(super) fn note(session: &Session, home: runtime::Id) {
     });
     // A thread of the application's own, or a runtime that may never turn again.
     if !noted.unwrap_or(false) {
-        session.outbox().hand_over();
+        session.outbox.hand_over();
     }
 }
 
@@ -184,12 +187,12 @@ impl Noted {
 }
 
 /// Sessions to be written to. If it does not come to that, the connections' own tasks are called.
-struct Due(Vec<Session>);
+struct Due(Vec<AnyOwned>);
 
 impl Due {
     fn write(&mut self) {
         for session in &self.0 {
-            if let Flushed::HandedOver(task) = session.outbox().flush() {
+            if let Flushed::HandedOver(task) = session.outbox.flush() {
                 super::wake(task);
             }
         }
@@ -199,7 +202,7 @@ impl Due {
 
 impl Drop for Due {
     fn drop(&mut self) {
-        self.0.iter().for_each(|session| session.outbox().hand_over());
+        self.0.iter().for_each(|session| session.outbox.hand_over());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What waits to be written to one socket.
 
 mod flusher;
+mod owned;
 mod queue;
 mod state;
 mod watchdog;
@@ -9,7 +10,7 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -18,12 +19,13 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 pub(crate) use self::flusher::Turn;
+pub(crate) use self::owned::{Owned, Owner};
 pub(crate) use self::state::Stream;
 use self::state::{Attention, Life, Replies, State};
 use crate::close::Closed;
 use crate::config::{Config, SlowPolicy};
-use crate::session::Session;
-use crate::store::Outcome;
+use crate::delivery::Outcome;
+use crate::metrics::Metrics;
 use crate::websocket::{self, CloseCode};
 
 /// A bounded queue of frames between everybody who sends to a session and whoever writes to its socket.
@@ -61,21 +63,35 @@ impl Outbox {
     }
 
     /// Appends the bytes of a frame that is this many messages, unless the queue is full: then the policy decides.
-    /// `session` is whose outbox this is.
-    pub(crate) fn push(&self, bytes: Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
+    /// `owned` is this outbox with its owner.
+    pub(crate) fn push<T: Owner>(
+        &self,
+        bytes: Bytes,
+        messages: usize,
+        config: &Config,
+        metrics: &Metrics,
+        owned: &Arc<Owned<T>>,
+    ) -> Outcome {
         let state = self.lock();
         match state.life {
-            Life::Open => self.append(state, bytes, messages, config, session),
+            Life::Open => self.append(state, bytes, messages, config, metrics, owned),
             Life::Closing(..) | Life::Ended => Outcome::Gone,
         }
     }
 
     /// The same for the reply to a message, which a session takes that is ending, if the message came before the end.
     /// For the connection's own task, which flushes afterwards.
-    pub(crate) fn reply(&self, bytes: Bytes, messages: usize, config: &Config, session: &Session) -> Outcome {
+    pub(crate) fn reply<T: Owner>(
+        &self,
+        bytes: Bytes,
+        messages: usize,
+        config: &Config,
+        metrics: &Metrics,
+        owned: &Arc<Owned<T>>,
+    ) -> Outcome {
         let mut state = self.lock();
         match state.life {
-            Life::Open => self.append(state, bytes, messages, config, session),
+            Life::Open => self.append(state, bytes, messages, config, metrics, owned),
             Life::Closing(_, Replies::Taken) if !state.is_full_for(bytes.len(), messages, config) => {
                 state.queue.push(bytes, messages);
                 Outcome::Accepted
@@ -86,13 +102,14 @@ impl Outbox {
 
     // In each of its two callers: a call would cost a broadcast more than what it does for each session.
     #[inline(always)]
-    fn append(
+    fn append<T: Owner>(
         &self,
         mut state: MutexGuard<'_, State>,
         bytes: Bytes,
         messages: usize,
         config: &Config,
-        session: &Session,
+        metrics: &Metrics,
+        owned: &Arc<Owned<T>>,
     ) -> Outcome {
         let mut outcome = Outcome::Accepted;
         // To a socket, to take nothing is an error.
@@ -108,13 +125,13 @@ impl Outbox {
         state.queue.push(bytes, messages);
         self.paused.store(state.is_filling(config), Ordering::Relaxed);
         if state.attention == Attention::Socket {
-            session.hub().metrics().behind(state.queue.messages(), state.queue.bytes(), config);
+            metrics.behind(state.queue.messages(), state.queue.bytes(), config);
         }
         if state.attention == Attention::Nobody {
             if let Some(home) = state.home {
                 state.attention = Attention::Flusher;
                 drop(state);
-                flusher::note(session, home);
+                flusher::note(owned, home);
             } else {
                 wake(state.call_task());
             }

@@ -20,6 +20,7 @@ use crate::extract::RawKey;
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
+use crate::session::Session;
 use crate::websocket::split_frame;
 
 /// Longer than it takes. Only a broken outbox waits so long.

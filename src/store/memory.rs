@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::{Counts, Delivery, Order, Recipients, SessionStore, StoreError, To};
+use super::{Counts, Inserted, Removed, SessionStore, StoreError};
 use crate::config::SessionPolicy;
+use crate::delivery::{Delivery, Order, Recipients, Target};
 use crate::key::Key;
 use crate::session::Session;
 
@@ -72,7 +73,7 @@ impl Default for MemoryStore {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
@@ -81,7 +82,7 @@ impl SessionStore for MemoryStore {
             Entry::Vacant(place) => {
                 place.insert(Sessions::One(session));
                 *sessions += 1;
-                Ok(Vec::new())
+                Ok(Inserted { replaced: Vec::new(), first: true })
             }
             Entry::Occupied(mut place) => {
                 let present = place.get().as_slice();
@@ -89,32 +90,36 @@ impl SessionStore for MemoryStore {
                 let kept = present.iter().filter(|other| !replaced.contains(other)).cloned();
                 *place.get_mut() = Sessions::of(kept.collect(), session);
                 *sessions = *sessions + 1 - replaced.len();
-                Ok(replaced)
+                Ok(Inserted { replaced, first: false })
             }
         }
     }
 
-    async fn remove(&self, session: &Session) {
+    async fn remove(&self, session: &Session) -> Removed {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let Ok(mut place) = shard.keys.find_entry(hash, |present| present.key() == key) else { return };
+        let Ok(mut place) = shard.keys.find_entry(hash, |present| present.key() == key) else {
+            return Removed::default();
+        };
         let present = place.get().as_slice();
         let mut kept: Vec<_> = present.iter().filter(|other| *other != session).cloned().collect();
         let gone = present.len() - kept.len();
+        let last = kept.is_empty();
         match kept.pop() {
-            Some(last) => *place.get_mut() = Sessions::of(kept, last),
+            Some(newest) => *place.get_mut() = Sessions::of(kept, newest),
             None => drop(place.remove()),
         }
         shard.sessions -= gone;
         shard.shrink(|present| self.hash(present.key()));
+        Removed { last }
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let mut delivery = Delivery::default();
         let mut left = SESSIONS_PER_TURN;
-        match &to.to {
-            To::Key(key) | To::Session(key, _) => match self.of(key) {
+        match &to.target {
+            Target::Key(key) | Target::Session(key, _) => match self.of(key) {
                 None => {}
                 Some(sessions) if sessions.as_slice().len() <= left => {
                     deliver(sessions.as_slice(), to, order, &mut delivery);
@@ -123,7 +128,7 @@ impl SessionStore for MemoryStore {
                     in_turns(&[sessions], &mut left, |part| deliver(part, to, order, &mut delivery)).await;
                 }
             },
-            To::Everyone => {
+            Target::Everyone => {
                 for shard in &self.shards {
                     let (everyone, sessions) = lock(shard).copy();
                     if sessions <= left {
@@ -140,8 +145,17 @@ impl SessionStore for MemoryStore {
         delivery
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        self.of(key).map(|sessions| sessions.as_slice().to_vec()).unwrap_or_default()
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+        let found = match &of.target {
+            Target::Key(key) | Target::Session(key, _) => self.of(key).into_iter().collect(),
+            Target::Everyone => self.shards.iter().flat_map(|shard| lock(shard).copy().0).collect::<Vec<_>>(),
+        };
+        found
+            .iter()
+            .flat_map(|sessions| sessions.as_slice())
+            .filter(|session| of.includes(session))
+            .cloned()
+            .collect()
     }
 
     async fn counts(&self) -> Counts {
@@ -157,7 +171,7 @@ impl SessionStore for MemoryStore {
 
 #[inline(always)]
 fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
-    for session in sessions.iter().filter(|session| to.include(session)) {
+    for session in sessions.iter().filter(|session| to.includes(session)) {
         delivery.count(session.apply(order));
     }
 }

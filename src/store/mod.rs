@@ -1,35 +1,29 @@
-//! Where sessions live, and how what is sent finds them.
+//! The registry of live sessions, by key.
 
-mod delivery;
 mod memory;
-mod recipients;
 
 use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use delivery::{Delivery, Outcome, Remote};
 pub use memory::MemoryStore;
-pub use recipients::{Recipients, To};
 
 use crate::config::SessionPolicy;
-use crate::drain::Roll;
-use crate::frame::Frame;
-use crate::key::Key;
+use crate::delivery::{Delivery, Order, Recipients};
 use crate::session::Session;
-use crate::websocket::CloseCode;
 
 /// The registry of live sessions, by key.
 ///
-/// [`MemoryStore`] is the one to use. Write one to count, to log, to keep presence somewhere else, as a
-/// decorator around it or from scratch:
+/// [`MemoryStore`] is the default. Write a store to count, to log or to publish to other nodes: as a decorator around
+/// it, or from scratch:
 ///
 /// ```
 /// use std::sync::Mutex;
 ///
 /// use keywire::{
-///     Counts, Delivery, Key, Order, Recipients, Session, SessionPolicy, SessionStore, StoreError, async_trait,
+///     Counts, Delivery, Inserted, Order, Recipients, Removed, Session, SessionPolicy, SessionStore, StoreError,
+///     async_trait,
 /// };
 ///
 /// /// All sessions in one list.
@@ -38,26 +32,29 @@ use crate::websocket::CloseCode;
 ///
 /// #[async_trait]
 /// impl SessionStore for ListStore {
-///     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+///     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
 ///         let mut list = self.0.lock().unwrap();
-///         let present = list.iter().filter(|other| other.key() == session.key()).cloned().collect();
+///         let present: Vec<_> = list.iter().filter(|other| other.key() == session.key()).cloned().collect();
+///         let first = present.is_empty();
 ///         let replaced = policy.admit(present)?;
 ///         list.retain(|other| !replaced.contains(other));
 ///         list.push(session);
-///         Ok(replaced)
+///         Ok(Inserted { replaced, first })
 ///     }
 ///
-///     async fn remove(&self, session: &Session) {
-///         self.0.lock().unwrap().retain(|other| other != session);
+///     async fn remove(&self, session: &Session) -> Removed {
+///         let mut list = self.0.lock().unwrap();
+///         let before = list.len();
+///         list.retain(|other| other != session);
+///         Removed { last: list.len() < before && list.iter().all(|other| other.key() != session.key()) }
 ///     }
 ///
 ///     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-///         let list = self.0.lock().unwrap().clone();
-///         list.iter().filter(|session| to.include(session)).map(|session| session.apply(order)).collect()
+///         self.sessions(to).await.iter().map(|session| session.apply(order)).collect()
 ///     }
 ///
-///     async fn sessions(&self, key: &Key) -> Vec<Session> {
-///         self.0.lock().unwrap().iter().filter(|session| session.key() == key).cloned().collect()
+///     async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+///         self.0.lock().unwrap().iter().filter(|session| of.includes(session)).cloned().collect()
 ///     }
 ///
 ///     async fn counts(&self) -> Counts {
@@ -70,114 +67,132 @@ use crate::websocket::CloseCode;
 ///
 /// # Contract
 ///
-/// - `insert` decides and inserts as one step: two sessions of one key at the same moment must not both be
-///   let in where the policy allows one.
-/// - `remove` forgets that very session and no other of its key. Removing what is not there does nothing.
-/// - `dispatch` gives the order to each session that was inserted before the call and is not removed, at
-///   most once, and two calls by one caller reach every session in their order. It never waits for a
-///   socket: [`Session::apply`] does not.
-/// - Nothing is locked while an order is applied that `insert` and `remove` of others wait for.
+/// - `insert` decides and inserts in one step: of two sessions of a key that open at the same moment, a policy that
+///   allows one lets in one. It removes what it replaces and returns that; keywire closes the replaced sessions, with
+///   4504.
+/// - `remove` removes that session and no other of its key. keywire calls it once for each session for which it called
+///   `insert`: also for one that was refused or replaced and is no longer there, where it does nothing and says
+///   `last: false`.
+/// - `first` and `last` alternate for each key: the first session of a key comes, further ones come and go, the last one
+///   goes. Decide both under the lock of the insertion or removal.
+/// - `dispatch` applies the order to each recipient that was inserted before the call and is not removed, at most once.
+///   Two calls by one caller reach each session in their order. Unknown recipients get nothing and are no error.
+///   [`Session::apply`] never waits for a socket. For many sessions, yield now and then
+///   (`tokio::task::yield_now`): [`MemoryStore`] yields every 4096.
+/// - Do not hold a lock that `insert` or `remove` need while calling [`Session::apply`].
+/// - `sessions` returns the sessions of this node only, those of one key in the order in which they were inserted.
+///   keywire asks for a key when it has a full set of sessions and wants to know whether they are alive, and for
+///   everyone at a shutdown. A session that the store is still inserting may be missing.
+/// - A store that forwards orders to other nodes delivers an order that came from one to its own sessions only.
+/// - [`Order`] and [`Target`](crate::Target) may get variants: pass on what you do not know, to [`Session::apply`] and
+///   [`Recipients::includes`].
 ///
 /// # Failures
 ///
 /// A call that panics, or takes longer than [`Config::store_timeout`](crate::Config::store_timeout), is dropped and
-/// logged, and harms nobody else. After such an `insert` the client is sent away with 1013; such a `dispatch` is told by
-/// [`Delivery::unfinished`]; `sessions` and `counts` then say that there are none. After such a `remove` the session ends
-/// as it would have, and the store may have to forget it later by itself: it does [not live](Session::is_open) any more.
+/// logged. Other sessions are not affected. After a failed `insert` the client is refused with 1013. A failed `dispatch`
+/// is reported by [`Delivery::incomplete`]. A failed `sessions` or `counts` counts as empty. After a failed `remove` the
+/// session ends as usual, and the store may have to remove it later by itself: it is no longer
+/// [open](Session::is_open).
 ///
 /// # Cancel safety
 ///
-/// So each call may be dropped before its end. After an `insert` the session must then not stay behind: keywire calls
-/// `remove` for it in any case.
+/// keywire may drop any call before its end. For an `insert` that was dropped it calls `remove`, so that the session
+/// does not stay.
 #[async_trait]
 pub trait SessionStore: Send + Sync + 'static {
-    /// Adds a session if the policy allows it, and takes those out which it replaces and returns them.
+    /// Adds a session if the policy allows it, and removes the sessions that it replaces.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`] where the policy forbids it, [`StoreError::Unavailable`] where the store cannot
-    /// decide.
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError>;
+    /// [`StoreError::TooMany`] where the policy forbids it, [`StoreError::Unavailable`] where the store cannot decide.
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError>;
 
-    /// Forgets a session.
-    async fn remove(&self, session: &Session);
+    /// Removes a session.
+    async fn remove(&self, session: &Session) -> Removed;
 
-    /// Gives the order to all recipients.
+    /// Applies the order to all recipients.
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery;
 
-    /// The sessions of a key on this node.
-    async fn sessions(&self, key: &Key) -> Vec<Session>;
+    /// The sessions on this node that `of` includes.
+    async fn sessions(&self, of: &Recipients) -> Vec<Session>;
 
-    /// How many there are on this node.
+    /// The number of sessions and keys on this node.
     async fn counts(&self) -> Counts;
 }
 
-/// What is to be done with a session: sending, broadcasting and disconnecting are one path.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Order {
-    /// Send this.
-    Deliver(Frame),
-    /// End it with this code and reason.
-    Close(CloseCode, Box<str>),
-    /// Put it on this list, by which [`Hub::shutdown`](crate::Hub::shutdown) finds the sessions of its node. A store that
-    /// forwards orders to other nodes keeps this one.
-    Enlist(Roll),
+/// Result of [`SessionStore::insert`].
+#[derive(Debug, Default)]
+pub struct Inserted {
+    /// The sessions that the new one replaced, which the store has removed. keywire closes them with 4504.
+    pub replaced: Vec<Session>,
+    /// The new session is the first of its key: the store had none before.
+    pub first: bool,
 }
 
-/// How many sessions there are.
+/// Result of [`SessionStore::remove`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// This call removed the last session of its key.
+    pub last: bool,
+}
+
+/// The number of sessions and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Counts {
     /// Live connections.
     pub sessions: usize,
-    /// Different keys that have at least one.
+    /// Keys that have at least one.
     pub keys: usize,
 }
 
-/// Why a session was not let in.
+/// A session was not inserted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The key has as many sessions as it may have.
+    /// The key has the maximum number of sessions.
     #[error("too many sessions for this key")]
-    Full,
+    TooMany,
     /// The store cannot decide now.
     #[error("session store unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl SessionPolicy {
-    /// Decides about one more session for a key that has these, the oldest first: which of them it replaces.
+    /// Decides about a new session of a key that has the sessions `present`, the oldest first. Returns those that the
+    /// new one replaces.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`] if there may be no more.
+    /// [`StoreError::TooMany`] if the policy forbids another session.
     pub fn admit(self, present: Vec<Session>) -> Result<Vec<Session>, StoreError> {
         match self {
             Self::Many { cap } if present.len() < cap.get() => Ok(Vec::new()),
             Self::Replace => Ok(present),
             Self::Reject if present.is_empty() => Ok(Vec::new()),
-            Self::Many { .. } | Self::Reject => Err(StoreError::Full),
+            Self::Many { .. } | Self::Reject => Err(StoreError::TooMany),
         }
     }
 }
 
+// A method with a default that is not forwarded would be replaced by it.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Vec<Session>, StoreError> {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         (**self).insert(session, policy).await
     }
 
-    async fn remove(&self, session: &Session) {
-        (**self).remove(session).await;
+    async fn remove(&self, session: &Session) -> Removed {
+        (**self).remove(session).await
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         (**self).dispatch(to, order).await
     }
 
-    async fn sessions(&self, key: &Key) -> Vec<Session> {
-        (**self).sessions(key).await
+    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+        (**self).sessions(of).await
     }
 
     async fn counts(&self) -> Counts {

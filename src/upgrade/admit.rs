@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::bounded::{Lapse, bounded};
 use crate::config::SessionPolicy;
 use crate::connection::Place;
+use crate::delivery::Recipients;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
@@ -98,7 +99,7 @@ impl Hub {
     }
 
     async fn has_room(&self, key: &Key) -> Result<bool, Refusal> {
-        let present = self.sessions_of(key).await;
+        let present = self.sessions_of(&Recipients::key(key.clone())).await;
         let present =
             present.map_err(|_| Refusal::new(Rejection::Unavailable, "the session store failed"))?;
         Ok(self.config().policy.admit(present).is_ok())
@@ -107,7 +108,7 @@ impl Hub {
     /// Why a key may have no more sessions now: for good if all that it has are seen to live, or else until it is known
     /// which of them were left behind by a line that broke.
     pub(crate) async fn full(&self, key: &Key) -> Refusal {
-        let present = self.sessions_of(key).await.unwrap_or_default();
+        let present = self.sessions_of(&Recipients::key(key.clone())).await.unwrap_or_default();
         let asked: Vec<_> = present.iter().map(|session| session.shows_life()).collect();
         let all = timeout(SIGN_OF_LIFE, join_all(asked)).await;
         if all.is_ok_and(|answers| answers.into_iter().all(|alive| alive)) {

@@ -2,13 +2,29 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Violation, utf8};
 
 /// Why a connection ends, as the number that a close frame carries.
 ///
 /// A page reads it as `event.code`. Codes from 3000 are registered for libraries, codes from 4000 are free to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u16", try_from = "u16")]
 pub struct CloseCode(u16);
+
+/// A number is not a [`CloseCode`] that a close frame can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a close code that a close frame can carry")]
+pub struct InvalidCloseCode(u16);
+
+impl TryFrom<u16> for CloseCode {
+    type Error = InvalidCloseCode;
+
+    fn try_from(code: u16) -> Result<Self, InvalidCloseCode> {
+        Self::new(code).ok_or(InvalidCloseCode(code))
+    }
+}
 
 impl CloseCode {
     /// 1000: the purpose is fulfilled.

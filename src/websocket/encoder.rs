@@ -65,6 +65,38 @@ pub(crate) fn split_frame<'a>(frames: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u
     Some((frame, &frame[header_len..]))
 }
 
+/// How many frames `bytes` is made of, if they are all as this server writes them: whole text or binary frames in the
+/// shortest form, text in UTF-8.
+pub(crate) fn validate_frames(mut bytes: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while let [first, ..] = *bytes {
+        let opcode = match first {
+            0x81 => OpCode::Text,
+            0x82 => OpCode::Binary,
+            _ => return None,
+        };
+        let header_len = match bytes.get(1)? {
+            ..=125 => 2,
+            126 => 4,
+            127 => MAX_HEADER,
+            _ => return None,
+        };
+        let mut len = [0; 8];
+        let digits = if header_len == 2 { bytes.get(1..2)? } else { bytes.get(2..header_len)? };
+        len[8 - digits.len()..].copy_from_slice(digits);
+        let len = usize::try_from(u64::from_be_bytes(len)).ok()?;
+        let (shortest, shortest_len) = header(opcode, len);
+        let frame = bytes.split_off(..header_len.checked_add(len)?)?;
+        if shortest[..shortest_len] != frame[..header_len]
+            || (opcode == OpCode::Text && simdutf8::basic::from_utf8(&frame[header_len..]).is_err())
+        {
+            return None;
+        }
+        count += 1;
+    }
+    Some(count)
+}
+
 /// A close frame. A reason that is too long is cut between two characters.
 ///
 /// The codes that are only for reports must never be sent (7.4.1): they make a close frame without a code.

@@ -31,13 +31,13 @@ mod opening;
 mod utf8;
 mod violation;
 
-pub use close::CloseCode;
 pub(crate) use close::CloseFrame;
+pub use close::{CloseCode, InvalidCloseCode};
 pub(crate) use decoder::{Decoder, Event};
 #[cfg(all(any(test, fuzzing), feature = "deflate"))]
 pub(crate) use deflate::inflate;
 pub(crate) use deflate::{compress, negotiate};
-pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame};
+pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame, validate_frames};
 pub(crate) use opcode::OpCode;
 pub(crate) use opening::{Opening, OpeningError, check};
 pub(crate) use violation::Violation;

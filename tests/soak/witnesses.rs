@@ -114,7 +114,7 @@ impl Witnesses {
         self.done.store(true, Ordering::Relaxed);
         let sent = within("the publisher", self.publisher).await.expect("no delivery but what was due");
         let end = CloseCode::new(4900).expect("free to use");
-        server.hub.close(&Recipients::everyone(), end, "").await;
+        server.hub.close_sessions(&Recipients::everyone(), end, "").await;
         for (at, tab) in self.tabs.into_iter().enumerate() {
             let got = within("a witness", tab).await.expect("a witness to whom nothing happened");
             for stream in [key(at as u64 / TABS as u64), "everyone".to_owned()] {

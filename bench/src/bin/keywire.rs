@@ -65,13 +65,13 @@ async fn obey(hub: &Hub, command: Command) {
         Command::BroadcastMany { count, size } => {
             let pushes: Vec<_> =
                 (0..count).map(|number| Push::message(wire::broadcast_message(number, size))).collect();
-            hub.broadcast_many(&pushes).await;
+            hub.broadcast(&pushes).await;
         }
         Command::PushMany { count, size, keys } => {
             let key = format!("user{}", Random::new(RandomState::new().hash_one(count)).below(keys));
             let pushes: Vec<_> =
                 (0..count).map(|number| Push::message(wire::push_message(number, &key, size))).collect();
-            hub.send_many(&key, &pushes).await;
+            hub.send_to(&key, &pushes).await;
         }
         Command::Push { count, size, keys } => {
             let mut random = Random::new(RandomState::new().hash_one(count));

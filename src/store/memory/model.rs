@@ -11,11 +11,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::delivery::Outcome;
 use crate::extract::RawKey;
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::Identity;
-use crate::store::Outcome;
 use crate::websocket::CloseCode;
 
 const KEYS: usize = 3;
@@ -76,6 +76,10 @@ fn session(hub: &Hub, number: usize) -> Session {
     Session::new(hub.clone(), Identity::new(key(number)), None, true, false)
 }
 
+fn of(key: &Key) -> Recipients {
+    Recipients::key(key.clone())
+}
+
 /// The store in memory waits for nobody but other tasks.
 fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("done at once")
@@ -113,7 +117,7 @@ impl Model {
 
     fn dispatch(&mut self, to: &Recipients, close: bool) -> usize {
         let meant: Vec<_> =
-            self.stored.iter().copied().filter(|&number| to.include(&self.sessions[number].0)).collect();
+            self.stored.iter().copied().filter(|&number| to.includes(&self.sessions[number].0)).collect();
         let mut delivered = 0;
         for number in meant {
             let open = &mut self.sessions[number].1;
@@ -134,14 +138,18 @@ proptest! {
             match call {
                 Call::Insert { key } => {
                     let session = session(&hub, key);
-                    let replaced = now(store.insert(session.clone(), policy)).ok();
-                    prop_assert_eq!(replaced, model.insert(&session, policy));
+                    let first = model.of_key(session.key()).is_empty();
+                    let inserted = now(store.insert(session.clone(), policy)).ok();
+                    let inserted = inserted.map(|Inserted { replaced, first }| (replaced, first));
+                    prop_assert_eq!(inserted, model.insert(&session, policy).map(|replaced| (replaced, first)));
                 }
                 Call::Remove { session } => {
-                    if let Some((session, _)) = model.sessions.get(session) {
-                        now(store.remove(session));
-                    }
+                    let before = model.stored.len();
                     model.stored.retain(|number| *number != session);
+                    if let Some((session, _)) = model.sessions.get(session) {
+                        let last = model.stored.len() < before && model.of_key(session.key()).is_empty();
+                        prop_assert_eq!(now(store.remove(session)), Removed { last });
+                    }
                 }
                 Call::Dispatch { to, except, close } => {
                     let known = |number: usize| model.sessions.get(number).map(|(session, _)| session);
@@ -169,8 +177,11 @@ proptest! {
             }
             for number in 0..KEYS {
                 let expected: Vec<_> = model.of_key(&key(number)).into_iter().map(|at| &model.sessions[at].0).cloned().collect();
-                prop_assert_eq!(now(store.sessions(&key(number))), expected);
+                prop_assert_eq!(now(store.sessions(&of(&key(number)))), expected);
             }
+            let everyone = now(store.sessions(&Recipients::everyone()));
+            prop_assert_eq!(everyone.len(), model.stored.len());
+            prop_assert!(model.stored.iter().all(|&at| everyone.contains(&model.sessions[at].0)));
             let keys: HashSet<_> = model.stored.iter().map(|&number| model.sessions[number].0.key()).collect();
             prop_assert_eq!(now(store.counts()), Counts { sessions: model.stored.len(), keys: keys.len() });
             for (session, open) in &model.sessions {
@@ -191,6 +202,7 @@ fn many_at_once_break_no_promise() {
         let witness = session(hub, KEYS);
         now(store.insert(witness.clone(), policy)).unwrap();
         let (came, went) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+        let (firsts, lasts) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
         let known = &Mutex::new(HashSet::new());
         let end = &|session: &Session, code| {
             if session.close(code, "") == Outcome::Accepted {
@@ -203,7 +215,9 @@ fn many_at_once_break_no_promise() {
                 scope.spawn(move || {
                     for turn in 0..TURNS {
                         let mine = session(hub, (turn + thread) % KEYS);
-                        let Ok(replaced) = now(store.insert(mine.clone(), policy)) else { continue };
+                        let Ok(inserted) = now(store.insert(mine.clone(), policy)) else { continue };
+                        let Inserted { replaced, first } = inserted;
+                        firsts.fetch_add(usize::from(first), Ordering::SeqCst);
                         came.fetch_add(1, Ordering::SeqCst);
                         for session in replaced {
                             // Only one who comes gets to replace it. Meanwhile it may end by itself.
@@ -211,15 +225,16 @@ fn many_at_once_break_no_promise() {
                             end(&session, CloseCode::REPLACED);
                         }
                         let limit = if matches!(policy, SessionPolicy::Many { .. }) { cap.get() } else { 1 };
-                        assert!(now(store.sessions(mine.key())).len() <= limit, "{policy:?}");
+                        assert!(now(store.sessions(&of(mine.key()))).len() <= limit, "{policy:?}");
                         // Who stays is reached whatever the others do.
                         let nothing = Order::Deliver(Frame::join([]));
                         assert!(now(store.dispatch(&Recipients::everyone(), &nothing)).delivered >= 1);
-                        assert!(now(store.sessions(witness.key())).contains(witness));
-                        let was_there = now(store.sessions(mine.key())).contains(&mine);
+                        assert!(now(store.sessions(&of(witness.key()))).contains(witness));
+                        let was_there = now(store.sessions(&of(mine.key()))).contains(&mine);
                         assert!(was_there || policy == SessionPolicy::Replace, "{policy:?}");
-                        now(store.remove(&mine));
-                        assert!(!now(store.sessions(mine.key())).contains(&mine));
+                        let Removed { last } = now(store.remove(&mine));
+                        lasts.fetch_add(usize::from(last), Ordering::SeqCst);
+                        assert!(!now(store.sessions(&of(mine.key()))).contains(&mine));
                         end(&mine, CloseCode::NORMAL);
                     }
                 });
@@ -227,6 +242,11 @@ fn many_at_once_break_no_promise() {
         });
         assert!(came.load(Ordering::SeqCst) > TURNS);
         assert_eq!(came.load(Ordering::SeqCst), went.load(Ordering::SeqCst), "{policy:?}");
+        assert_eq!(
+            firsts.load(Ordering::SeqCst),
+            lasts.load(Ordering::SeqCst),
+            "each key that came has gone"
+        );
         assert_eq!(now(store.counts()), Counts { sessions: 1, keys: 1 });
     }
 }

@@ -10,22 +10,22 @@ use crate::websocket;
 /// Shorter frames have none: there is nothing to be gained, and most frames are short.
 const SHORT: usize = 64;
 
-/// The compressed twin of a frame, made for the first session that wants it and shared by all clones of the frame.
+/// The compressed form of a frame, made for the first session that wants it and shared by all clones of the frame.
 /// `None` in the middle: it is not any shorter.
 #[derive(Clone)]
-pub(super) struct Twin(Option<Arc<OnceLock<Option<Bytes>>>>);
+pub(super) struct CompressedCache(Option<Arc<OnceLock<Option<Bytes>>>>);
 
-impl Twin {
+impl CompressedCache {
     pub(super) fn of(bytes: &Bytes) -> Self {
         Self((cfg!(feature = "deflate") && bytes.len() > SHORT).then(Arc::default))
     }
 
-    /// The twin of `plain`, or `plain` itself where that is as good.
+    /// The compressed form of `plain`, or `plain` itself where that is as good.
     pub(super) fn get<'a>(&'a self, plain: &'a Bytes, deflate: Deflate) -> &'a Bytes {
         match &self.0 {
-            Some(twin) if plain.len() >= deflate.threshold => {
+            Some(cache) if plain.len() >= deflate.threshold => {
                 let compress = || websocket::compress(plain, deflate.threshold, deflate.level);
-                twin.get_or_init(compress).as_ref().unwrap_or(plain)
+                cache.get_or_init(compress).as_ref().unwrap_or(plain)
             }
             _ => plain,
         }

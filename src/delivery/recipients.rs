@@ -1,0 +1,99 @@
+use serde::{Deserialize, Serialize};
+
+use super::SessionId;
+use crate::key::Key;
+
+/// The sessions that an order is for.
+///
+/// ```
+/// use keywire::{Key, Recipients};
+///
+/// # fn example(session: &keywire::Session) -> Result<(), keywire::InvalidKey> {
+/// let all_of_alice = Recipients::key(Key::new("alice")?);
+/// let everyone_else = Recipients::everyone().except(session);
+/// # let _ = (all_of_alice, everyone_else);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Recipients {
+    /// The sessions that get it.
+    pub target: Target,
+    /// A session that does not get it, although it belongs to the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub except: Option<SessionId>,
+}
+
+/// The sessions that [`Recipients`] begin from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Target {
+    /// All sessions of a key.
+    Key(Key),
+    /// One session of a key.
+    Session(Key, SessionId),
+    /// All sessions.
+    Everyone,
+}
+
+impl Recipients {
+    /// All sessions of a key.
+    #[must_use]
+    pub fn key(key: Key) -> Self {
+        Target::Key(key).into()
+    }
+
+    /// All sessions.
+    #[must_use]
+    pub fn everyone() -> Self {
+        Target::Everyone.into()
+    }
+
+    /// Whether the session with this key and id is one of them.
+    pub(crate) fn match_id(&self, key: &Key, id: SessionId) -> bool {
+        let meant = match &self.target {
+            Target::Key(target) => target == key,
+            Target::Session(_, target) => *target == id,
+            Target::Everyone => true,
+        };
+        meant && self.except != Some(id)
+    }
+}
+
+impl From<Target> for Recipients {
+    fn from(target: Target) -> Self {
+        Self { target, except: None }
+    }
+}
+
+impl From<Key> for Recipients {
+    fn from(key: Key) -> Self {
+        Self::key(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_have_a_form_that_can_be_sent() {
+        let alice = Key::new("alice").unwrap();
+        let id = SessionId::next();
+        for (recipients, json) in [
+            (Recipients::everyone(), r#"{"target":"everyone"}"#.to_owned()),
+            (Recipients::key(alice.clone()), r#"{"target":{"key":"alice"}}"#.to_owned()),
+            (
+                Recipients { target: Target::Session(alice, id), except: Some(id) },
+                format!(r#"{{"target":{{"session":["alice","{id}"]}},"except":"{id}"}}"#),
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&recipients).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Recipients>(&json).unwrap(), recipients);
+        }
+        // A key is validated, wherever it comes from.
+        assert!(serde_json::from_str::<Recipients>(r#"{"target":{"key":"two\nlines"}}"#).is_err());
+    }
+}
