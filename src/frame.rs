@@ -164,6 +164,12 @@ impl From<&[Push]> for Frame {
     }
 }
 
+impl From<&Vec<Push>> for Frame {
+    fn from(pushes: &Vec<Push>) -> Self {
+        Self::burst(pushes)
+    }
+}
+
 impl From<Vec<Push>> for Frame {
     fn from(pushes: Vec<Push>) -> Self {
         Self::burst(&pushes)
