@@ -158,8 +158,8 @@ pub use extract::{
 };
 pub use frame::Frame;
 pub use handler::{
-    Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, RouteKind,
-    Switch, handler_fn,
+    Failure, HandlerError, HandlerFn, HandlerResult, Hook, HookKind, IntoHook, IntoRoute, MessageHandler,
+    Reply, Route, RouteKind, Switch, handler_fn,
 };
 pub use handshake::Handshake;
 pub use hub::{Hub, HubBuilder};
