@@ -171,7 +171,7 @@ pub use peer::Peer;
 pub use rejection::Rejection;
 #[cfg(feature = "serve")]
 pub use serve::{Listener, RequestBody, Serve, ServeConfig, serve, serve_hyper};
-pub use session::{Extensions, Session, SessionId};
+pub use session::{Extensions, Sent, SentFrame, Session, SessionId};
 pub use store::{
     Counts, Delivery, MemoryStore, Order, Outcome, Recipients, Remote, SessionStore, StoreError, To,
 };

@@ -1,5 +1,6 @@
 //! One live connection, as everybody but its own task sees it.
 
+mod detached;
 mod extensions;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
+pub use self::detached::{Sent, SentFrame};
 pub use self::extensions::Extensions;
 use crate::close::Closed;
 use crate::frame::Frame;
