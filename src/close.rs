@@ -52,7 +52,9 @@ pub struct Closed {
 }
 
 impl Closed {
-    pub(crate) fn new(code: CloseCode, reason: impl Into<Box<str>>, by: ClosedBy) -> Self {
+    /// The end of a session with this code. keywire makes those that it reports; this is for tests of
+    /// [`MessageHandler::closed`](crate::MessageHandler::closed).
+    pub fn new(code: CloseCode, reason: impl Into<Box<str>>, by: ClosedBy) -> Self {
         Self { code, reason: reason.into(), by }
     }
 
@@ -60,8 +62,9 @@ impl Closed {
         Self::new(code, reason, ClosedBy::Server)
     }
 
-    /// The connection broke off without a word.
-    pub(crate) fn lost() -> Self {
+    /// The end of a connection that was lost without a close frame: 1006, by [`ClosedBy::Network`].
+    #[must_use]
+    pub fn lost() -> Self {
         Self::new(CloseCode::ABNORMAL, "", ClosedBy::Network)
     }
 }

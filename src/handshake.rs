@@ -306,6 +306,13 @@ impl Handshake {
     }
 }
 
+/// The head of a request to a route without a key in its path; [`Handshake::from_parts`] is for the others.
+impl From<&Parts> for Handshake {
+    fn from(parts: &Parts) -> Self {
+        Self::from_parts(parts, "").with_path_key(PathKey::default())
+    }
+}
+
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake").field("peer", &self.0.peer).finish_non_exhaustive()

@@ -1,5 +1,7 @@
 //! The hub: what a backend holds on to.
 
+mod identify;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -159,8 +159,8 @@ pub use extract::{
 };
 pub use frame::{Frame, FrameKind, InvalidFrame};
 pub use handler::{
-    Failure, HandlerError, HandlerFn, HandlerResult, IntoRoute, MessageHandler, Reply, Route, RouteKind,
-    Switch, handler_fn,
+    Failure, HandlerError, HandlerFn, HandlerResult, Hook, HookKind, IntoHook, IntoRoute, MessageHandler,
+    Reply, Route, RouteKind, Switch, handler_fn,
 };
 pub use handshake::Handshake;
 pub use hub::{Hub, HubBuilder};
@@ -172,7 +172,7 @@ pub use peer::Peer;
 pub use rejection::Rejection;
 #[cfg(feature = "serve")]
 pub use serve::{Listener, RequestBody, Serve, ServeConfig, serve, serve_hyper};
-pub use session::Session;
+pub use session::{Extensions, Sent, SentFrame, Session};
 pub use store::{Counts, Inserted, MemoryStore, Removed, SessionStore, StoreError};
 pub use text::Text;
 pub use upgrade::{Connection, Upgrade};

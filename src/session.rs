@@ -1,5 +1,8 @@
 //! One live connection, as everybody but its own task sees it.
 
+mod detached;
+mod extensions;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -9,6 +12,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+pub use self::detached::{Sent, SentFrame};
+pub use self::extensions::Extensions;
 use crate::close::Closed;
 use crate::delivery::{Order, Outcome, Recipients, SessionId, Target};
 use crate::frame::Frame;
@@ -28,8 +33,7 @@ pub struct Session(Arc<Owned<Inner>>);
 struct Inner {
     id: SessionId,
     key: Key,
-    /// `None` where there is nothing in it but the key.
-    identity: Mutex<Option<Arc<Identity>>>,
+    state: Mutex<State>,
     peer: Option<SocketAddr>,
     /// Whether the client asked for `keywire.v1`, and so understands its close codes.
     speaks_v1: bool,
@@ -42,6 +46,14 @@ struct Inner {
     /// What `kw:refresh` has used up of its rate.
     refreshes: AtomicU32,
     hub: Hub,
+}
+
+/// What changes while the session lives, beside the outbox. No code of the application's runs under its lock.
+struct State {
+    /// `None` where there is nothing in it but the key.
+    identity: Option<Arc<Identity>>,
+    /// One word while there are none. Each value is an `Arc`.
+    extensions: http::Extensions,
 }
 
 impl Session {
@@ -68,7 +80,7 @@ impl Session {
         Self(Arc::new(Owned::new(Inner {
             id,
             key: identity.key().clone(),
-            identity: Mutex::new(kept(identity)),
+            state: Mutex::new(State { identity: kept(identity), extensions: http::Extensions::new() }),
             peer,
             speaks_v1,
             compresses,
@@ -94,23 +106,51 @@ impl Session {
     /// All that the extractor found out.
     #[must_use]
     pub fn identity(&self) -> Arc<Identity> {
-        let identity = self.lock_identity().clone();
+        let identity = self.state().identity.clone();
         identity.unwrap_or_else(|| Arc::new(Identity::new(self.key().clone())))
     }
 
     /// Puts a later credential of the same key in the place of the present one. One that ends earlier changes
     /// nothing: perhaps the client has sent an older one again.
     pub(crate) fn renew(&self, identity: Identity) {
-        let mut present = self.lock_identity();
+        let mut state = self.state();
+        let present = &mut state.identity;
         let Some(expires_at) = present.as_ref().and_then(|present| present.expires_at()) else { return };
         if identity.expires_at().is_none_or(|later| later >= expires_at) {
             *present = kept(identity);
         }
     }
 
+    /// The application's own values for this session, by type.
+    ///
+    /// ```
+    /// use keywire::{HandlerResult, Reply, Session, Switch};
+    ///
+    /// /// The room that the client of this session looks at.
+    /// #[derive(Clone)]
+    /// struct Room(String);
+    ///
+    /// async fn enter(session: Session, room: String) -> HandlerResult {
+    ///     let former = session.extensions().insert(Room(room));
+    ///     Ok(Reply::data(former.map(|Room(name)| name)))
+    /// }
+    ///
+    /// async fn room(session: Session, (): ()) -> HandlerResult {
+    ///     let Room(name) = session.extensions().get().ok_or("no room")?;
+    ///     Ok(Reply::ok(name))
+    /// }
+    ///
+    /// let switch = Switch::new().on("enter", enter).on("room", room);
+    /// # let _ = switch;
+    /// ```
+    #[must_use]
+    pub fn extensions(&self) -> Extensions<'_> {
+        Extensions::new(self)
+    }
+
     /// When the credential ends, if it does.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
-        self.lock_identity().as_ref()?.expires_at()
+        self.state().identity.as_ref()?.expires_at()
     }
 
     /// The client's address: past the proxies that are trusted ([`TrustedProxies`](crate::TrustedProxies)), and an IPv4
@@ -223,8 +263,8 @@ impl Session {
         &self.0.outbox
     }
 
-    fn lock_identity(&self) -> MutexGuard<'_, Option<Arc<Identity>>> {
-        self.0.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

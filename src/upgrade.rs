@@ -46,9 +46,8 @@ impl Hub {
     ///
     /// If the future is dropped the opening is as if it had not been, but a ticket may have been used up.
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
-        let proxies = &self.config().door.proxies;
-        let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
-        let handshake = handshake.resolved_to(peer).deferring();
+        let handshake = self.resolve(handshake);
+        let peer = handshake.peer();
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
             Ok(opening) => opening,
             Err(error) => {

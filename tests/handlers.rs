@@ -4,12 +4,15 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use keywire::{CloseCode, Envelope, HandlerError, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::{
+    CloseCode, Closed, Envelope, HandlerError, HandlerResult, Hub, Push, RawKey, Reply, Session, Switch,
+};
 use serde_json::json;
 use support::{Server, TEXT, events, masked};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
 
 async fn server(switch: Switch) -> Server {
     Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await
@@ -142,7 +145,7 @@ async fn an_error_shows_nothing_of_the_inside_and_the_connection_stays() {
         .inform(|_: Session, envelope: Envelope| async move {
             Ok(Reply::data(envelope.parse::<String>()?.parse::<u16>()?))
         })
-        .failed(move |session, failure| {
+        .failed(move |session: Session, failure: String| {
             let _ = tell.send((session.key().to_string(), failure));
             async {}
         });
@@ -174,7 +177,7 @@ async fn a_panic_ends_that_one_session() {
         .inform(|_: Session, _: Envelope| -> std::future::Ready<Result<(), HandlerError>> {
             panic!("before the future")
         })
-        .failed(move |session, failure| {
+        .failed(move |session: Session, failure: String| {
             let _ = tell.send((session.key().to_string(), failure));
             async {}
         });
@@ -215,7 +218,7 @@ async fn opened_comes_first_and_its_answer_too() {
             let _ = on_message.send(format!("message {number}"));
             async { Ok(Reply::ok("")) }
         })
-        .closed(move |_, closed| {
+        .closed(move |_, closed: Closed| {
             let _ = on_close.send(format!("closed {}", closed.code));
             async {}
         });
@@ -248,7 +251,7 @@ async fn the_end_of_a_session_lets_its_handler_finish() {
                 Ok(())
             }
         })
-        .closed(move |_, closed| {
+        .closed(move |_, closed: Closed| {
             let _ = on_close.send(format!("closed {}", closed.code));
             async {}
         });
@@ -282,4 +285,63 @@ async fn what_comes_behind_a_message_that_closed_the_session_is_not_handled() {
     assert_eq!(raw.frame().await.expect("a close frame").close_code(), 1008);
     told.next("the message").await;
     assert_eq!(told.rest(), []);
+}
+
+/// What the functions of a switch share.
+struct Shop {
+    orders: AtomicUsize,
+    tell: UnboundedSender<String>,
+}
+
+impl Shop {
+    async fn order(self: Arc<Self>, _: Session, article: String) -> HandlerResult {
+        let number = self.orders.fetch_add(1, Ordering::SeqCst);
+        Ok(Reply::ok(format!("{article} {number}")))
+    }
+
+    async fn opened(self: Arc<Self>, session: Session) -> HandlerResult {
+        Ok(Reply::ok(format!("{} orders before {}", self.orders.load(Ordering::SeqCst), session.key())))
+    }
+
+    async fn closed(self: Arc<Self>, session: Session, closed: Closed) {
+        let _ = self.tell.send(format!("{} left with {}", session.key(), closed.code));
+    }
+
+    async fn failed(self: Arc<Self>, _: Session, failure: String) {
+        let _ = self.tell.send(failure);
+    }
+}
+
+async fn stateless(_: Session, text: String) -> Result<Push, HandlerError> {
+    Ok(Push::message(text))
+}
+
+#[tokio::test]
+async fn the_functions_of_a_switch_share_its_state() {
+    let (tell, mut told) = events();
+    let switch = Switch::with(Shop { orders: AtomicUsize::new(7), tell })
+        .command(Shop::order)
+        .inform(stateless)
+        .on("closure", |shop: Arc<Shop>, _: Session, (): ()| async move {
+            Ok(Reply::data(shop.orders.load(Ordering::SeqCst)))
+        })
+        .unknown(|_: Arc<Shop>, _: Session, envelope: Envelope| async move {
+            Err::<(), _>(HandlerError::msg(format!("no {}", envelope.flag)))
+        })
+        .opened(Shop::opened)
+        .closed(Shop::closed)
+        .failed(Shop::failed);
+    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let mut alice = server.open("/websocket/alice").await;
+    assert_eq!(alice.next().await["msg"], "7 orders before alice");
+    assert_eq!(alice.ask(json!({ "flag": "command", "body": "tea" })).await["msg"], "tea 7");
+    let mut bob = server.open("/websocket/bob").await;
+    assert_eq!(bob.next().await["msg"], "8 orders before bob");
+    assert_eq!(bob.ask(json!({ "flag": "closure" })).await["data"], 8);
+    assert_eq!(bob.ask(json!({ "flag": "inform", "body": "hi" })).await["msg"], "hi");
+    assert_eq!(bob.ask(json!({ "flag": "command", "body": 1 })).await["code"], "40");
+    assert_eq!(bob.ask(json!({ "flag": "other" })).await["code"], "50");
+    assert_eq!(told.next("the failure").await, "error: no other");
+    server.hub.disconnect("bob").await;
+    assert_eq!(told.next("the end").await, "bob left with 4505");
 }

@@ -24,7 +24,7 @@ async fn life(level: Level) -> (String, Vec<String>) {
             tracing::error!("said by the application");
             Ok(())
         })
-        .closed(move |session, _| {
+        .closed(move |session: keywire::Session, _| {
             let tell = tell.clone();
             async move {
                 let _ = tell.send(session.id().to_string());

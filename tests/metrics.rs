@@ -226,7 +226,7 @@ async fn how_handlers_fail() {
             Ok(Reply::none())
         })
         .failed(async |_, _| {})
-        .closed(async |_, closed| assert_ne!(closed.code, CloseCode::NORMAL));
+        .closed(async |_, closed: keywire::Closed| assert_ne!(closed.code, CloseCode::NORMAL));
     let (server, mut numbers) = watched(hub().handler(switch)).await;
     let failures = |numbers: &mut Numbers| {
         let mut moved = numbers.moved();

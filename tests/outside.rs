@@ -67,7 +67,7 @@ fn switch(tell: UnboundedSender<String>) -> Switch {
             let relay = Relay(events().0);
             relay.inform(&session, envelope).await
         })
-        .closed(move |session, closed| {
+        .closed(move |session: Session, closed: Closed| {
             let _ = tell.send(format!("{} left with {}", session.key(), closed.code));
             async {}
         })

@@ -224,7 +224,7 @@ async fn handlers_work_within_a_span() {
             tracing::info!("in command");
             Ok(Reply::none())
         })
-        .closed(move |session, _| {
+        .closed(move |session: Session, _| {
             let tell = tell.clone();
             async move {
                 tracing::info!("in closed");

@@ -7,38 +7,41 @@ use std::process::{Command, Output};
 const PROLOGUE: &str = "
     #![allow(unused, unreachable_code)]
     use keywire::{Envelope, HandlerError, HandlerResult, Reply, Session, Switch};
+    use keywire::Closed;
     use std::rc::Rc;
+    use std::sync::Arc;
 
     pub struct NotJson;
     pub struct NoHandler;
+    pub struct Shop;
     async fn good(_: Session, _: Envelope) -> HandlerResult { Ok(Reply::none()) }
 ";
 
 /// A mistake, what the compiler says of it first, and what else it says.
-const MISTAKES: [(&str, &str, &[&str]); 14] = [
+const MISTAKES: [(&str, &str, &[&str]); 22] = [
     (
         "fn handler(_: Session, _: Envelope) -> HandlerResult { Ok(Reply::none()) }
          pub fn main() { let _ = Switch::new().command(handler); }",
         "error[E0277]: `Result<Reply, HandlerError>` is not a future",
-        &["required by a bound in `Switch::command`"],
+        &["required by a bound in `Switch::<S>::command`"],
     ),
     (
         "async fn handler(_: Envelope, _: Session) -> HandlerResult { Ok(Reply::none()) }
          pub fn main() { let _ = Switch::new().inform(handler); }",
         "{handler}` is not a message handler: its arguments are not those of one",
-        &["two arguments, by value and in this order: a `Session`, then an `Envelope`"],
+        &["by value and in this order: an `Arc` of the switch's state if it uses it, a `Session`, then an `Envelope`"],
     ),
     (
         "async fn handler(_: Session) -> HandlerResult { Ok(Reply::none()) }
          pub fn main() { let _ = Switch::new().on(\"x\", handler); }",
         "{handler}` is not a message handler: its arguments are not those of one",
-        &["expected `async fn(Session, Envelope)`, `async fn(Session, T)` or a `MessageHandler`"],
+        &["expected `async fn(Session, T)`, `async fn(Arc<State>, Session, T)` or a `MessageHandler`"],
     ),
     (
         "async fn handler(_: Session, _: Envelope, _: u8) -> HandlerResult { Ok(Reply::none()) }
          pub fn main() { let _ = Switch::new().unknown(handler); }",
         "{handler}` is not a message handler: its arguments are not those of one",
-        &["a handler function takes two arguments"],
+        &["a handler function takes by value"],
     ),
     (
         "async fn handler(_: &Session, _: Envelope) -> HandlerResult { Ok(Reply::none()) }
@@ -109,6 +112,57 @@ const MISTAKES: [(&str, &str, &[&str]); 14] = [
          }",
         "closure may outlive the current function, but it borrows `name`",
         &["use the `move` keyword"],
+    ),
+    // A state that the switch does not have.
+    (
+        "async fn handler(_: Arc<Shop>, _: Session, _: Envelope) -> HandlerResult { Ok(Reply::none()) }
+         pub fn main() { let _ = Switch::new().command(handler); }",
+        "the function takes the state `Shop`, and the state of this switch is `()`",
+        &["this needs `Switch::with` and a `Shop`", "`Switch::with(state)` gives a switch its state"],
+    ),
+    (
+        "async fn handler(_: Arc<NotJson>, _: Session, _: Envelope) -> HandlerResult { Ok(Reply::none()) }
+         pub fn main() { let _ = Switch::with(Shop).command(handler); }",
+        "the function takes the state `NotJson`, and the state of this switch is `Shop`",
+        &[],
+    ),
+    (
+        "async fn handler(_: Shop, _: Session, _: Envelope) -> HandlerResult { Ok(Reply::none()) }
+         pub fn main() { let _ = Switch::with(Shop).command(handler); }",
+        "{handler}` is not a message handler: its arguments are not those of one",
+        &["an `Arc` of the switch's state if it uses it"],
+    ),
+    (
+        "async fn handler(_: Arc<Shop>, _: Session, _: NotJson) -> HandlerResult { Ok(Reply::none()) }
+         pub fn main() { let _ = Switch::with(Shop).command(handler); }",
+        "NotJson: serde::Deserialize<'de>` is not satisfied",
+        &["#[derive(serde::Deserialize)]"],
+    ),
+    // Hooks.
+    (
+        "async fn hook(_: Session) {}
+         pub fn main() { let _ = Switch::new().closed(hook); }",
+        "{hook}` is not a hook of this kind: its arguments are not those of one",
+        &["expected an async function of `(keywire::Session, keywire::Closed)`"],
+    ),
+    (
+        "async fn hook(_: Arc<Shop>, _: Session, _: Closed) {}
+         pub fn main() { let _ = Switch::new().closed(hook); }",
+        "the function takes the state `Shop`, and the state of this switch is `()`",
+        &[],
+    ),
+    (
+        "async fn hook(_: Session) -> Reply { Reply::none() }
+         pub fn main() { let _ = Switch::new().opened(hook); }",
+        "to be a future that resolves to `Result<_, HandlerError>`, but it resolves to `Reply`",
+        &[],
+    ),
+    (
+        "async fn hook(session: Session, _: Closed) { let rc = Rc::new(1); good2().await; drop(rc); }
+         async fn good2() {}
+         pub fn main() { let _ = Switch::new().closed(hook); }",
+        "error: future cannot be sent between threads safely",
+        &["has type `Rc<i32>` which is not `Send`"],
     ),
 ];
 

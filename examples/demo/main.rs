@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use keywire::{Config, Hub, Origins, RawKey, ServeConfig, Session, Switch};
+use keywire::{Closed, Config, Envelope, Hub, Origins, RawKey, ServeConfig, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -106,29 +106,29 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What the handlers share.
+#[derive(Default)]
+struct Demo {
+    miners: Arc<mine::Miners>,
+    watchers: Arc<watch::Watchers>,
+}
+
 fn hub(options: &Options, tokens: post::Tokens) -> Hub {
-    let miners = Arc::new(mine::Miners::default());
-    let watchers = Arc::new(watch::Watchers::default());
-    let switch = Switch::new()
+    let switch = Switch::with(Demo::default())
         .inform(relay::inform)
-        .command({
-            let miners = miners.clone();
-            move |session, envelope| miners.clone().command(session, envelope)
+        .command(|demo: Arc<Demo>, session: Session, envelope: Envelope| {
+            demo.miners.clone().command(session, envelope)
         })
-        .on("watch", {
-            let watchers = watchers.clone();
-            move |session, envelope| watchers.clone().watch(session, envelope)
+        .on("watch", |demo: Arc<Demo>, session: Session, envelope: Envelope| {
+            demo.watchers.clone().watch(session, envelope)
         })
-        .opened({
-            let watchers = watchers.clone();
-            move |session: Session| {
-                watchers.changed(session.hub());
-                async { Ok(()) }
-            }
+        .opened(|demo: Arc<Demo>, session: Session| async move {
+            demo.watchers.changed(session.hub());
+            Ok(())
         })
-        .closed(move |session, _| {
-            watchers.changed(session.hub());
-            miners.clone().left(session)
+        .closed(|demo: Arc<Demo>, session: Session, _: Closed| async move {
+            demo.watchers.changed(session.hub());
+            demo.miners.clone().left(session).await;
         });
 
     let origins = match &*options.allow_origin {

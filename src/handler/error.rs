@@ -52,6 +52,33 @@ impl HandlerError {
         }
     }
 
+    /// The reply inside. `None`: an error is inside.
+    ///
+    /// ```
+    /// use keywire::{Code, Envelope, HandlerResult, Identity, Key, Push, Reply, Session};
+    ///
+    /// async fn relay(_: Session, envelope: Envelope) -> HandlerResult {
+    ///     let to = envelope.reception.ok_or(Reply::error(Code::MALFORMED, "to whom?"))?;
+    ///     Ok(Reply::data(to))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), keywire::InvalidKey> {
+    /// let (session, _) = Session::detached(Identity::new(Key::new("alice")?));
+    /// let envelope = Envelope::new(session.key(), "inform", ());
+    /// let early = relay(session, envelope).await.unwrap_err();
+    /// assert_eq!(early.as_reply().and_then(Reply::as_push), Some(&Push::new("40", "to whom?")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn as_reply(&self) -> Option<&Reply> {
+        match &self.0 {
+            Inner::Reply(reply) => Some(reply),
+            Inner::Error(_) => None,
+        }
+    }
+
     /// The reply inside, or the error as it was.
     pub(crate) fn into_reply(self) -> Result<Reply, Self> {
         match self.0 {

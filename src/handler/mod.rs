@@ -2,6 +2,7 @@
 
 mod error;
 mod function;
+mod hook;
 mod reply;
 mod route;
 mod switch;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 
 pub use error::{Failure, HandlerError, HandlerResult};
 pub use function::{HandlerFn, handler_fn};
+pub use hook::{Hook, HookKind, IntoHook};
 pub use reply::Reply;
 pub use route::{IntoRoute, Route, RouteKind};
 pub use switch::Switch;

@@ -44,6 +44,38 @@ impl Reply {
         Push::new(code, msg).into()
     }
 
+    /// The push that is sent. `None`: nothing is sent, or a [`Frame`].
+    ///
+    /// ```
+    /// use keywire::{Code, Push, Reply};
+    ///
+    /// let reply = Reply::error(Code::ABSENT, "bob is not connected");
+    /// assert_eq!(reply.as_push(), Some(&Push::new("45", "bob is not connected")));
+    /// assert_eq!(Reply::none().as_push(), None);
+    /// ```
+    #[must_use]
+    pub fn as_push(&self) -> Option<&Push> {
+        match &self.0 {
+            Inner::Push(push) => Some(push),
+            Inner::None | Inner::Frame(_) => None,
+        }
+    }
+
+    /// The frame that is sent. `None`: nothing is sent, or a [`Push`].
+    #[must_use]
+    pub fn as_frame(&self) -> Option<&Frame> {
+        match &self.0 {
+            Inner::Frame(frame) => Some(frame),
+            Inner::None | Inner::Push(_) => None,
+        }
+    }
+
+    /// Whether nothing is sent.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self.0, Inner::None)
+    }
+
     /// The frame to send, if any.
     pub(crate) fn into_frame(self, id: Option<MessageId>) -> Option<Frame> {
         match self.0 {
@@ -72,5 +104,18 @@ impl From<Frame> for Reply {
 impl From<()> for Reply {
     fn from((): ()) -> Self {
         Self::none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_is_sent() {
+        let seen = |reply: Reply| (reply.as_push().cloned(), reply.as_frame().is_some(), reply.is_none());
+        assert_eq!(seen(Reply::none()), (None, false, true));
+        assert_eq!(seen(Reply::ok("x")), (Some(Push::message("x")), false, false));
+        assert_eq!(seen(Frame::text("x").into()), (None, true, false));
     }
 }

@@ -22,75 +22,13 @@ impl Route {
         Self(Arc::new(call))
     }
 
-    pub(super) fn call(&self, session: &Session, envelope: Envelope) -> BoxFuture<'static, HandlerResult> {
-        (self.0)(session, envelope)
-    }
-}
-
-/// What a [`Switch`](super::Switch) takes for a flag. Each of these, closure or named function alike:
-///
-/// - `async fn(Session, T) -> Result<R, HandlerError>` with any `T` that serde can read: the body is parsed,
-///   and one that is no `T` is answered with code `40` and what is wrong with it;
-/// - `async fn(Session, Envelope) -> Result<R, HandlerError>`: the message as it came;
-/// - any [`MessageHandler`], which switches over the flag itself.
-///
-/// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter keeps functions and handlers apart; it is
-/// never written out.
-///
-/// A function of your own that passes a handler on to a `Switch` has the same two bounds as [`Switch::on`]:
-///
-/// ```
-/// use keywire::{IntoRoute, RouteKind, Switch};
-///
-/// fn typing<H, Kind>(switch: Switch, handler: H) -> Switch
-/// where
-///     H: IntoRoute<Kind>,
-///     Kind: RouteKind<H>,
-/// {
-///     switch.on("typing", handler)
-/// }
-/// ```
-///
-/// [`Switch::on`]: super::Switch::on
-// What a function needs is split in two, so that the compiler can say what is missing: by its arguments alone it has a
-// kind, and then there is one implementation of `RouteKind` to compare it with.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a message handler: its arguments are not those of one",
-    label = "expected `async fn(Session, Envelope)`, `async fn(Session, T)` or a `MessageHandler`",
-    note = "a handler function takes two arguments, by value and in this order: a `Session`, then an `Envelope` or a type that \
-            implements `serde::Deserialize`",
-    note = "a closure has to name the types: `|session: Session, envelope: Envelope| async move {{ .. }}`"
-)]
-pub trait IntoRoute<Kind> {}
-
-/// What else a handler of a kind needs: a function has to be async, return a [`HandlerResult`], be callable any number of
-/// times (`Fn`) and from any thread (`Send + Sync + 'static`, its future `Send`). See [`IntoRoute`].
-pub trait RouteKind<H> {
-    /// Makes the route.
-    fn route(handler: H) -> Route;
-}
-
-/// The kind of functions that take a `T` and return an `Answer`.
-#[derive(Debug)]
-pub struct Function<T, Answer>(std::convert::Infallible, PhantomData<(T, Answer)>);
-
-/// The kind of [`MessageHandler`]s.
-#[derive(Debug)]
-pub enum Handler {}
-
-impl<F, T, Answer> IntoRoute<Function<T, Answer>> for F where F: FnOnce(Session, T) -> Answer {}
-
-impl<H: MessageHandler> IntoRoute<Handler> for H {}
-
-impl<F, T, Fut, R> RouteKind<F> for Function<T, Fut>
-where
-    Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
-    R: Into<Reply>,
-    T: Body,
-    F: Fn(Session, T) -> Fut + Send + Sync + 'static,
-{
-    fn route(function: F) -> Route {
-        Route::new(move |session, envelope| match T::read(envelope) {
+    fn of<T, Fut, R>(function: impl Fn(Session, T) -> Fut + Send + Sync + 'static) -> Self
+    where
+        T: Body,
+        Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
+        R: Into<Reply>,
+    {
+        Self::new(move |session, envelope| match T::read(envelope) {
             Ok(body) => {
                 let answer = function(session.clone(), body);
                 Box::pin(async move { answer.await.map(Into::into) })
@@ -103,10 +41,110 @@ where
             }
         })
     }
+
+    pub(super) fn call(&self, session: &Session, envelope: Envelope) -> BoxFuture<'static, HandlerResult> {
+        (self.0)(session, envelope)
+    }
 }
 
-impl<H: MessageHandler> RouteKind<H> for Handler {
-    fn route(handler: H) -> Route {
+/// What a [`Switch`](super::Switch) takes for a flag. Each of these, closure or named function alike:
+///
+/// - `async fn(Session, T) -> Result<R, HandlerError>` with any `T` that serde can read: the body is parsed,
+///   and one that is no `T` is answered with code `40` and what is wrong with it;
+/// - `async fn(Session, Envelope) -> Result<R, HandlerError>`: the message as it came;
+/// - each of the two with an `Arc<S>` in front, where [`Switch::with`] was given an `S`. A method that takes
+///   `self: Arc<Self>` is such a function;
+/// - any [`MessageHandler`], which switches over the flag itself.
+///
+/// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter keeps functions and handlers apart; it is
+/// never written out.
+///
+/// A function of your own that passes a handler on to a `Switch` has the same bounds as [`Switch::on`]:
+///
+/// ```
+/// use keywire::{IntoRoute, RouteKind, Switch};
+///
+/// fn typing<S, H, Kind>(switch: Switch<S>, handler: H) -> Switch<S>
+/// where
+///     S: Send + Sync + 'static,
+///     H: IntoRoute<Kind>,
+///     Kind: RouteKind<H, S>,
+/// {
+///     switch.on("typing", handler)
+/// }
+/// ```
+///
+/// [`Switch::on`]: super::Switch::on
+/// [`Switch::with`]: super::Switch::with
+// What a function needs is split in two, so that the compiler can say what is missing: by its arguments alone it has a
+// kind, and then there is one implementation of `RouteKind` to compare it with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message handler: its arguments are not those of one",
+    label = "expected `async fn(Session, T)`, `async fn(Arc<State>, Session, T)` or a `MessageHandler`",
+    note = "a handler function takes by value and in this order: an `Arc` of the switch's state if it uses it, a `Session`, \
+            then an `Envelope` or a type that implements `serde::Deserialize`",
+    note = "a closure has to name the types: `|session: Session, envelope: Envelope| async move {{ .. }}`"
+)]
+pub trait IntoRoute<Kind> {}
+
+/// What else a handler of a kind needs: a function has to be async, return a [`HandlerResult`], be callable any number of
+/// times (`Fn`) and from any thread (`Send + Sync + 'static`, its future `Send`), and take the state that the switch has,
+/// if it takes any. See [`IntoRoute`].
+pub trait RouteKind<H, S = ()> {
+    /// Makes the route.
+    fn route(handler: H, state: &Arc<S>) -> Route;
+}
+
+/// The kind of functions that take a `T` and return an `Answer`.
+#[derive(Debug)]
+pub struct Function<T, Answer>(std::convert::Infallible, PhantomData<(T, Answer)>);
+
+/// The kind of functions that take an `Arc<S>` and a `T` and return an `Answer`.
+#[derive(Debug)]
+pub struct StateFunction<S, T, Answer>(std::convert::Infallible, PhantomData<(S, T, Answer)>);
+
+/// The kind of [`MessageHandler`]s.
+#[derive(Debug)]
+pub enum Handler {}
+
+impl<F, T, Answer> IntoRoute<Function<T, Answer>> for F where F: FnOnce(Session, T) -> Answer {}
+
+impl<F, S, T, Answer> IntoRoute<StateFunction<S, T, Answer>> for F where
+    F: FnOnce(Arc<S>, Session, T) -> Answer
+{
+}
+
+impl<H: MessageHandler> IntoRoute<Handler> for H {}
+
+impl<F, S, T, Fut, R> RouteKind<F, S> for Function<T, Fut>
+where
+    Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    R: Into<Reply>,
+    T: Body,
+    F: Fn(Session, T) -> Fut + Send + Sync + 'static,
+{
+    fn route(function: F, _: &Arc<S>) -> Route {
+        Route::of(function)
+    }
+}
+
+impl<F, S, Own, T, Fut, R> RouteKind<F, Own> for StateFunction<S, T, Fut>
+where
+    S: Send + Sync + 'static,
+    Own: HasState<S>,
+    Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    R: Into<Reply>,
+    T: Body,
+    F: Fn(Arc<S>, Session, T) -> Fut + Send + Sync + 'static,
+{
+    fn route(function: F, state: &Arc<Own>) -> Route {
+        let state = Own::state(state);
+        Route::of(move |session, body| function(state.clone(), session, body))
+    }
+}
+
+impl<H: MessageHandler, S> RouteKind<H, S> for Handler {
+    fn route(handler: H, _: &Arc<S>) -> Route {
         let handler = Arc::new(handler);
         Route::new(move |session, envelope| {
             let (handler, session) = (handler.clone(), session.clone());
@@ -115,7 +153,25 @@ impl<H: MessageHandler> RouteKind<H> for Handler {
     }
 }
 
-/// The second argument of a function.
+/// The state of a switch, as its functions take it.
+// A trait, though `Self` is `S`, for the sake of the message: the compiler then looks at the function first.
+#[diagnostic::on_unimplemented(
+    message = "the function takes the state `{S}`, and the state of this switch is `{Self}`",
+    label = "this needs `Switch::with` and a `{S}`",
+    note = "`Switch::with(state)` gives a switch its state, and its functions take an `Arc` of it"
+)]
+pub trait HasState<S> {
+    /// The state.
+    fn state(own: &Arc<Self>) -> Arc<S>;
+}
+
+impl<S> HasState<S> for S {
+    fn state(own: &Arc<S>) -> Arc<S> {
+        own.clone()
+    }
+}
+
+/// The last argument of a function.
 pub trait Body: Sized {
     /// Makes it of a message.
     fn read(envelope: Envelope) -> Result<Self, JsonError>;

@@ -1,10 +1,13 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 
-use super::{Failure, HandlerError, HandlerResult, IntoRoute, MessageHandler, Reply, Route, RouteKind};
+use super::{
+    Failure, HandlerError, HandlerResult, Hook, HookKind, IntoHook, IntoRoute, MessageHandler, Reply, Route,
+    RouteKind,
+};
 use crate::close::Closed;
 use crate::message::{Code, Envelope, Flag};
 use crate::session::Session;
@@ -38,22 +41,100 @@ use crate::session::Session;
 /// ```
 ///
 /// What a flag can be given is listed at [`IntoRoute`].
-#[derive(Default)]
-pub struct Switch {
+///
+/// # State
+///
+/// [`Switch::with`] gives the functions a state of the application's. Each of them may take an `Arc` of it as its first
+/// argument, so nothing is cloned into closures, and a method does for a handler:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use keywire::{Closed, HandlerResult, Reply, Session, Switch};
+/// use serde::Deserialize;
+///
+/// #[derive(Default)]
+/// struct Shop {
+///     orders: AtomicU64,
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct Order {
+///     article: String,
+/// }
+///
+/// impl Shop {
+///     async fn order(self: Arc<Self>, session: Session, order: Order) -> HandlerResult {
+///         let number = self.orders.fetch_add(1, Ordering::Relaxed);
+///         Ok(Reply::ok(format!("{} for {} is order {number}", order.article, session.key())))
+///     }
+///
+///     async fn left(self: Arc<Self>, session: Session, _: Closed) {
+///         println!("{} left after {} orders in all", session.key(), self.orders.load(Ordering::Relaxed));
+///     }
+/// }
+///
+/// let switch = Switch::with(Shop::default())
+///     .command(Shop::order)
+///     .on("count", |shop: Arc<Shop>, _: Session, (): ()| async move {
+///         Ok(Reply::data(shop.orders.load(Ordering::Relaxed)))
+///     })
+///     .closed(Shop::left);
+/// # let _ = switch;
+/// ```
+pub struct Switch<S = ()> {
+    state: Arc<S>,
     routes: HashMap<Flag, Route>,
     unknown: Option<Route>,
-    opened: Option<Hook<(), HandlerResult>>,
-    closed: Option<Hook<Closed, ()>>,
-    failed: Option<Hook<String, ()>>,
+    opened: Option<Hook<(Session,), HandlerResult>>,
+    closed: Option<Hook<(Session, Closed), ()>>,
+    failed: Option<Hook<(Session, String), ()>>,
 }
 
-type Hook<A, R> = Box<dyn Fn(Session, A) -> BoxFuture<'static, R> + Send + Sync>;
-
 impl Switch {
-    /// A switch that knows no flag yet and answers code `44` to all of them.
+    /// A switch without state that knows no flag yet and answers code `44` to all of them.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with(())
+    }
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Send + Sync + 'static> Switch<S> {
+    /// A switch whose functions may take an `Arc` of `state` as their first argument. It knows no flag yet.
+    #[must_use]
+    pub fn with(state: S) -> Self {
+        Self::with_shared(Arc::new(state))
+    }
+
+    /// [`Switch::with`] for a state that other parts of the application have as well.
+    ///
+    /// ```
+    /// use std::collections::HashSet;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use keywire::{HandlerResult, Reply, Session, Switch};
+    ///
+    /// type Names = Mutex<HashSet<String>>;
+    ///
+    /// async fn rename(names: Arc<Names>, _: Session, name: String) -> HandlerResult {
+    ///     let mut names = names.lock().map_err(|_| "names")?;
+    ///     Ok(Reply::data(names.insert(name)))
+    /// }
+    ///
+    /// let names = Arc::new(Names::default());
+    /// let switch = Switch::with_shared(names.clone()).command(rename);
+    /// # let _ = switch;
+    /// ```
+    #[must_use]
+    pub fn with_shared(state: Arc<S>) -> Self {
+        Self { state, routes: HashMap::new(), unknown: None, opened: None, closed: None, failed: None }
     }
 
     /// What a `command` does.
@@ -65,7 +146,7 @@ impl Switch {
     pub fn command<H, Kind>(self, handler: H) -> Self
     where
         H: IntoRoute<Kind>,
-        Kind: RouteKind<H>,
+        Kind: RouteKind<H, S>,
     {
         self.on(Flag::COMMAND, handler)
     }
@@ -79,7 +160,7 @@ impl Switch {
     pub fn inform<H, Kind>(self, handler: H) -> Self
     where
         H: IntoRoute<Kind>,
-        Kind: RouteKind<H>,
+        Kind: RouteKind<H, S>,
     {
         self.on(Flag::INFORM, handler)
     }
@@ -93,11 +174,11 @@ impl Switch {
     pub fn on<H, Kind>(mut self, flag: impl Into<Flag>, handler: H) -> Self
     where
         H: IntoRoute<Kind>,
-        Kind: RouteKind<H>,
+        Kind: RouteKind<H, S>,
     {
         let flag = flag.into();
         assert!(!flag.is_reserved(), "flags that begin with kw: are keywire's own: {flag}");
-        let former = self.routes.insert(flag.clone(), Kind::route(handler));
+        let former = self.routes.insert(flag.clone(), Kind::route(handler, &self.state));
         assert!(former.is_none(), "the flag {flag} was given two handlers");
         self
     }
@@ -111,57 +192,68 @@ impl Switch {
     pub fn unknown<H, Kind>(mut self, handler: H) -> Self
     where
         H: IntoRoute<Kind>,
-        Kind: RouteKind<H>,
+        Kind: RouteKind<H, S>,
     {
-        let former = self.unknown.replace(Kind::route(handler));
+        let former = self.unknown.replace(Kind::route(handler, &self.state));
         assert!(former.is_none(), "unknown flags were given two handlers");
         self
     }
 
-    /// What happens when a session has opened, see [`MessageHandler::opened`].
+    /// What happens when a session has opened, see [`MessageHandler::opened`]. `async fn(Session)`, its answer as that
+    /// of a handler.
     #[must_use]
-    pub fn opened<Fut, R>(mut self, hook: impl Fn(Session) -> Fut + Send + Sync + 'static) -> Self
+    pub fn opened<H, Kind, R>(mut self, hook: H) -> Self
     where
-        Fut: Future<Output = Result<R, HandlerError>> + Send + 'static,
-        R: Into<Reply>,
+        H: IntoHook<(Session,), Kind>,
+        Kind: HookKind<H, S, (Session,), Result<R, HandlerError>>,
+        R: Into<Reply> + 'static,
     {
-        self.opened = Some(Box::new(move |session, ()| {
-            let answer = hook(session);
-            Box::pin(async move { answer.await.map(Into::into) })
-        }));
+        self.opened = Some(replying(Kind::hook(hook, &self.state)));
         self
     }
 
-    /// What happens when a session has closed, see [`MessageHandler::closed`].
+    /// What happens when a session has closed, see [`MessageHandler::closed`]. `async fn(Session, Closed)`.
     #[must_use]
-    pub fn closed<Fut>(mut self, hook: impl Fn(Session, Closed) -> Fut + Send + Sync + 'static) -> Self
+    pub fn closed<H, Kind>(mut self, hook: H) -> Self
     where
-        Fut: Future<Output = ()> + Send + 'static,
+        H: IntoHook<(Session, Closed), Kind>,
+        Kind: HookKind<H, S, (Session, Closed), ()>,
     {
-        self.closed = Some(Box::new(move |session, closed| Box::pin(hook(session, closed))));
+        self.closed = Some(Kind::hook(hook, &self.state));
         self
     }
 
-    /// What happens when a handler fails, in place of the log entry, see [`MessageHandler::failed`]. The
-    /// closure gets the failure as text.
+    /// What happens when a handler fails, in place of the log entry, see [`MessageHandler::failed`].
+    /// `async fn(Session, String)`: the string is the failure as text.
     #[must_use]
-    pub fn failed<Fut>(mut self, hook: impl Fn(Session, String) -> Fut + Send + Sync + 'static) -> Self
+    pub fn failed<H, Kind>(mut self, hook: H) -> Self
     where
-        Fut: Future<Output = ()> + Send + 'static,
+        H: IntoHook<(Session, String), Kind>,
+        Kind: HookKind<H, S, (Session, String), ()>,
     {
-        self.failed = Some(Box::new(move |session, failure| Box::pin(hook(session, failure))));
+        self.failed = Some(Kind::hook(hook, &self.state));
         self
     }
 }
 
-impl fmt::Debug for Switch {
+/// The same hook with whatever it answers made a reply.
+fn replying<A: 'static, R: Into<Reply> + 'static>(
+    hook: Hook<A, Result<R, HandlerError>>,
+) -> Hook<A, HandlerResult> {
+    Box::new(move |arguments| {
+        let answer = hook(arguments);
+        Box::pin(async move { answer.await.map(Into::into) })
+    })
+}
+
+impl<S> fmt::Debug for Switch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Switch").field("flags", &self.routes.keys()).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl MessageHandler for Switch {
+impl<S: Send + Sync + 'static> MessageHandler for Switch<S> {
     async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         match self.routes.get(&envelope.flag).or(self.unknown.as_ref()) {
             Some(route) => route.call(session, envelope).await,
@@ -171,20 +263,20 @@ impl MessageHandler for Switch {
 
     async fn opened(&self, session: &Session) -> HandlerResult {
         match &self.opened {
-            Some(hook) => hook(session.clone(), ()).await,
+            Some(hook) => hook((session.clone(),)).await,
             None => Ok(Reply::none()),
         }
     }
 
     async fn closed(&self, session: &Session, closed: &Closed) {
         if let Some(hook) = &self.closed {
-            hook(session.clone(), closed.clone()).await;
+            hook((session.clone(), closed.clone())).await;
         }
     }
 
     async fn failed(&self, session: &Session, failure: &Failure) {
         match &self.failed {
-            Some(hook) => hook(session.clone(), failure.to_string()).await,
+            Some(hook) => hook((session.clone(), failure.to_string())).await,
             None => super::log_failure(session, failure),
         }
     }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Flag, Json, JsonError, MessageId, depth};
@@ -29,6 +29,42 @@ pub struct Envelope {
 impl Envelope {
     /// The deepest that arrays and objects may stand in each other, the envelope itself counted.
     pub const MAX_DEPTH: usize = 64;
+
+    /// A message from `sender`, without recipient and id. keywire makes the envelopes of a client's messages; this is
+    /// for tests, and for handlers that call others.
+    ///
+    /// ```
+    /// use keywire::{Envelope, Flag, Key, MessageId};
+    ///
+    /// let envelope = Envelope::new(Key::new("alice")?, Flag::INFORM, ["any", "JSON"])
+    ///     .with_reception(Key::new("bob")?)
+    ///     .with_id(MessageId::Number(7));
+    /// assert_eq!(envelope.body.as_str(), r#"["any","JSON"]"#);
+    /// # Ok::<(), keywire::InvalidKey>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `body` cannot be JSON, see [`Json::new`].
+    pub fn new(sender: impl Into<Key>, flag: impl Into<Flag>, body: impl Serialize) -> Self {
+        let body =
+            Json::new(&body).unwrap_or_else(|error| panic!("body of an envelope must be JSON: {error}"));
+        Self { sender: sender.into(), reception: None, flag: flag.into(), body, id: None }
+    }
+
+    /// The same message for `reception`.
+    #[must_use]
+    pub fn with_reception(mut self, reception: impl Into<Key>) -> Self {
+        self.reception = Some(reception.into());
+        self
+    }
+
+    /// The same message with an id, which the reply carries.
+    #[must_use]
+    pub fn with_id(mut self, id: MessageId) -> Self {
+        self.id = Some(id);
+        self
+    }
 
     /// Reads the body as a `T`.
     ///
@@ -138,6 +174,19 @@ mod tests {
         assert_eq!(envelope.body.as_str(), r#"{"a":[1, 2]}"#);
         assert_eq!(envelope.flag, Flag::INFORM);
         assert_eq!(envelope.id, Some(MessageId::Number(7)));
+    }
+
+    #[test]
+    fn a_made_one_is_as_a_read_one() {
+        let key = |key| Key::new(key).unwrap();
+        let made = Envelope::new(&key("alice"), "inform", [1, 2])
+            .with_reception(key("bob"))
+            .with_id(MessageId::Number(7));
+        let read = read(r#"{"flag":"inform","reception":"bob","body":[1,2],"id":7}"#).unwrap();
+        assert_eq!(format!("{made:?}"), format!("{read:?}"));
+        let bare = Envelope::new(key("alice"), Flag::COMMAND, ());
+        assert_eq!((bare.reception, bare.id), (None, None));
+        assert!(bare.body.is_null());
     }
 
     #[test]

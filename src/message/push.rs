@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Code, Flag, Json, JsonError, MessageId};
 use crate::key::Key;
@@ -16,7 +16,9 @@ use crate::key::Key;
 /// let push = Push::message("saved").with_flag("document").with_data([1, 2]);
 /// assert_eq!(push.to_json(), r#"{"code":"00","msg":"saved","data":[1,2],"flag":"document"}"#);
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+///
+/// Two pushes are equal if their JSON is. The data counts as it is written: `[1,2]` is not `[1, 2]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Push {
     /// What kind of message this is, for the page to switch on.
@@ -123,6 +125,14 @@ impl Push {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// Reads a push as the server wrote it, with its sender. `None`: the text is not one.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let Written { code, msg, data, flag, sender, id } = serde_json::from_str(text).ok()?;
+        let sender = sender.map(Key::new).transpose().ok()?;
+        let push = Self { code, msg: msg.into(), data, flag, sender, id };
+        (push.to_json() == text).then_some(push)
+    }
+
     /// Appends the JSON to `out`.
     ///
     /// By hand because `data` is JSON already: through serde it would be parsed once more for each push.
@@ -158,6 +168,22 @@ impl Push {
             + optional(self.flag.as_ref().map(|flag| flag.as_str().len()))
             + optional(self.sender.as_ref().map(|sender| sender.as_str().len()))
     }
+}
+
+/// The JSON of a push. Unlike `Push` it keeps the sender, and data that is `null`.
+#[derive(Deserialize)]
+struct Written {
+    code: Code,
+    msg: String,
+    #[serde(default, deserialize_with = "present")]
+    data: Option<Json>,
+    flag: Option<Flag>,
+    sender: Option<String>,
+    id: Option<MessageId>,
+}
+
+fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(json).map(Some)
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {

@@ -31,9 +31,6 @@ impl Hub {
         self.origins().check(handshake)?;
         let place = self.place(handshake.peer())?;
         let identity = self.extract(handshake).await?;
-        if identity.is_over() {
-            return Err(Refusal::new(Rejection::Expired, "the extractor's identity has expired already"));
-        }
         self.has_room_for(identity.key()).await?;
         self.settle(handshake).await?;
         Ok((identity, place))
@@ -63,18 +60,32 @@ impl Hub {
         })
     }
 
-    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Refusal> {
+    /// The same handshake, from where it comes behind the trusted proxies, and with what is used up left to
+    /// [`Hub::settle`].
+    pub(crate) fn resolve(&self, handshake: Handshake) -> Handshake {
+        let proxies = &self.config().door.proxies;
+        let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
+        handshake.resolved_to(peer).deferring()
+    }
+
+    /// Who it is, by a credential that is good now.
+    pub(crate) async fn extract(&self, handshake: &Handshake) -> Result<Identity, Refusal> {
         let patience = self.config().handler_timeout;
         let extracted = bounded(patience, || {
             Box::pin(self.turns().run(handshake.peer(), self.keys().extract(handshake)))
         })
         .await;
-        extracted.map_err(|lapse| lapsed(&lapse, handshake.peer()))?.map_err(|rejection| {
+        let extracted = extracted.map_err(|lapse| lapsed(&lapse, handshake.peer()))?;
+        let identity = extracted.map_err(|rejection| {
             Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: HubBuilder::keys"))
-        })
+        })?;
+        if identity.is_over() {
+            return Err(Refusal::new(Rejection::Expired, "the extractor's identity has expired already"));
+        }
+        Ok(identity)
     }
 
-    async fn settle(&self, handshake: &Handshake) -> Result<(), Refusal> {
+    pub(crate) async fn settle(&self, handshake: &Handshake) -> Result<(), Refusal> {
         if !handshake.has_deferred() {
             return Ok(());
         }

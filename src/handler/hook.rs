@@ -1,0 +1,72 @@
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::route::{Function, HasState, StateFunction};
+
+/// A hook as a [`Switch`](super::Switch) keeps it. Made by [`HookKind`].
+pub type Hook<Args, Out> = Box<dyn Fn(Args) -> BoxFuture<'static, Out> + Send + Sync>;
+
+/// What a [`Switch`](super::Switch) accepts as a hook: an async function or closure that takes `Args`, or an
+/// `Arc` of the switch's state and then `Args`.
+///
+/// The arguments decide the `Kind`, and [`HookKind`] has the other requirements. Neither type parameter is ever
+/// written out.
+// Split in two for the sake of the compiler's messages, as `IntoRoute` is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a hook of this kind: its arguments are not those of one",
+    label = "expected an async function of `{Args}`, or of an `Arc` of the switch's state and `{Args}`",
+    note = "a closure has to name the types: `|session: Session| async move {{ .. }}`"
+)]
+pub trait IntoHook<Args, Kind> {}
+
+/// What a hook of a kind needs beside its arguments: to be async, to return what the hook is asked for, to be
+/// callable any number of times (`Fn`) and from any thread (`Send + Sync + 'static`, its future `Send`). See
+/// [`IntoHook`].
+pub trait HookKind<H, S, Args, Out> {
+    /// Makes the hook.
+    fn hook(hook: H, state: &Arc<S>) -> Hook<Args, Out>;
+}
+
+macro_rules! functions_of {
+    ($($arg:ident: $type:ident),*) => {
+        impl<F, $($type,)* Answer> IntoHook<($($type,)*), Function<($($type,)*), Answer>> for F
+        where
+            F: FnOnce($($type),*) -> Answer,
+        {
+        }
+
+        impl<F, S, $($type,)* Answer> IntoHook<($($type,)*), StateFunction<S, ($($type,)*), Answer>> for F
+        where
+            F: FnOnce(Arc<S>, $($type),*) -> Answer,
+        {
+        }
+
+        impl<F, S, $($type,)* Fut, Out> HookKind<F, S, ($($type,)*), Out> for Function<($($type,)*), Fut>
+        where
+            Fut: Future<Output = Out> + Send + 'static,
+            F: Fn($($type),*) -> Fut + Send + Sync + 'static,
+        {
+            fn hook(function: F, _: &Arc<S>) -> Hook<($($type,)*), Out> {
+                Box::new(move |($($arg,)*)| Box::pin(function($($arg),*)))
+            }
+        }
+
+        impl<F, S, Own, $($type,)* Fut, Out> HookKind<F, Own, ($($type,)*), Out>
+            for StateFunction<S, ($($type,)*), Fut>
+        where
+            S: Send + Sync + 'static,
+            Own: HasState<S>,
+            Fut: Future<Output = Out> + Send + 'static,
+            F: Fn(Arc<S>, $($type),*) -> Fut + Send + Sync + 'static,
+        {
+            fn hook(function: F, state: &Arc<Own>) -> Hook<($($type,)*), Out> {
+                let state = Own::state(state);
+                Box::new(move |($($arg,)*)| Box::pin(function(state.clone(), $($arg),*)))
+            }
+        }
+    };
+}
+
+functions_of!(a: A);
+functions_of!(a: A, b: B);

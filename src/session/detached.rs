@@ -1,0 +1,292 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::Session;
+use crate::close::Closed;
+use crate::extract::extract_fn;
+use crate::handshake::Handshake;
+use crate::hub::Hub;
+use crate::key::Identity;
+use crate::message::Push;
+use crate::rejection::Rejection;
+use crate::text::Text;
+use crate::websocket::{OpCode, split_frame};
+
+/// For tests.
+impl Session {
+    /// A session without a connection, to test a handler with. [`Sent`] is in the place of the client, and its hub is
+    /// its own.
+    ///
+    /// What is sent goes through the same queue and the same encoding as in an open session. The session is in no
+    /// store, so the hub does not find it.
+    ///
+    /// ```
+    /// use keywire::{Envelope, HandlerResult, Identity, Key, Push, Reply, Session};
+    ///
+    /// async fn mine(session: Session, envelope: Envelope) -> HandlerResult {
+    ///     session.send(Push::data(envelope.parse::<u8>()?));
+    ///     Ok(Reply::ok("mining"))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (session, mut sent) = Session::detached(Identity::new(Key::new("alice")?));
+    /// let envelope = Envelope::new(session.key(), "command", 7);
+    /// let reply = mine(session, envelope).await.expect("a reply");
+    /// assert_eq!(reply.as_push(), Some(&Push::message("mining")));
+    /// assert_eq!(sent.pushes(), [Push::data(7)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn detached(identity: Identity) -> (Self, Sent) {
+        let nobody = extract_fn(|_: Handshake| async { Err(Rejection::Missing) });
+        Self::detached_on(&Hub::builder().keys(nobody).build(), identity)
+    }
+
+    /// [`Session::detached`] on a hub of the application's, with its limits. The hub finds the session once it is in
+    /// the hub's store:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use keywire::{Hub, Identity, Key, MemoryStore, Push, RawKey, Session, SessionPolicy, SessionStore};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Arc::new(MemoryStore::new());
+    /// let hub = Hub::builder().keys(RawKey::from_path()).store(store.clone()).build();
+    /// let (bob, mut sent) = Session::detached_on(&hub, Identity::new(Key::new("bob")?));
+    /// store.insert(bob, SessionPolicy::Replace).await?;
+    ///
+    /// hub.send_to("bob", Push::message("hi")).await;
+    /// assert_eq!(sent.next().await, Some(Push::message("hi")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn detached_on(hub: &Hub, identity: Identity) -> (Self, Sent) {
+        let session = Self::with_id(super::SessionId::next(), hub.clone(), identity, None, true, false);
+        let sent = Sent { session: session.clone(), written: Vec::new(), frames: VecDeque::new() };
+        (session, sent)
+    }
+}
+
+/// What was sent to a [detached](Session::detached) session, in order, and whether the session was closed.
+///
+/// The queue is bounded as that of a connection. A session to which more is sent than
+/// [`Config::queue_messages`](crate::Config::queue_messages) while nothing is taken out has a slow client.
+pub struct Sent {
+    session: Session,
+    /// Bytes that a socket would have taken.
+    written: Vec<u8>,
+    frames: VecDeque<SentFrame>,
+}
+
+/// The content of one message to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SentFrame {
+    /// A text frame: a push as JSON, or [`Frame::text`](crate::Frame::text).
+    Text(Text),
+    /// A binary frame.
+    Binary(Bytes),
+}
+
+impl Sent {
+    /// Takes out all pushes that have been sent up to now.
+    ///
+    /// # Panics
+    ///
+    /// If a frame that is not a push was sent. [`Sent::frames`] takes these.
+    pub fn pushes(&mut self) -> Vec<Push> {
+        self.frames().into_iter().map(SentFrame::into_push).collect()
+    }
+
+    /// Takes out all frames that have been sent up to now.
+    pub fn frames(&mut self) -> Vec<SentFrame> {
+        self.flush();
+        self.frames.drain(..).collect()
+    }
+
+    /// Takes out the next push. Waits for one while the session is open. `None`: the session has been closed, and
+    /// nothing is left.
+    ///
+    /// # Panics
+    ///
+    /// If a frame that is not a push comes next. [`Sent::next_frame`] takes these.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped nothing is lost.
+    pub async fn next(&mut self) -> Option<Push> {
+        self.next_frame().await.map(SentFrame::into_push)
+    }
+
+    /// Takes out the next frame. Waits for one while the session is open. `None`: the session has been closed, and
+    /// nothing is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped nothing is lost.
+    pub async fn next_frame(&mut self) -> Option<SentFrame> {
+        poll_fn(|cx| {
+            if let Some(frame) = self.frames.pop_front() {
+                return Poll::Ready(Some(frame));
+            }
+            let rest = self.session.outbox().poll_rest(cx, Some(Pin::new(&mut self.written)));
+            // A session that ends is not written to by this, see `Outbox::poll_rest`.
+            self.flush();
+            match (self.frames.pop_front(), rest) {
+                (None, Poll::Ready(Ok(None)) | Poll::Pending) => Poll::Pending,
+                (next, _) => Poll::Ready(next),
+            }
+        })
+        .await
+    }
+
+    /// How the session was closed. `None`: it is open.
+    ///
+    /// ```
+    /// use keywire::{Closed, ClosedBy, CloseCode, Identity, Key, Session};
+    ///
+    /// let (session, sent) = Session::detached(Identity::new(Key::new("alice")?));
+    /// assert_eq!(sent.closed(), None);
+    /// session.close(CloseCode::POLICY, "rude");
+    /// assert_eq!(sent.closed(), Some(Closed::new(CloseCode::POLICY, "rude", ClosedBy::Server)));
+    /// # Ok::<(), keywire::InvalidKey>(())
+    /// ```
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.session.outbox().closing()
+    }
+
+    /// Takes what a socket would take now.
+    fn flush(&mut self) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        // A `Vec` takes everything.
+        let _ = self.session.outbox().poll_flush(cx, Some(Pin::new(&mut self.written)));
+        let mut bytes = &self.written[..];
+        while let Some((frame, payload)) = split_frame(&mut bytes) {
+            let opcode = frame[0] & 0x0f;
+            if opcode == OpCode::Text as u8 {
+                self.frames.push_back(SentFrame::Text(String::from_utf8_lossy(payload).into_owned().into()));
+            } else if opcode == OpCode::Binary as u8 {
+                self.frames.push_back(SentFrame::Binary(Bytes::copy_from_slice(payload)));
+            }
+        }
+        self.written.clear();
+    }
+}
+
+impl SentFrame {
+    fn into_push(self) -> Push {
+        let push = match &self {
+            Self::Text(text) => Push::read(text),
+            Self::Binary(_) => None,
+        };
+        push.unwrap_or_else(|| panic!("a frame that is not a push was sent: {self:?}"))
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::ClosedBy;
+    use crate::config::Config;
+    use crate::delivery::Outcome;
+    use crate::extract::RawKey;
+    use crate::frame::Frame;
+    use crate::key::Key;
+    use crate::message::{Json, MessageId};
+    use crate::websocket::CloseCode;
+
+    fn alice() -> Identity {
+        Identity::new(Key::new("alice").unwrap())
+    }
+
+    fn all_fields() -> Push {
+        Push::new("17", "a \"text\"")
+            .with_data([1, 2])
+            .with_flag("inform")
+            .with_sender(&Key::new("zoë").unwrap())
+            .with_id(MessageId::Text("7".into()))
+    }
+
+    #[test]
+    fn pushes_come_out_as_they_went_in() {
+        let (session, mut sent) = Session::detached(alice());
+        let pushes =
+            [Push::message(""), all_fields(), Push::data(()), Push::message("x").with_json(Json::NULL)];
+        for push in &pushes {
+            assert_eq!(session.send(push.clone()), Outcome::Accepted);
+        }
+        session.send_frame(&Frame::burst(&pushes));
+        assert_eq!(sent.pushes(), [&pushes[..], &pushes[..]].concat());
+        assert_eq!(sent.pushes(), []);
+    }
+
+    #[test]
+    fn raw_frames_come_out_and_control_frames_do_not() {
+        let (session, mut sent) = Session::detached(alice());
+        session.send_frame(&Frame::text("{}"));
+        session.outbox().ping();
+        session.send_frame(&Frame::binary(&[7; 70_000]));
+        let expected = [SentFrame::Text("{}".into()), SentFrame::Binary(vec![7; 70_000].into())];
+        assert_eq!(sent.frames(), expected);
+    }
+
+    #[test]
+    #[should_panic(expected = "a frame that is not a push was sent: Text(\"{}\")")]
+    fn a_raw_frame_is_no_push() {
+        let (session, mut sent) = Session::detached(alice());
+        session.send_frame(&Frame::text("{}"));
+        sent.pushes();
+    }
+
+    #[tokio::test]
+    async fn the_next_is_waited_for_until_the_end() {
+        let (session, mut sent) = Session::detached(alice());
+        let task = tokio::spawn(async move {
+            for number in 0..3 {
+                tokio::task::yield_now().await;
+                session.send(Push::data(number));
+            }
+            tokio::task::yield_now().await;
+            session.send(Push::message("last"));
+            session.close(CloseCode::NORMAL, "");
+            assert_eq!(session.send(Push::message("too late")), Outcome::Gone);
+        });
+        for number in 0..3 {
+            assert_eq!(sent.next().await, Some(Push::data(number)));
+        }
+        task.await.unwrap();
+        assert_eq!(sent.next().await, Some(Push::message("last")));
+        assert_eq!(sent.next().await, None);
+        assert_eq!(sent.pushes(), []);
+        assert_eq!(sent.closed(), Some(Closed::new(CloseCode::NORMAL, "", ClosedBy::Server)));
+    }
+
+    #[test]
+    fn the_queue_has_the_limits_of_the_hub() {
+        let config = Config { queue_messages: 2, ..Config::default() };
+        let hub = Hub::builder().keys(RawKey::from_path()).config(config).build();
+        let (session, mut sent) = Session::detached_on(&hub, alice());
+        let send = || session.send(Push::message("1"));
+        assert_eq!([send(), send()], [Outcome::Accepted; 2]);
+        assert_eq!(sent.pushes().len(), 2);
+        assert_eq!([send(), send(), send()], [Outcome::Accepted, Outcome::Accepted, Outcome::Slow]);
+        assert_eq!(sent.closed().unwrap().code, CloseCode::TOO_SLOW);
+    }
+}
