@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 
 use crate::bounded::{Lapse, bounded};
 use crate::config::Config;
-use crate::door::Doorman;
 use crate::drain::Drain;
 use crate::excerpt::Excerpt;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
 use crate::key::Key;
+use crate::limits::Admission;
 use crate::message::Push;
 use crate::metrics::{Metrics, Stopwatch};
 use crate::origin::Origins;
@@ -53,7 +53,7 @@ struct Core {
     handler: Arc<dyn MessageHandler>,
     store: Arc<dyn SessionStore>,
     origins: Origins,
-    doorman: Doorman,
+    admission: Admission,
     config: Config,
     metrics: Metrics,
     drain: Drain,
@@ -180,8 +180,8 @@ impl Hub {
         &self.0.origins
     }
 
-    pub(crate) fn doorman(&self) -> &Doorman {
-        &self.0.doorman
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -277,7 +277,7 @@ impl HubBuilder {
             handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             origins: self.origins,
-            doorman: Doorman::new(&self.config.door),
+            admission: Admission::new(&self.config.limits),
             config: self.config,
             metrics: Metrics::register(),
             drain: Drain::default(),

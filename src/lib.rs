@@ -83,10 +83,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Who, and by what right.
-mod door;
 mod extract;
 mod handshake;
 mod key;
+mod limits;
 mod origin;
 mod path_key;
 mod peer;
@@ -145,7 +145,6 @@ pub use browser::BROWSER_CLIENT;
 pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy, SlowPolicy};
-pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
 pub use drain::Roll;
 pub use extract::{
     AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,
@@ -164,6 +163,7 @@ pub use handler::{
 pub use handshake::Handshake;
 pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, InvalidKey, Key};
+pub use limits::{InvalidNetwork, Limits, Rate, TrustedProxies};
 pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
 pub use origin::Origins;
 pub use path_key::PathKey;

@@ -8,14 +8,14 @@ use futures_util::future::{BoxFuture, Either};
 use http::{HeaderValue, Response, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 
-use crate::connection::{self, Arrival, Seat, Socket, Wire};
+use crate::connection::{self, Arrival, SessionPermit, Socket, Wire};
 use crate::handshake::{Handshake, KEYWIRE_V1};
 use crate::hub::Hub;
+use crate::limits::RefusalPermit;
 use crate::moment::bounded_time;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
@@ -46,7 +46,7 @@ impl Hub {
     ///
     /// If the future is dropped the opening is as if it had not been, but a ticket may have been used up.
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
-        let proxies = &self.config().door.proxies;
+        let proxies = &self.config().limits.proxies;
         let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
         let handshake = handshake.resolved_to(peer).deferring();
         let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
@@ -62,15 +62,17 @@ impl Hub {
         let extension = compression.and_then(|_| websocket::negotiate(handshake.headers()));
         let span = tracing::debug_span!("opening", peer = peer.map(tracing::field::display));
         let undecided = Undecided::begin(self);
-        let decided = self.admit(&handshake).instrument(span).await.and_then(|(identity, place)| {
+        let decided = self.admit(&handshake).instrument(span).await.and_then(|(identity, permit)| {
             let compresses = extension.is_some();
             let session =
                 Session::with_id(undecided.id(), self.clone(), identity, peer, speaks_v1, compresses);
             // A shutdown that finds the session waits for its connection.
             let _tracked = self.drain().connection_token();
             let promised = undecided.promise(&session)?;
-            let connection =
-                Connection::new(self, Fate::Live { promised, seat: Seat::new(session.clone(), place) });
+            let connection = Connection::new(
+                self,
+                Fate::Live { promised, permit: SessionPermit::new(session.clone(), permit) },
+            );
             // One that began before has not found it.
             if self.drain().has_begun() {
                 session.close(CloseCode::DRAIN, "0");
@@ -91,9 +93,9 @@ impl Hub {
                 refusal.log(self.refusal_log(), peer);
                 // A browser cannot read the status of a refusal, but it can read a close code. When there are
                 // too many it is left with 1006, which asks it to come back.
-                match self.doorman().farewell().filter(|_| speaks_v1) {
-                    Some(farewell) => {
-                        let refused = Fate::Refused { hub: self.clone(), rejection, farewell };
+                match self.admission().refusal_permit().filter(|_| speaks_v1) {
+                    Some(permit) => {
+                        let refused = Fate::Refused { hub: self.clone(), rejection, permit };
                         Upgrade::accept(&opening, speaks_v1, Connection::new(self, refused))
                     }
                     None => Upgrade { response: refuse::rejection(rejection), connection: None },
@@ -123,13 +125,13 @@ pub struct Connection {
 enum Fate {
     Live {
         promised: Promised,
-        seat: Seat,
+        permit: SessionPermit,
     },
     /// Upgraded only to be told why not.
     Refused {
         hub: Hub,
         rejection: Rejection,
-        farewell: OwnedSemaphorePermit,
+        permit: RefusalPermit,
     },
 }
 
@@ -146,7 +148,7 @@ impl Connection {
         F: Future<Output: Send> + Send + 'static,
     {
         let hub = match &self.fate {
-            Fate::Live { seat, .. } => seat.session().hub().clone(),
+            Fate::Live { permit, .. } => permit.session().hub().clone(),
             Fate::Refused { hub, .. } => hub.clone(),
         };
         Box::pin(async move {
@@ -208,17 +210,17 @@ impl Connection {
         // A copy: hyper's buffer of 8 KiB would live on as long as a byte of it, or none, is held.
         let early = early.to_vec();
         match self.fate {
-            Fate::Live { promised, seat } => {
-                let wire = Wire { socket: socket(seat.session().outbox()), early };
-                Either::Left(connection::run(Box::new(Arrival { wire, promised }), seat, self.tracked))
+            Fate::Live { promised, permit } => {
+                let wire = Wire { socket: socket(permit.session().outbox()), early };
+                Either::Left(connection::run(Box::new(Arrival { wire, promised }), permit, self.tracked))
             }
-            Fate::Refused { hub, rejection, farewell } => {
+            Fate::Refused { hub, rejection, permit } => {
                 let outbox = Outbox::default();
                 let wire = Wire { socket: socket(&outbox), early };
                 Either::Right(Box::pin(async move {
-                    let farewells = connection::turn_away(wire, &outbox, hub.config(), rejection);
-                    hub.drain().unless_cut(farewells).await;
-                    drop((self.tracked, farewell));
+                    let turned_away = connection::turn_away(wire, &outbox, hub.config(), rejection);
+                    hub.drain().unless_cut(turned_away).await;
+                    drop((self.tracked, permit));
                 }))
             }
         }

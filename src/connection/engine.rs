@@ -10,13 +10,14 @@ use tokio::time::{Instant, Sleep};
 use super::Wire;
 use super::backlog::Backlog;
 use super::calls::{Calls, Incoming};
-use super::pulse::{Beat, Pace, Pulse};
+use super::pulse::{Beat, Pulse};
 use super::scratch;
 use super::socket::Socket;
 use super::tick::Tick;
 use super::yield_turn::yield_turn;
 use crate::close::{Closed, ClosedBy};
 use crate::config::{Config, SlowPolicy};
+use crate::limits::Verdict;
 use crate::moment::after;
 use crate::outbox::{Outbox, Turn};
 use crate::session::Session;
@@ -250,24 +251,24 @@ impl<'a> Engine<'a> {
             Closed::by_server(violation.close_code(), violation.to_string())
         })?;
         let Some(event) = event else { return Ok(Progress::Paused) };
-        let pace = match event {
+        let verdict = match event {
             Event::Text(_) | Event::Binary(_) | Event::Ping(_) => {
                 self.pulse.count(self.config.message_rate, round.price(event.len()))
             }
             Event::Pong(_) => self.pulse.count_pong(self.config.message_rate),
-            Event::Close(_) => Pace::Good,
+            Event::Close(_) => Verdict::Allowed,
         };
-        if pace == Pace::Flood {
+        if verdict == Verdict::Flood {
             return Err(Closed::by_server(CloseCode::TOO_MANY_MESSAGES, "too many messages"));
         }
         round.spend(event.len());
         let incoming = match event {
-            Event::Text(text) if pace == Pace::Hasty => {
+            Event::Text(text) if verdict == Verdict::Limited => {
                 self.first_due = None;
                 round.calls.refuse(Some(text));
                 return Ok(Progress::More);
             }
-            Event::Binary(_) if pace == Pace::Hasty => {
+            Event::Binary(_) if verdict == Verdict::Limited => {
                 self.first_due = None;
                 round.calls.refuse(None);
                 return Ok(Progress::More);

@@ -7,10 +7,10 @@ mod backlog;
 mod calls;
 mod closing;
 mod engine;
+mod permit;
 mod pulse;
 mod refresh;
 mod scratch;
-mod seat;
 mod socket;
 mod tick;
 mod yield_turn;
@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 
 use self::calls::{Calls, Incoming};
 use self::engine::Engine;
-pub(crate) use self::seat::{Place, Seat};
+pub(crate) use self::permit::{OpeningPermit, SessionPermit};
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::{Config, SessionPolicy};
@@ -59,18 +59,18 @@ pub(crate) struct Arrival {
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold each argument twice")]
 pub(crate) fn run(
     arrival: Box<Arrival>,
-    seat: Seat,
+    permit: SessionPermit,
     tracked: TaskTrackerToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     async move {
-        let mut registered = Registered { session: seat.session(), inside: Inside::No };
-        let drain = seat.session().hub().drain();
-        let begin = begin(arrival, &mut registered).instrument(span::of(seat.session()));
+        let mut registered = Registered { session: permit.session(), inside: Inside::No };
+        let drain = permit.session().hub().drain();
+        let begin = begin(arrival, &mut registered).instrument(span::of(permit.session()));
         let Some(Some(mut engine)) = Box::pin(drain.unless_cut(begin)).await else { return };
-        let mut calls = Calls::new(seat.session());
+        let mut calls = Calls::new(permit.session());
         calls.begin(Incoming::Opened);
         let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-        let end = end(engine, calls, registered, closed).instrument(span::of(seat.session()));
+        let end = end(engine, calls, registered, closed).instrument(span::of(permit.session()));
         Box::pin(drain.unless_cut(end)).await;
         drop(tracked);
     }
@@ -115,7 +115,7 @@ async fn end<'a>(
         tracing::debug!(messages = engine.unhandled(), "the session ended before these were handled");
     }
     // The application learns of the end at once, however long the peer takes to answer the close frame.
-    let farewell = async {
+    let close = async {
         if closed.by != ClosedBy::Network {
             engine.finish().await;
         }
@@ -123,7 +123,7 @@ async fn end<'a>(
         drop(engine);
         session.outbox().end();
     };
-    join(farewell, calls.finish(&closed)).await;
+    join(close, calls.finish(&closed)).await;
 }
 
 /// Says over an open connection why there will be no session.
@@ -210,7 +210,7 @@ impl Registered<'_> {
         self.ended(closed);
         remove(self.session).await;
         self.inside = Inside::No;
-        seat::leave(self.session);
+        permit::release(self.session);
         // Whoever has asked whether it lives has the answer.
         self.session.hub().answers().notify_waiters();
     }

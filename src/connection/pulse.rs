@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::door::Rate;
+use crate::limits::{Rate, RateLimiter, Verdict};
 use crate::moment::after;
 
 /// What was last heard of a peer and asked of it.
@@ -30,16 +30,6 @@ pub(super) struct Pulse {
 /// A ping stands behind what the socket has taken before it, in the system's buffers. For each 64 KiB of that its answer
 /// may take this much longer.
 const PER_UNIT: Duration = Duration::from_secs(1);
-
-/// How fast a client sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
-    Good,
-    /// This one came too soon.
-    Hasty,
-    /// So did as many before it as may come at once.
-    Flood,
-}
 
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,20 +64,18 @@ impl Pulse {
     }
 
     /// Counts what has come since something was last heard, as this many messages.
-    pub(super) fn count(&mut self, rate: Option<Rate>, messages: u32) -> Pace {
-        let Some(rate) = rate else { return Pace::Good };
-        let at_once = rate.micros();
-        self.debt = self.debt.saturating_add(rate.interval_micros().saturating_mul(messages));
-        match self.debt {
-            debt if debt <= at_once => Pace::Good,
-            debt if debt <= 2 * at_once => Pace::Hasty,
-            _ => Pace::Flood,
-        }
+    #[inline]
+    pub(super) fn count(&mut self, rate: Option<Rate>, messages: u32) -> Verdict {
+        let Some(rate) = rate else { return Verdict::Allowed };
+        let limiter = RateLimiter::in_micros(rate);
+        let debt = limiter.charge(self.debt.into(), messages);
+        self.debt = u32::try_from(debt).unwrap_or(u32::MAX);
+        limiter.verdict(debt)
     }
 
     /// Counts a pong, unless it was asked for.
-    pub(super) fn count_pong(&mut self, rate: Option<Rate>) -> Pace {
-        if mem::take(&mut self.owed) { Pace::Good } else { self.count(rate, 1) }
+    pub(super) fn count_pong(&mut self, rate: Option<Rate>) -> Verdict {
+        if mem::take(&mut self.owed) { Verdict::Allowed } else { self.count(rate, 1) }
     }
 
     fn go_on(&mut self, now: Instant) {
@@ -152,21 +140,22 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_good_then_hasty_then_a_flood() {
+    fn a_burst_is_allowed_then_limited_then_a_flood() {
         let rate = Some(Rate::new(3, Duration::from_secs(3)));
         let start = Instant::now();
         let mut pulse = Pulse::new(start);
-        let paces = |pulse: &mut Pulse, times| (0..times).map(|_| pulse.count(rate, 1)).collect::<Vec<_>>();
-        use Pace::{Flood, Good, Hasty};
-        assert_eq!(paces(&mut pulse, 7), [Good, Good, Good, Hasty, Hasty, Hasty, Flood]);
+        let verdicts =
+            |pulse: &mut Pulse, times| (0..times).map(|_| pulse.count(rate, 1)).collect::<Vec<_>>();
+        use Verdict::{Allowed, Flood, Limited};
+        assert_eq!(verdicts(&mut pulse, 7), [Allowed, Allowed, Allowed, Limited, Limited, Limited, Flood]);
 
         // What was refused has to be waited for as well.
         pulse.heard(start + Duration::from_secs(3));
-        assert_eq!(paces(&mut pulse, 1), [Hasty]);
+        assert_eq!(verdicts(&mut pulse, 1), [Limited]);
         pulse.heard(start + Duration::from_secs(6));
-        assert_eq!(paces(&mut pulse, 2), [Good, Hasty]);
+        assert_eq!(verdicts(&mut pulse, 2), [Allowed, Limited]);
         pulse.heard(start + Duration::from_secs(60));
-        assert_eq!(paces(&mut pulse, 4), [Good, Good, Good, Hasty]);
+        assert_eq!(verdicts(&mut pulse, 4), [Allowed, Allowed, Allowed, Limited]);
     }
 
     #[test]
@@ -176,7 +165,7 @@ mod tests {
         let mut pulse = Pulse::new(start);
         for number in 0..1_000 {
             pulse.heard(start + Duration::from_millis(10) * number);
-            assert_eq!(pulse.count(rate, 1), Pace::Good, "{number}");
+            assert_eq!(pulse.count(rate, 1), Verdict::Allowed, "{number}");
         }
     }
 
@@ -188,9 +177,9 @@ mod tests {
         let mut pulse = Pulse::new(start);
         assert_eq!(pulse.check(start + config.ping_interval, 0, true, &config), Beat::Ping);
         pulse.heard(start + config.ping_interval);
-        assert_eq!(pulse.count_pong(config.message_rate), Pace::Good);
-        assert_eq!(pulse.count(config.message_rate, 1), Pace::Good);
-        assert_eq!(pulse.count_pong(config.message_rate), Pace::Hasty);
+        assert_eq!(pulse.count_pong(config.message_rate), Verdict::Allowed);
+        assert_eq!(pulse.count(config.message_rate, 1), Verdict::Allowed);
+        assert_eq!(pulse.count_pong(config.message_rate), Verdict::Limited);
     }
 
     #[test]
@@ -198,13 +187,13 @@ mod tests {
         let day = Duration::from_secs(60 * 60 * 24);
         for rate in [Rate::new(1, day), Rate::new(u32::MAX, day), Rate::new(1, Duration::MAX)] {
             let mut pulse = Pulse::new(Instant::now());
-            assert_eq!(pulse.count(Some(rate), 1), Pace::Good);
+            assert_eq!(pulse.count(Some(rate), 1), Verdict::Allowed);
             for _ in 0..5 {
                 pulse.count(Some(rate), 1);
             }
         }
         let mut pulse = Pulse::new(Instant::now());
-        assert!((0..10_000).all(|_| pulse.count(None, 1) == Pace::Good));
+        assert!((0..10_000).all(|_| pulse.count(None, 1) == Verdict::Allowed));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::connection::Connections;
 use super::listener::{Listener, is_of_one_connection};
 use super::places::Places;
 use super::transport::Transport;
-use crate::door::Address;
+use crate::limits::Address;
 use crate::peer::Peer;
 
 /// Number of connections that wait here for a place, so that each address is seen. Others wait in the system's queue.

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use tokio::time::Instant;
 
-use crate::door::Address;
+use crate::limits::Address;
 
 /// One connection's state, shared by its stream, its timer, its request and the [`Places`](super::places::Places).
 #[derive(Debug)]

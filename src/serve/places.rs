@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::activity::{Activity, LongHeads, Order, Waits};
 use super::config::ServeConfig;
 use super::share::{self, Holder};
-use crate::door::Address;
+use crate::limits::Address;
 
 /// A connection that has been idle for less time may be about to send a request.
 const SETTLED: Duration = Duration::from_millis(250);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
 use super::activity::Waits;
-use crate::door::Address;
+use crate::limits::Address;
 
 /// A connection that has a place.
 pub(super) struct Holder {

@@ -14,7 +14,7 @@ use super::transport::Transport;
 
 /// A stream that has one of the places for connections, wherever it goes, until it becomes a session.
 ///
-/// So whatever a connection is upgraded to counts, but for what keywire's own door counts.
+/// So whatever a connection is upgraded to counts, except for sessions, which have limits of their own (`Limits`).
 #[derive(Debug)]
 pub(crate) struct PermittedStream {
     transport: Transport,

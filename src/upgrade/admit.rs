@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::bounded::{Lapse, bounded};
 use crate::config::SessionPolicy;
-use crate::connection::Place;
+use crate::connection::OpeningPermit;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
@@ -22,41 +22,41 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 impl Hub {
     /// From what costs least to what costs most. What can be used only once is used last.
-    pub(super) async fn admit(&self, handshake: &Handshake) -> Result<(Identity, Place), Refusal> {
+    pub(super) async fn admit(&self, handshake: &Handshake) -> Result<(Identity, OpeningPermit), Refusal> {
         if self.drain().has_begun() {
             return Err(Refusal::new(Rejection::Unavailable, "the hub shuts down"));
         }
         self.check_rate(handshake.peer())?;
         self.origins().check(handshake)?;
-        let place = self.place(handshake.peer())?;
+        let permit = self.permit(handshake.peer())?;
         let identity = self.extract(handshake).await?;
         if identity.is_over() {
             return Err(Refusal::new(Rejection::Expired, "the extractor's identity has expired already"));
         }
         self.has_room_for(identity.key()).await?;
         self.settle(handshake).await?;
-        Ok((identity, place))
+        Ok((identity, permit))
     }
 
     fn check_rate(&self, peer: Option<SocketAddr>) -> Result<(), Refusal> {
-        self.doorman().knock(peer).map_err(|rejection| {
+        self.admission().check_rate(peer).map_err(|rejection| {
             Refusal::new(
                 rejection,
-                "too many openings from this address. Setting: Door::handshakes_per_address",
+                "too many openings from this address. Setting: Limits::handshakes_per_address",
             )
         })
     }
 
     /// From here on it counts, however long the extractor takes.
-    fn place(&self, peer: Option<SocketAddr>) -> Result<Place, Refusal> {
-        Place::take(self, peer).map_err(|rejection| {
-            let door = &self.config().door;
+    fn permit(&self, peer: Option<SocketAddr>) -> Result<OpeningPermit, Refusal> {
+        OpeningPermit::acquire(self, peer).map_err(|rejection| {
+            let limits = &self.config().limits;
             let why = match rejection {
                 Rejection::Throttled => {
-                    let most = door.sessions_per_address;
-                    format!("this address has its {most} sessions. Setting: Door::sessions_per_address")
+                    let most = limits.sessions_per_address;
+                    format!("this address has its {most} sessions. Setting: Limits::sessions_per_address")
                 }
-                _ => format!("the hub has its {} sessions. Setting: Door::sessions", door.sessions),
+                _ => format!("the hub has its {} sessions. Setting: Limits::sessions", limits.sessions),
             };
             Refusal::new(rejection, why)
         })
