@@ -126,8 +126,8 @@ impl Default for SessionPolicy {
 /// first byte has been written is never dropped, nor are pings, pongs and close frames. A reply of the session's own handler is
 /// dropped like any other message, so a page should use a timeout for its requests.
 ///
-/// With `Close` the server stops reading from a client while the client's queue is more than half full. With the other policies it
-/// handles the client's messages however many replies are queued.
+/// With `Close` the server does not handle a client's messages while the client's queue is more than half full. With the other
+/// policies it handles them however many replies are queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowPolicy {

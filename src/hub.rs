@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
-use crate::bounded::{Lapse, bounded};
+use crate::app_call::{CallError, call_app};
 use crate::config::Config;
 use crate::drain::Drain;
 use crate::excerpt::Excerpt;
@@ -140,7 +140,7 @@ impl Hub {
         }
     }
 
-    pub(crate) async fn sessions_of(&self, key: &Key) -> Result<Vec<Session>, Lapse> {
+    pub(crate) async fn sessions_of(&self, key: &Key) -> Result<Vec<Session>, CallError> {
         self.ask_store("sessions", || self.store().sessions(key)).await
     }
 
@@ -162,15 +162,15 @@ impl Hub {
         &*self.0.store
     }
 
-    /// A call of the store, which may be somebody's own: within a time, and its panic is nobody else's.
+    /// Calls the store, with a time limit and its panics caught. Logs a failure.
     pub(crate) fn ask_store<F: Future + Unpin>(
         &self,
         call: &'static str,
         begin: impl FnOnce() -> F,
-    ) -> impl Future<Output = Result<F::Output, Lapse>> {
-        bounded(self.config().store_timeout, begin).inspect(move |done| {
-            if let Err(lapse) = done {
-                let failure = lapse.to_string();
+    ) -> impl Future<Output = Result<F::Output, CallError>> {
+        call_app(self.config().store_timeout, begin).inspect(move |done| {
+            if let Err(error) = done {
+                let failure = error.to_string();
                 tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
             }
         })

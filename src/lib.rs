@@ -126,11 +126,11 @@ mod browser;
 #[cfg(feature = "client")]
 pub mod client;
 
-mod bounded;
+mod app_call;
+mod deadline;
 mod excerpt;
 mod invisible;
 mod metrics;
-mod moment;
 mod span;
 
 #[cfg(any(test, fuzzing))]

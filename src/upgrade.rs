@@ -13,10 +13,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 
 use crate::connection::{self, Arrival, SessionPermit, Socket, Wire};
+use crate::deadline::finite;
 use crate::handshake::{Handshake, KEYWIRE_V1};
 use crate::hub::Hub;
 use crate::limits::RefusalPermit;
-use crate::moment::bounded_time;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 use crate::session::Session;
@@ -152,7 +152,7 @@ impl Connection {
             Fate::Refused { hub, .. } => hub.clone(),
         };
         Box::pin(async move {
-            let patience = bounded_time(hub.config().upgrade_timeout);
+            let patience = finite(hub.config().upgrade_timeout);
             hub.drain().unless_cut(timeout(patience, upgraded)).await?.ok()
         })
     }

@@ -20,9 +20,9 @@ use super::outgoing::Outgoing;
 use super::progress::Progress;
 use super::renewal::Renewal;
 use super::{ClientError, Credential, Event, Letter, Message};
+use crate::deadline::after;
 use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
-use crate::moment::after;
 use crate::websocket::CloseCode;
 
 /// What is known of one connection.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ClientError;
-use crate::moment::after;
+use crate::deadline::after;
 
 /// A key or a token, and until when it is good.
 ///

@@ -11,7 +11,7 @@ use super::delay::random;
 use super::dial::Socket;
 use super::progress::Progress;
 use super::{ClientError, Credential, End, Event, Letter, Message};
-use crate::moment::after;
+use crate::deadline::after;
 use crate::websocket::CloseCode;
 
 /// The task behind a client.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::builder::Settings;
 use super::{ClientError, Credential};
-use crate::moment::after;
+use crate::deadline::after;
 
 pub(super) struct Renewal {
     settings: Arc<Settings>,

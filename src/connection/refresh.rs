@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::tick::millis;
-use crate::bounded::{Lapse, bounded};
+use crate::app_call::{CallError, call_app};
+use crate::deadline::millis;
 use crate::handler::{HandlerResult, Reply};
 use crate::key::Identity;
 use crate::limits::{Rate, RateLimiter, Verdict};
@@ -61,19 +61,19 @@ fn allow(paid_off: &AtomicU32, now: Instant) -> bool {
 async fn check(session: &Session, credential: String) -> Result<Identity, Rejection> {
     let (hub, peer) = (session.hub().clone(), session.peer());
     let check = async move {
-        let patience = hub.config().handler_timeout;
-        bounded(patience, || Box::pin(hub.turns().run(peer, hub.keys().refresh(&credential)))).await
+        let limit = hub.config().handler_timeout;
+        call_app(limit, || Box::pin(hub.turns().run(peer, hub.keys().refresh(&credential)))).await
     };
-    // In a task of its own: the connection's goes on to other work in the same poll.
+    // In a task of its own, since the connection's task goes on to other work in the same poll.
     let checked = AbortOnDropHandle::new(tokio::spawn(check.in_current_span())).await;
     let identity = match checked {
         Ok(Ok(decided)) => decided?,
-        // The text of a panic may contain the credential.
-        Ok(Err(Lapse::TimedOut)) => {
+        // The message of a panic may contain the credential.
+        Ok(Err(CallError::TimedOut)) => {
             span::of_error(session).in_scope(|| tracing::error!("the key extractor timed out"));
             return Err(Rejection::Unavailable);
         }
-        Ok(Err(Lapse::Panic(_))) | Err(_) => {
+        Ok(Err(CallError::Panicked(_))) | Err(_) => {
             span::of_error(session).in_scope(|| tracing::error!("the key extractor panicked"));
             return Err(Rejection::Unavailable);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::bounded::{Lapse, bounded};
+use crate::app_call::{CallError, call_app};
 use crate::config::SessionPolicy;
 use crate::connection::OpeningPermit;
 use crate::handshake::Handshake;
@@ -63,12 +63,11 @@ impl Hub {
     }
 
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Refusal> {
-        let patience = self.config().handler_timeout;
-        let extracted = bounded(patience, || {
-            Box::pin(self.turns().run(handshake.peer(), self.keys().extract(handshake)))
-        })
-        .await;
-        extracted.map_err(|lapse| lapsed(&lapse, handshake.peer()))?.map_err(|rejection| {
+        let limit = self.config().handler_timeout;
+        let extracted =
+            call_app(limit, || Box::pin(self.turns().run(handshake.peer(), self.keys().extract(handshake))))
+                .await;
+        extracted.map_err(|error| call_failed(&error, handshake.peer()))?.map_err(|rejection| {
             Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: HubBuilder::keys"))
         })
     }
@@ -77,10 +76,10 @@ impl Hub {
         if !handshake.has_deferred() {
             return Ok(());
         }
-        let patience = self.config().handler_timeout;
-        let settled = bounded(patience, || Box::pin(handshake.settle())).await;
+        let limit = self.config().handler_timeout;
+        let settled = call_app(limit, || Box::pin(handshake.settle())).await;
         settled
-            .map_err(|lapse| lapsed(&lapse, handshake.peer()))?
+            .map_err(|error| call_failed(&error, handshake.peer()))?
             .map_err(|rejection| Refusal::new(rejection, format!("a ticket could not be used: {rejection}")))
     }
 
@@ -146,14 +145,14 @@ impl Session {
 }
 
 /// The panic's text may contain the credential, so nobody gets it.
-fn lapsed(lapse: &Lapse, peer: Option<SocketAddr>) -> Refusal {
+fn call_failed(error: &CallError, peer: Option<SocketAddr>) -> Refusal {
     let peer = peer.map(tracing::field::display);
-    let why = match lapse {
-        Lapse::TimedOut => {
+    let why = match error {
+        CallError::TimedOut => {
             tracing::error!(peer, "the key extractor timed out");
             "the extractor did not answer in time. Setting: Config::handler_timeout"
         }
-        Lapse::Panic(_) => {
+        CallError::Panicked(_) => {
             tracing::error!(peer, "the key extractor panicked");
             "the extractor panicked"
         }

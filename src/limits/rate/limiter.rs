@@ -1,5 +1,5 @@
 use super::Rate;
-use crate::moment::bounded_time;
+use crate::deadline::finite;
 
 /// The generic cell rate algorithm (GCRA), as arithmetic without a clock and without state.
 ///
@@ -33,14 +33,14 @@ impl RateLimiter {
 
     /// With debts in milliseconds.
     pub(crate) fn in_millis(rate: Rate) -> Self {
-        let burst = bounded_time(rate.per).as_millis() as u64;
+        let burst = finite(rate.per).as_millis() as u64;
         Self { burst, interval: burst / u64::from(rate.times) }
     }
 
     /// With debts in nanoseconds.
     pub(crate) fn in_nanos(rate: Rate) -> Self {
         // A year of nanoseconds fits.
-        let burst = bounded_time(rate.per).as_nanos() as u64;
+        let burst = finite(rate.per).as_nanos() as u64;
         Self { burst, interval: burst / u64::from(rate.times) }
     }
 
