@@ -21,7 +21,7 @@ impl<'a> Engine<'a> {
         cx: &mut Context<'_>,
         call: &mut HandlerCall<'a>,
     ) -> Result<(), Closed> {
-        // Most call are done by now, and cost no look at the clock.
+        // Most calls have ended by now, and need no clock.
         if let Some(deadline) = call.limit(self.config.handler_timeout) {
             self.wake_at(deadline);
         }
