@@ -1,13 +1,10 @@
 //! A message encoded for the wire, once for all who get it.
 
-mod twin;
-
 use std::fmt;
 
 use bytes::Bytes;
 
-use self::twin::Twin;
-use crate::compression::Compression;
+use crate::compression::{CompressedCache, Compression};
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
@@ -18,7 +15,7 @@ pub struct Frame {
     /// Whole frames, one after the other.
     bytes: Bytes,
     messages: usize,
-    compressed: Twin,
+    compressed: CompressedCache,
 }
 
 impl Frame {
@@ -99,7 +96,7 @@ impl Frame {
     }
 
     fn several(bytes: Bytes, messages: usize) -> Self {
-        Self { compressed: Twin::of(&bytes), bytes, messages }
+        Self { compressed: CompressedCache::of(&bytes), bytes, messages }
     }
 }
 
@@ -148,10 +145,10 @@ mod tests {
         fn it_is_done_once_for_all_clones() {
             for frame in [Frame::push(&long("a")), Frame::pushes([&long("a"), &long("b")])] {
                 let clone = frame.clone();
-                let twin = frame.compressed(ALWAYS);
-                assert!(twin.len() < 100);
-                assert_eq!(clone.compressed(ALWAYS).as_ptr(), twin.as_ptr());
-                assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), twin.as_ptr());
+                let cached = frame.compressed(ALWAYS);
+                assert!(cached.len() < 100);
+                assert_eq!(clone.compressed(ALWAYS).as_ptr(), cached.as_ptr());
+                assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), cached.as_ptr());
                 // Whoever does not want it gets what there was before.
                 assert!(frame.bytes().len() > 1000);
                 assert!(frame.payload().starts_with(br#"{"code":"00","msg":"aaa"#));
