@@ -1,12 +1,12 @@
-//! The limits, and their defaults.
+//! The settings of a hub, and their defaults.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::compression::Compression;
-use crate::door::{Door, Rate};
+use crate::limits::{Limits, Rate};
 
-/// How much a client may cost, and how long one waits for it. The defaults are safe on the open internet.
+/// Limits, timeouts and policies of a [`Hub`](crate::Hub). The defaults are safe on the open internet.
 ///
 /// ```
 /// use keywire::{Config, SessionPolicy};
@@ -16,60 +16,58 @@ use crate::door::{Door, Rate};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How many sessions a key may have: up to 256.
+    /// Policy for several sessions of one key. Default: [`SessionPolicy::Many`], up to 256.
     pub policy: SessionPolicy,
-    /// How many may come at all, from where, and how fast.
-    pub door: Door,
-    /// The largest message that a client may send: 64 KiB, inflated if it is compressed. A larger one ends the
-    /// session with 1009.
+    /// Limits on openings and sessions, in all and by address. Default: 1,000,000 sessions in all.
+    pub limits: Limits,
+    /// Largest message from a client, after decompression. Default: 64 KiB. A larger message ends the session with 1009.
     pub message_bytes: usize,
-    /// How many messages a client may send how fast: 2000 at once, and 200 in a second from then on. `None` is as
-    /// many as it likes. WebSocket pings and pongs count like messages, but for the answer to a ping of the server's.
+    /// Rate limit for incoming messages. Default: bursts of 2000, 200/s sustained. `None`: unlimited. WebSocket pings and pongs
+    /// count as messages, except for the pong that answers a ping of the server.
     ///
-    /// Where compression was negotiated, a message counts once more for each KiB that it has when it is inflated.
+    /// If compression was negotiated, each KiB of a decompressed message counts as one more message.
     ///
-    /// One too many is not handled but answered with code `29`. It counts as well: when as many have been refused
-    /// as may come at once, the session ends with 4004. A [`Rate`] over more than half an hour counts as one over
-    /// half an hour.
+    /// A message beyond the rate is answered with code `29`, not handled, and counts too. After a whole burst of such messages
+    /// the session ends with 4004. A [`Rate`] with a period of more than half an hour counts as one with half an hour.
     pub message_rate: Option<Rate>,
-    /// How long a session may be open before its first message has come: `None`, for ever, since a page may do
-    /// nothing but listen. Else it ends with 4002 then, which asks it to come back. Pings and pongs are no messages.
+    /// Timeout for the first message of a session. Default: `None`, since a page may only listen. After it the session ends
+    /// with 4002, which asks the client to come back. Pings and pongs do not count as messages.
     pub first_message_timeout: Option<Duration>,
-    /// How many messages may wait for a client that does not read: 256. Over bare TCP what the socket takes at once
-    /// does not wait; over TLS it does until the sender has awaited something.
+    /// Capacity of a session's queue, in messages that the client has not read. Default: 256. Over bare TCP a message that the
+    /// socket takes at once is not queued. Over TLS a message is queued until the sender awaits.
     ///
-    /// What the socket has taken is the kernel's: up to its send buffer (`SO_SNDBUF`), which on Linux grows by itself
-    /// to 4 MiB (`net.ipv4.tcp_wmem`), and what the client's own kernel holds. keywire leaves it as it is. To have it
-    /// smaller, set it on the listening socket, from which each connection takes it.
+    /// The kernel buffers more than that: up to the socket's send buffer (`SO_SNDBUF`), which Linux grows up to 4 MiB
+    /// (`net.ipv4.tcp_wmem`), and the receive buffer of the client. keywire leaves both as they are. For a smaller send buffer
+    /// set it on the listening socket, from which connections inherit it.
     pub queue_messages: usize,
-    /// How many bytes may wait for a client that does not read, compressed if they are: 1 MiB. One message alone
-    /// is always taken.
+    /// Capacity of a session's queue, in bytes after compression. Default: 1 MiB. An empty queue takes one message of any
+    /// size.
     pub queue_bytes: usize,
-    /// What happens when one message more is to wait than may: the session ends with 4003.
+    /// Policy for a client whose queue is full. Default: [`SlowPolicy::Close`], which ends the session with 4003.
     pub slow_readers: SlowPolicy,
-    /// After how long a silence the server pings: 25 s.
+    /// Silence of the client after which the server pings. Default: 25 s. `Duration::MAX`: no pings.
     pub ping_interval: Duration,
-    /// Timeout for a sign of life after a ping. Default: 10 s. Then the session ends with 4002. Everything that arrives is
-    /// a sign of life, and so is a full socket that takes bytes again. A ping stands behind what the system has not yet
-    /// brought to the client, so the timeout is one second longer for each 64 KiB of that.
+    /// Timeout for a sign of life after a ping. Default: 10 s. After it the session ends with 4002. Any bytes that arrive are a
+    /// sign of life, and so are bytes that a full socket takes again. A ping waits behind the data that the kernel has not
+    /// delivered yet, so the timeout grows by one second for each 64 KiB of that data.
     pub pong_timeout: Duration,
     /// Time limit from the 101 response until the client has taken it and the connection begins. Default: 10 s. A client that
-    /// does not read cannot hold an opening longer: it loses its place. `Duration::MAX`: none.
+    /// does not read cannot hold an opening longer: its permit is released. `Duration::MAX`: none.
     pub upgrade_timeout: Duration,
-    /// Timeout for the peer's answer to a close frame. Default: 5 s. Then the connection is cut. A handler that is at work
-    /// when its session ends has as long to reply before the close frame is sent.
+    /// Timeout for the client's answer to a close frame. Default: 5 s. Then the connection is cut. A handler that is running
+    /// when its session ends has the same time to reply before the close frame is sent.
     pub close_timeout: Duration,
     /// Time limit for a call of the application's own code: the handler and its hooks, the extractor at an opening and at
     /// `kw:refresh`, the ticket store. Default: 30 s. `Duration::MAX`: none.
     ///
-    /// A call that takes longer is dropped where it awaits. A handler's is answered with code `50`, see
-    /// [`MessageHandler`](crate::MessageHandler#errors); an opening is asked to come back, with 503 or 1013. What blocks the
-    /// thread cannot be dropped.
+    /// A call that takes longer is dropped at its next await. After a handler's call the client gets code `50`, see
+    /// [`MessageHandler`](crate::MessageHandler#errors). An opening is asked to come back, with 503 or 1013. A call that blocks
+    /// its thread cannot be dropped.
     pub handler_timeout: Duration,
-    /// How long a call of the store may take: 10 s. `Duration::MAX` is for ever. One that takes longer is dropped
-    /// where it awaits, see [`SessionStore`](crate::SessionStore#failures).
+    /// Time limit for a call of the session store. Default: 10 s. `Duration::MAX`: none. A call that takes longer is dropped at
+    /// its next await, see [`SessionStore`](crate::SessionStore#failures).
     pub store_timeout: Duration,
-    /// Whether messages are compressed for clients that offer it: off.
+    /// Compression of messages for clients that offer it. Default: [`Compression::OFF`].
     pub compression: Compression,
 }
 
@@ -77,7 +75,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             policy: SessionPolicy::default(),
-            door: Door::default(),
+            limits: Limits::default(),
             message_bytes: 64 * 1024,
             message_rate: Some(Rate::new(2000, Duration::from_secs(10))),
             first_message_timeout: None,
@@ -95,50 +93,51 @@ impl Default for Config {
     }
 }
 
-/// What happens when a key that has a session opens another.
+/// Policy for a key that opens a further session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionPolicy {
-    /// Both live, and each gets what is sent to the key. At most `cap` do: one more is refused with 429, or close
-    /// code 4506, if all of them answer a ping. If not, a broken line may have left one behind: the client is asked to come
-    /// back, with 503 or 1013.
+    /// All sessions live, up to `cap`, and each gets what is sent to the key. A further opening is refused with 429, or close
+    /// code 4506, if every session of the key answers a ping. Otherwise a broken line may have left a dead session: the client is
+    /// asked to come back, with 503 or 1013.
     Many {
-        /// The most sessions that a key may have.
+        /// Number of sessions that a key may have.
         cap: NonZeroUsize,
     },
-    /// The newest lives, the older ones are closed with 4504.
+    /// The newest session lives. Older sessions are closed with 4504.
     Replace,
-    /// The oldest lives, newer ones are refused with 429, or close code 4506, if it answers a ping. If not, the client is
-    /// asked to come back, with 503 or 1013.
+    /// The oldest session lives. A further opening is refused with 429, or close code 4506, if that session answers a ping.
+    /// Otherwise the client is asked to come back, with 503 or 1013.
     Reject,
 }
 
 impl Default for SessionPolicy {
-    /// `Many`, up to 256: more tabs than a person opens, and a bound to what one message may cost.
+    /// `Many`, up to 256: more tabs than a person opens, and a bound on the cost of one message.
     fn default() -> Self {
         const CAP: NonZeroUsize = NonZeroUsize::new(256).unwrap();
         Self::Many { cap: CAP }
     }
 }
 
-/// What happens to a client that reads more slowly than it is sent to, when its queue is full
-/// ([`Config::queue_messages`], [`Config::queue_bytes`]).
+/// Policy for a slow client: one whose queue is full ([`Config::queue_messages`], [`Config::queue_bytes`]).
 ///
-/// Where messages are dropped the session lives on. Each is counted in [`Delivery::dropped`](crate::Delivery::dropped)
-/// of the sending that it was dropped by. Messages are dropped one by one, also out of several that were sent together;
-/// one whose first byte has been written is not, nor are pings, pongs and close frames. A reply of the session's own
-/// handler is a message like any other: a page that asks should not wait for ever. And such a session's messages are
-/// handled however many replies wait, while with `Close` they are not read while the queue is more than half full.
+/// A policy that drops messages keeps the session open. [`Delivery::dropped`](crate::Delivery::dropped) of a send counts the
+/// messages that this send dropped. Messages are dropped one by one, also out of several that were sent together. A message whose
+/// first byte has been written is never dropped, nor are pings, pongs and close frames. A reply of the session's own handler is
+/// dropped like any other message, so a page should use a timeout for its requests.
+///
+/// With `Close` the server does not handle a client's messages while the client's queue is more than half full. With the other
+/// policies it handles them however many replies are queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowPolicy {
-    /// The session ends with 4003, and the client, which is asked to come back, may begin anew. What waits is dropped.
-    /// Nothing is ever missing from the middle.
+    /// Ends the session with 4003, which asks the client to come back, and drops its queue. No message is ever missing from the
+    /// middle of a session.
     #[default]
     Close,
-    /// What comes while the queue is full is dropped. For what has to be read from its beginning.
+    /// Drops the newest message. For streams that must be read from their beginning.
     DropNewest,
-    /// What has waited longest is dropped. For what the newest of is worth most: positions, prices, a frame of a
-    /// picture. A message that does not fit next to the one that is being written is dropped itself.
+    /// Drops the messages that are queued the longest. For data of which only the newest matters: positions, prices, video
+    /// frames. A message that does not fit next to the one that is being written is dropped itself.
     DropOldest,
 }

@@ -1,14 +1,11 @@
 //! A message encoded for the wire, once for all who get it.
 
-mod compressed_cache;
-
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use self::compressed_cache::CompressedCache;
-use crate::compression::Compression;
+use crate::compression::{CompressedCache, Compression};
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
@@ -265,10 +262,10 @@ mod tests {
         fn it_is_done_once_for_all_clones() {
             for frame in [Frame::push(&long("a")), Frame::burst([&long("a"), &long("b")])] {
                 let clone = frame.clone();
-                let twin = frame.compressed(ALWAYS);
-                assert!(twin.len() < 100);
-                assert_eq!(clone.compressed(ALWAYS).as_ptr(), twin.as_ptr());
-                assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), twin.as_ptr());
+                let cached = frame.compressed(ALWAYS);
+                assert!(cached.len() < 100);
+                assert_eq!(clone.compressed(ALWAYS).as_ptr(), cached.as_ptr());
+                assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), cached.as_ptr());
                 // Whoever does not want it gets what there was before.
                 assert!(frame.bytes.len() > 1000);
                 assert!(payload(&frame).starts_with(br#"{"code":"00","msg":"aaa"#));

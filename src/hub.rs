@@ -8,16 +8,16 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
-use crate::bounded::{Lapse, bounded};
+use crate::app_call::{CallError, call_app};
 use crate::config::Config;
 use crate::delivery::{Delivery, Order, Recipients};
-use crate::door::Doorman;
 use crate::drain::Drain;
 use crate::excerpt::Excerpt;
 use crate::extract::KeyExtractor;
 use crate::frame::Frame;
 use crate::handler::{MessageHandler, Switch};
 use crate::key::{InvalidKey, Key};
+use crate::limits::Admission;
 use crate::metrics::{Metrics, Stopwatch};
 use crate::origin::Origins;
 use crate::refusal::RefusalLog;
@@ -55,7 +55,7 @@ struct Core {
     handler: Arc<dyn MessageHandler>,
     store: Arc<dyn SessionStore>,
     origins: Origins,
-    doorman: Doorman,
+    admission: Admission,
     config: Config,
     metrics: Metrics,
     drain: Drain,
@@ -148,7 +148,7 @@ impl Hub {
         }
     }
 
-    pub(crate) async fn sessions_of(&self, of: &Recipients) -> Result<Vec<Session>, Lapse> {
+    pub(crate) async fn sessions_of(&self, of: &Recipients) -> Result<Vec<Session>, CallError> {
         self.ask_store("sessions", || self.store().sessions(of)).await
     }
 
@@ -170,15 +170,15 @@ impl Hub {
         &*self.0.store
     }
 
-    /// A call of the store, which may be somebody's own: within a time, and its panic is nobody else's.
+    /// Calls the store, with a time limit and its panics caught. Logs a failure.
     pub(crate) fn ask_store<F: Future + Unpin>(
         &self,
         call: &'static str,
         begin: impl FnOnce() -> F,
-    ) -> impl Future<Output = Result<F::Output, Lapse>> {
-        bounded(self.config().store_timeout, begin).inspect(move |done| {
-            if let Err(lapse) = done {
-                let failure = lapse.to_string();
+    ) -> impl Future<Output = Result<F::Output, CallError>> {
+        call_app(self.config().store_timeout, begin).inspect(move |done| {
+            if let Err(error) = done {
+                let failure = error.to_string();
                 tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
             }
         })
@@ -188,8 +188,8 @@ impl Hub {
         &self.0.origins
     }
 
-    pub(crate) fn doorman(&self) -> &Doorman {
-        &self.0.doorman
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -298,7 +298,7 @@ impl HubBuilder {
             handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             origins: self.origins,
-            doorman: Doorman::new(&self.config.door),
+            admission: Admission::new(&self.config.limits),
             config: self.config,
             metrics: Metrics::register(),
             drain: Drain::default(),

@@ -83,10 +83,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Who, and by what right.
-mod door;
 mod extract;
 mod handshake;
 mod key;
+mod limits;
 mod origin;
 mod path_key;
 mod peer;
@@ -127,11 +127,11 @@ mod browser;
 #[cfg(feature = "client")]
 pub mod client;
 
-mod bounded;
+mod app_call;
+mod deadline;
 mod excerpt;
 mod invisible;
 mod metrics;
-mod moment;
 mod span;
 
 #[cfg(any(test, fuzzing))]
@@ -147,7 +147,6 @@ pub use close::{Closed, ClosedBy};
 pub use compression::Compression;
 pub use config::{Config, SessionPolicy, SlowPolicy};
 pub use delivery::{Delivery, InvalidSessionId, Order, Outcome, Recipients, Remote, SessionId, Target};
-pub use door::{Door, InvalidNetwork, Rate, TrustedProxies};
 pub use extract::{
     AndThen, ExtractFn, KeyExtractor, Map, MemoryTickets, Or, RawKey, Source, Ticket, TicketError,
     TicketHash, TicketKey, TicketStore, Tickets, extract_fn,
@@ -165,6 +164,7 @@ pub use handler::{
 pub use handshake::Handshake;
 pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, InvalidKey, Key};
+pub use limits::{InvalidNetwork, Limits, Rate, TrustedProxies};
 pub use message::{Code, Envelope, Flag, Json, JsonError, Malformed, MessageId, Push};
 pub use origin::Origins;
 pub use path_key::PathKey;

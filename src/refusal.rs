@@ -1,4 +1,4 @@
-//! A refusal as whoever runs the server reads it: what was refused, what is allowed, which setting decides.
+//! Refusals in the log of the server: what was refused, what is allowed, which setting decides.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::excerpt::Excerpt;
+use crate::limits::{Rate, RateLimiter};
 use crate::rejection::Rejection;
 
-/// What the client is told, and why, which only the log is told.
+/// The rejection that the client gets, and its reason, which only the log gets.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) rejection: Rejection,
-    /// Never a credential. A part that the client wrote is an [`Excerpt`].
+    /// Contains no credential. A part that comes from the client is an [`Excerpt`].
     why: Cow<'static, str>,
 }
 
@@ -29,27 +30,24 @@ impl Refusal {
     }
 }
 
-/// Writes refusals at `info`, but few of each kind, so that a flood of them does not fill a disk. The others are written
-/// at `debug`.
+/// Writes refusals at `info`, rate-limited by kind, so that a flood of them does not fill a disk. The rest is written at
+/// `debug`.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<HashMap<&'static str, Written>>);
 
-/// What was written of one kind.
+/// The lines of one kind.
 #[derive(Debug)]
 struct Written {
-    /// When all lines would have been written, one in each [`INTERVAL`].
-    until: Instant,
+    /// When the debt at [`RATE`] is paid off.
+    paid_off: Instant,
     left_out: u64,
 }
 
-/// The lines of a kind that are written at once.
-const BURST: u32 = 10;
-
-/// Beyond the burst a line is written once in this time.
-const INTERVAL: Duration = Duration::from_secs(6);
+/// Rate limit for the lines of a kind.
+const RATE: Rate = Rate::new(10, Duration::from_secs(60));
 
 impl RefusalLog {
-    /// `kind` is one of a few words.
+    /// Writes one line. `kind` is one of a few fixed words.
     pub(crate) fn write(&self, kind: &'static str, why: &str, peer: Option<SocketAddr>) {
         let peer = peer.map(tracing::field::display);
         match self.allow(kind) {
@@ -65,19 +63,23 @@ impl RefusalLog {
     fn allow(&self, kind: &'static str) -> Option<u64> {
         let now = Instant::now();
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = kinds.entry(kind).or_insert(Written { until: now, left_out: 0 });
-        let until = written.until.max(now) + INTERVAL;
-        if until > now + INTERVAL * BURST {
-            written.left_out += 1;
-            return None;
+        let written = kinds.entry(kind).or_insert(Written { paid_off: now, left_out: 0 });
+        let debt = written.paid_off.saturating_duration_since(now);
+        match RateLimiter::in_nanos(RATE).allow(debt.as_nanos() as u64) {
+            Some(debt) => {
+                written.paid_off = now + Duration::from_nanos(debt);
+                Some(std::mem::take(&mut written.left_out))
+            }
+            None => {
+                written.left_out += 1;
+                None
+            }
         }
-        written.until = until;
-        Some(std::mem::take(&mut written.left_out))
     }
 }
 
-/// What a client wrote, if it is made of the characters of hosts and origins. Anything else may be a credential that was
-/// put into the wrong place, and is not shown.
+/// A string from a client, if it contains only the characters of hosts and origins. Any other string may be a credential in the
+/// wrong place, and is not shown.
 pub(crate) fn shown(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/[]".contains(&byte);
     if text.bytes().all(plain) {
@@ -97,9 +99,9 @@ mod tests {
         let lines = |kind| (0..100).filter_map(|_| log.allow(kind)).collect::<Vec<_>>();
         assert_eq!(lines("forbidden"), [0; 10]);
         assert_eq!(lines("no_opening"), [0; 10], "one kind does not silence another");
-        tokio::time::advance(INTERVAL).await;
+        tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(lines("forbidden"), [90]);
-        tokio::time::advance(INTERVAL * 100).await;
+        tokio::time::advance(Duration::from_secs(600)).await;
         assert_eq!(lines("forbidden"), [99, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 

@@ -39,8 +39,8 @@ struct Inner {
     speaks_v1: bool,
     /// Whether permessage-deflate was negotiated.
     compresses: bool,
-    /// Whether it has a place at the door, to be given back once.
-    seated: AtomicBool,
+    /// Whether it holds a session permit, which is released once.
+    has_permit: AtomicBool,
     /// Counts the pongs of the client, whoever pinged.
     pongs: AtomicU8,
     /// What `kw:refresh` has used up of its rate.
@@ -84,7 +84,7 @@ impl Session {
             peer,
             speaks_v1,
             compresses,
-            seated: AtomicBool::new(false),
+            has_permit: AtomicBool::new(false),
             pongs: AtomicU8::new(0),
             refreshes: AtomicU32::new(0),
             hub,
@@ -235,8 +235,8 @@ impl Session {
         self.0.outbox.is_open()
     }
 
-    pub(crate) fn seated(&self) -> &AtomicBool {
-        &self.0.seated
+    pub(crate) fn has_permit(&self) -> &AtomicBool {
+        &self.0.has_permit
     }
 
     /// The client has sent a pong: whoever asked whether it lives has the answer.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-use crate::door::Address;
+use crate::limits::Address;
 
 /// Few checks compute at the same time, and whatever else is ready comes between two that take long.
 ///

@@ -19,7 +19,7 @@ use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::websocket::CloseCode;
 
-/// The openings of a hub that are on their way in. Each of them has a place at the door, so there are no more than that.
+/// The openings of a hub that are on their way in. Each of them holds a session permit, so the limit on sessions bounds them.
 #[derive(Debug, Default)]
 pub(crate) struct Underway {
     state: Mutex<State>,

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Config, Door, Hub, Push, Rate, RawKey, Reply, Session, Switch};
+use keywire::{Config, Hub, Limits, Push, Rate, RawKey, Reply, Session, Switch};
 use serde_json::json;
 use support::Server;
 
@@ -17,7 +17,7 @@ type Set = fn(&mut Config, Duration);
 fn settings() -> Vec<(&'static str, Set)> {
     let Config {
         policy: _,
-        door: Door { sessions: _, sessions_per_address: _, handshakes_per_address: _, proxies: _ },
+        limits: Limits { sessions: _, sessions_per_address: _, handshakes_per_address: _, proxies: _ },
         message_bytes: _,
         message_rate: _,
         first_message_timeout: _,
@@ -35,7 +35,7 @@ fn settings() -> Vec<(&'static str, Set)> {
     vec![
         ("message_rate", |config, time| config.message_rate = Some(Rate::new(1, time))),
         ("handshakes_per_address", |config, time| {
-            config.door.handshakes_per_address = Some(Rate::new(1, time));
+            config.limits.handshakes_per_address = Some(Rate::new(1, time));
         }),
         ("first_message_timeout", |config, time| config.first_message_timeout = Some(time)),
         ("ping_interval", |config, time| config.ping_interval = time),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use keywire::{
-    Config, Door, Handshake, Hub, Identity, Key, KeyExtractor, Peer, RawKey, Rejection, TicketKey, Tickets,
+    Config, Handshake, Hub, Identity, Key, KeyExtractor, Limits, Peer, RawKey, Rejection, TicketKey, Tickets,
     TrustedProxies, extract_fn,
 };
 
@@ -71,8 +71,8 @@ async fn the_address_is_that_behind_the_trusted_proxies() {
         Key::new(peer.ip().to_string()).map(Identity::new).map_err(|_| Rejection::Invalid)
     });
     let proxies = TrustedProxies::x_forwarded_for(["10.0.0.1"]).expect("an address");
-    let door = Door { proxies, ..Door::default() };
-    let hub = Hub::builder().keys(by_address).config(Config { door, ..Config::default() }).build();
+    let limits = Limits { proxies, ..Limits::default() };
+    let hub = Hub::builder().keys(by_address).config(Config { limits, ..Config::default() }).build();
     let mut forwarded = parts("/", &[("x-forwarded-for", "192.0.2.7")]);
     assert_eq!(identify(&hub, &forwarded).await, Err(Rejection::Missing));
     forwarded.extensions.insert(Peer(SocketAddr::from(([10, 0, 0, 1], 80))));

@@ -6,7 +6,7 @@ mod support;
 use std::future::pending;
 use std::time::Duration;
 
-use keywire::{Config, Door, Handshake, Hub, KeyExtractor as _, RawKey, Session, Switch, extract_fn};
+use keywire::{Config, Handshake, Hub, KeyExtractor as _, Limits, RawKey, Session, Switch, extract_fn};
 use support::{events, request, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -59,8 +59,8 @@ async fn who_does_not_read_loses_its_place() {
         let _ = extracted.send(());
         identity
     });
-    let door = Door { sessions: 1, ..Door::default() };
-    let config = Config { door, upgrade_timeout: Duration::from_secs(7), ..Config::default() };
+    let limits = Limits { sessions: 1, ..Limits::default() };
+    let config = Config { limits, upgrade_timeout: Duration::from_secs(7), ..Config::default() };
     let hub = Hub::builder().keys(keys).config(config).build();
     let _alice = narrow(&hub).await;
     extractions.next("the decision").await;
@@ -91,8 +91,8 @@ async fn an_extractor_has_a_time_and_its_opening_a_place() {
         let _ = asked.send(());
         pending()
     });
-    let door = Door { sessions: 1, ..Door::default() };
-    let config = Config { door, handler_timeout: Duration::from_secs(5), ..Config::default() };
+    let limits = Limits { sessions: 1, ..Limits::default() };
+    let config = Config { limits, handler_timeout: Duration::from_secs(5), ..Config::default() };
     let hub = Hub::builder().keys(keys).config(config).build();
     let plain = || {
         let hub = hub.clone();

@@ -133,7 +133,7 @@ async fn either_of_two_extractors_may_know_the_credential() {
         assert_eq!(refresh(&mut client, "alice+3600000").await["code"], "00");
         assert_eq!(granted(&server, "alice").await, Some(3_600_000));
         assert_eq!(refresh(&mut client, "alice+0").await["msg"], "expired");
-        // Mapped as it is at the door.
+        // Mapped as at an opening.
         let identity = server.hub.sessions("alice").await[0].identity();
         assert_eq!(identity.get::<&str>(), Some(&"passes"));
     }

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use keywire::{
-    Config, Door, Handshake, Hub, HubBuilder, Identity, Key, Origins, Rate, RawKey, Rejection, SessionPolicy,
-    extract_fn,
+    Config, Handshake, Hub, HubBuilder, Identity, Key, Limits, Origins, Rate, RawKey, Rejection,
+    SessionPolicy, extract_fn,
 };
 use support::{Client, Lines, request};
 use tracing::Level;
@@ -47,11 +47,11 @@ fn saying(rejection: Rejection) -> HubBuilder {
 #[tokio::test(start_paused = true)]
 async fn each_kind_says_what_which_and_by_which_setting() {
     let (lines, _guard) = listen();
-    let door = |door| Config { door, ..Config::default() };
+    let limits = |limits| Config { limits, ..Config::default() };
     let one = SessionPolicy::Many { cap: NonZeroUsize::MIN };
     let once = Rate::new(1, Duration::from_secs(3600));
-    let full = raw().config(door(Door { sessions: 0, ..Door::default() }));
-    let full_for_one = raw().config(door(Door { sessions_per_address: 0, ..Door::default() }));
+    let full = raw().config(limits(Limits { sessions: 0, ..Limits::default() }));
+    let full_for_one = raw().config(limits(Limits { sessions_per_address: 0, ..Limits::default() }));
     let origin = ("Origin", "null");
     for (hub, headers, kind, expected) in [
         (raw(), &[("Content-Length", "1")][..], "no_opening", &["an opening has no body"][..]),
@@ -97,8 +97,8 @@ async fn each_kind_says_what_which_and_by_which_setting() {
             "unavailable",
             &["the extractor did not answer in time", "Config::handler_timeout"],
         ),
-        (full, &[], "unavailable", &["0 sessions", "Door::sessions"]),
-        (full_for_one, &[], "throttled", &["0 sessions", "Door::sessions_per_address"]),
+        (full, &[], "unavailable", &["0 sessions", "Limits::sessions"]),
+        (full_for_one, &[], "throttled", &["0 sessions", "Limits::sessions_per_address"]),
     ] {
         refuse(&hub.build(), "/alice", headers).await;
         let said = lines.take();
@@ -111,12 +111,13 @@ async fn each_kind_says_what_which_and_by_which_setting() {
         }
     }
 
-    let hub = raw().config(door(Door { handshakes_per_address: Some(once), ..Door::default() })).build();
+    let hub =
+        raw().config(limits(Limits { handshakes_per_address: Some(once), ..Limits::default() })).build();
     refuse(&hub, "/", &[]).await;
     lines.take();
     refuse(&hub, "/", &[]).await;
     let said = lines.take();
-    assert!(said.contains("too many openings") && said.contains("Door::handshakes_per_address"), "{said}");
+    assert!(said.contains("too many openings") && said.contains("Limits::handshakes_per_address"), "{said}");
 
     let hub = raw().config(Config { policy: one, ..Config::default() }).build();
     let mut alice = Client::piped(&hub, "alice").await;

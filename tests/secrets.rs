@@ -11,8 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
 use keywire::{
-    Config, Door, Envelope, Handshake, Hub, Identity, JwtKey, Key, KeyExtractor as _, Push, Rejection, Reply,
-    Session, Source, Switch, TicketKey, Tickets, TrustedProxies, extract_fn,
+    Config, Envelope, Handshake, Hub, Identity, JwtKey, Key, KeyExtractor as _, Limits, Push, Rejection,
+    Reply, Session, Source, Switch, TicketKey, Tickets, TrustedProxies, extract_fn,
 };
 use serde_json::json;
 use support::{Lines, Server, TEXT, masked, opening};
@@ -156,12 +156,12 @@ async fn no_real_credential_comes_back_or_is_logged() {
         Source::Subprotocol,
     ];
     let tickets = Tickets::new();
-    let door = Door {
+    let limits = Limits {
         proxies: TrustedProxies::forwarded(["127.0.0.1"]).expect("a network"),
         sessions_per_address: 3,
-        ..Door::default()
+        ..Limits::default()
     };
-    let config = Config { door, ..Config::default() };
+    let config = Config { limits, ..Config::default() };
     let tokens = TicketKey::new(&tickets).or(JwtKey::hs256(hmac).sources(sources.clone()));
     let tickets_anywhere = TicketKey::new(&tickets).sources(sources);
     let servers = [

@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::credential::Supply;
-use super::delay::Delays;
+use super::backoff::Backoff;
+use super::credential::Credentials;
 use super::dial::Endpoint;
-use super::life::{Interest, Life};
+use super::supervisor::{Shutdown, Supervisor};
 use super::{Client, ClientError, Credential, Events};
 use crate::extract::Source;
 
-/// How a [`Client`] connects and comes back. The defaults are those of the browser's client.
+/// Settings of a [`Client`]. The defaults are those of the browser's client.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -40,9 +40,9 @@ pub struct ClientBuilder {
 
 pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
-    pub(super) supply: Supply,
+    pub(super) credentials: Credentials,
     pub(super) place: Source,
-    pub(super) delays: Delays,
+    pub(super) backoff: Backoff,
     pub(super) settle: Duration,
     pub(super) attempt: Duration,
     pub(super) heartbeat: Duration,
@@ -51,16 +51,16 @@ pub(super) struct Settings {
     pub(super) message_bytes: usize,
 }
 
-/// How many events wait to be read.
+/// Capacity of the queue of events.
 const EVENTS: usize = 256;
 
 impl ClientBuilder {
     pub(super) fn new(url: &str) -> Result<Self, ClientError> {
         let settings = Settings {
             endpoint: Endpoint::new(url)?,
-            supply: Supply::None,
+            credentials: Credentials::None,
             place: Source::Path,
-            delays: Delays { min: Duration::from_millis(500), max: Duration::from_secs(20), fixed: None },
+            backoff: Backoff { min: Duration::from_millis(500), max: Duration::from_secs(20), fixed: None },
             settle: Duration::from_secs(5),
             attempt: Duration::from_secs(10),
             heartbeat: Duration::from_secs(25),
@@ -71,15 +71,15 @@ impl ClientBuilder {
         Ok(Self { settings, queue: 64, request_timeout: Duration::from_secs(10) })
     }
 
-    /// The key or token to connect with, the same at every attempt.
+    /// Credential for every attempt: a key or a token.
     #[must_use]
     pub fn key(mut self, credential: impl Into<Credential>) -> Self {
-        self.settings.supply = Supply::Fixed(credential.into());
+        self.settings.credentials = Credentials::Fixed(credential.into());
         self
     }
 
-    /// Whom to ask for a credential, at every attempt, and in time before the present one ends, to exchange it over
-    /// the open connection.
+    /// Source of credentials. It is called at every attempt, and before the current credential expires, to exchange it over the
+    /// open connection.
     #[must_use]
     pub fn keys<F, Fut, C, E>(mut self, ask: F) -> Self
     where
@@ -88,118 +88,118 @@ impl ClientBuilder {
         C: Into<Credential>,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.settings.supply = Supply::Asked(Arc::new(move || {
+        self.settings.credentials = Credentials::Asked(Arc::new(move || {
             let asked = ask();
             Box::pin(async move { asked.await.map(Into::into).map_err(Into::into) })
         }));
         self
     }
 
-    /// Where the credential goes: the path by default, as with the browser's client.
+    /// Place of the credential. Default: the path, as with the browser's client.
     #[must_use]
     pub fn at(mut self, place: Source) -> Self {
         self.settings.place = place;
         self
     }
 
-    /// How many messages wait for a connection: 64, one at least.
+    /// Capacity of the queue of messages that wait for a connection. Default: 64. Minimum: 1.
     #[must_use]
     pub fn queue(mut self, messages: usize) -> Self {
         self.queue = messages.max(1);
         self
     }
 
-    /// The shortest delay before coming back, 500 ms, and the cap of its random part, 20 s.
+    /// Backoff between attempts: the shortest delay, and the cap of its random part. Default: 500 ms and 20 s.
     #[must_use]
     pub fn delays(mut self, min: Duration, max: Duration) -> Self {
-        self.settings.delays = Delays { min, max, fixed: None };
+        self.settings.backoff = Backoff { min, max, fixed: None };
         self
     }
 
-    /// Always waits so long before coming back.
+    /// Fixed delay between attempts, in place of the backoff. Default: none.
     #[must_use]
     pub fn fixed_delay(mut self, delay: Duration) -> Self {
-        self.settings.delays.fixed = Some(delay);
+        self.settings.backoff.fixed = Some(delay);
         self
     }
 
-    /// A connection that lived so long was a good one, and delays start small again: 5 s.
+    /// Lifetime of a connection after which the backoff starts over. Default: 5 s.
     #[must_use]
     pub fn settle(mut self, time: Duration) -> Self {
         self.settings.settle = time;
         self
     }
 
-    /// The longest that an attempt may take, from asking for the credential to the server's first word: 10 s.
+    /// Timeout for an attempt, from the call for a credential to the server's first message. Default: 10 s.
     #[must_use]
     pub fn attempt_timeout(mut self, time: Duration) -> Self {
         self.settings.attempt = time;
         self
     }
 
-    /// After how long a silence the server is asked for a sign of life: 25 s. [`Duration::ZERO`] turns that off.
+    /// Silence of the server after which the client pings. Default: 25 s. [`Duration::ZERO`]: no pings.
     ///
-    /// Each byte that arrives is a sign of life, also in the middle of a message, and so is each byte of a long message
-    /// that the server takes.
+    /// Any byte that arrives is a sign of life, also in the middle of a message, and so is any byte of a long message that the
+    /// server takes.
     #[must_use]
     pub fn heartbeat(mut self, silence: Duration) -> Self {
         self.settings.heartbeat = silence;
         self
     }
 
-    /// How long the server has to give a sign of life, or to take more of a message: 10 s. Also the time that
-    /// [`Client::close`] has to send what waits.
+    /// Timeout for a sign of life of the server, or for its taking more of a message. Default: 10 s. [`Client::close`] has the same
+    /// time to send the queue.
     #[must_use]
     pub fn pong_timeout(mut self, time: Duration) -> Self {
         self.settings.pong = time;
         self
     }
 
-    /// How long before its end a credential that was asked for is exchanged for a fresh one: 60 s, but never before
-    /// three quarters of its time have passed. Credentials that end within seconds of each other are exchanged ever more
-    /// rarely, up to once in 30 s.
+    /// Time before the expiry of a credential at which it is exchanged for a new one. Default: 60 s, but not before three quarters of
+    /// its lifetime. Credentials that expire within seconds of each other are exchanged more and more rarely, down to once in 30 s.
     #[must_use]
     pub fn renew(mut self, before: Duration) -> Self {
         self.settings.renew = before;
         self
     }
 
-    /// How long a request waits for its reply: 10 s.
+    /// Timeout for the reply to a request. Default: 10 s.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.request_timeout = time;
         self
     }
 
-    /// The largest message that is taken from the server, in bytes: 16 MiB.
+    /// Largest message from the server, in bytes. Default: 16 MiB.
     #[must_use]
     pub fn message_bytes(mut self, bytes: usize) -> Self {
         self.settings.message_bytes = bytes;
         self
     }
 
-    /// Starts to connect, in a task of its own.
+    /// Spawns the task that connects.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     #[must_use = "without its handle and its events the client ends at once"]
     pub fn connect(self) -> (Client, Events) {
-        let (letters, posted) = mpsc::channel(self.queue);
+        let (outgoing, queue) = mpsc::channel(self.queue);
         let (tell, events) = mpsc::channel(EVENTS);
-        let [closing, unheld, unheard, ended] = [(); 4].map(|()| CancellationToken::new());
+        let [requested, no_handles, no_events, ended] = [(); 4].map(|()| CancellationToken::new());
         let client = Client {
-            letters,
-            closing: closing.clone(),
+            outgoing,
+            closing: requested.clone(),
             ended: ended.clone(),
-            patience: self.request_timeout,
-            _held: Arc::new(unheld.clone().drop_guard()),
+            request_timeout: self.request_timeout,
+            _held: Arc::new(no_handles.clone().drop_guard()),
         };
-        let events = Events { events, _listening: unheard.clone().drop_guard() };
-        let interest = Interest { closing, unheld, unheard };
+        let events = Events { events, _listening: no_events.clone().drop_guard() };
+        let shutdown = Shutdown { requested, no_handles, no_events };
         let (settings, _ended) = (Arc::new(self.settings), ended.drop_guard());
-        let life = Life { settings, letters: posted, events: tell, interest, unsent: Vec::new(), _ended };
-        tokio::spawn(life.run());
+        let supervisor =
+            Supervisor { settings, outgoing: queue, events: tell, shutdown, unsent: Vec::new(), _ended };
+        tokio::spawn(supervisor.run());
         (client, events)
     }
 }

@@ -15,39 +15,39 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::builder::Settings;
 use super::dial::Socket;
-use super::life::{Ended, Life};
-use super::outgoing::Outgoing;
 use super::progress::Progress;
 use super::renewal::Renewal;
-use super::{ClientError, Credential, Event, Letter, Message};
+use super::supervisor::{Ended, Supervisor};
+use super::writer::Writer;
+use super::{ClientError, Credential, Event, Message, Outgoing};
+use crate::deadline::after;
 use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
-use crate::moment::after;
 use crate::websocket::CloseCode;
 
-/// What is known of one connection.
+/// The state of one connection.
 struct Connection {
     settings: Arc<Settings>,
-    outgoing: Outgoing,
-    /// What the server did, and as much of it as was seen.
+    writer: Writer,
+    /// Signs of life of the server, and the count at the last look.
     progress: Progress,
     seen: u64,
-    /// When the server was last heard of, or asked for a sign of life since.
+    /// The last sign of life of the server, or the last ping after it.
     since: Instant,
     asked: bool,
     last_id: i64,
-    /// Who waits for an answer.
+    /// Requests and renewals that wait for a reply.
     waiting: HashMap<i64, Waiting>,
     renewal: Renewal,
 }
 
 enum Waiting {
     Request(oneshot::Sender<Push>),
-    /// The credential that was sent ends then.
+    /// With the expiry of the credential that was sent.
     Renewal(Option<Instant>),
 }
 
-/// A connection that takes nothing more, or from which nothing more comes.
+/// A connection that failed.
 struct Broken(ClientError);
 
 impl From<Error> for Broken {
@@ -56,14 +56,14 @@ impl From<Error> for Broken {
     }
 }
 
-/// So many who wait are kept without a look whether they still do.
+/// Number of waiting requests up to which dropped ones are not searched for.
 const UNSWEPT: usize = 64;
 
-/// Asks a server, which may open only to refuse, for a first word.
+/// Asks the server for a first message, since it may accept a connection only to refuse it.
 const PING: &str = r#"{"flag":"kw:ping"}"#;
 
-impl Life {
-    /// Talks until it ends. The server's first word says that it let us in, and that has to come before `due`.
+impl Supervisor {
+    /// Runs a connection to its end. It is open with the server's first message, which must come before `due`.
     pub(super) async fn converse(
         &mut self,
         socket: Socket,
@@ -74,9 +74,9 @@ impl Life {
     ) -> Ended {
         let (sink, mut stream) = socket.split();
         let mut connection = Connection::new(self.settings.clone(), sink, progress, credential.as_ref());
-        connection.outgoing.push(Frame::text(PING));
+        connection.writer.push(Frame::text(PING));
         let ended = self.listen(&mut connection, &mut stream, due, opened_at).await;
-        self.unsent.extend(connection.outgoing.message);
+        self.unsent.extend(connection.writer.message);
         ended
     }
 
@@ -87,12 +87,12 @@ impl Life {
         due: Instant,
         opened_at: &mut Option<Instant>,
     ) -> Ended {
-        let mut posted = true;
+        let mut has_handles = true;
         loop {
             let look_at = if opened_at.is_some() { connection.look_at() } else { due };
             let renew_at = connection.renewal.due.unwrap_or(due);
             let done = tokio::select! {
-                () = self.interest.over() => {
+                () = self.shutdown.begun() => {
                     self.depart(connection, stream, opened_at.is_some()).await;
                     return Ended::closed();
                 }
@@ -105,12 +105,12 @@ impl Life {
                         if let Some(event) = connection.receive(&text) {
                             self.tell(event).await;
                         }
-                        // While the application made room for it, nobody listened to the server.
+                        // The server was not read while the application made room for the event.
                         connection.heard();
                         Ok(())
                     }
                     Some(Ok(Frame::Close(frame))) => {
-                        let _ = timeout(connection.settings.pong, connection.outgoing.close()).await;
+                        let _ = timeout(connection.settings.pong, connection.writer.close()).await;
                         return ended(frame);
                     }
                     Some(Ok(_)) => {
@@ -120,14 +120,14 @@ impl Life {
                     Some(Err(error)) => Err(error.into()),
                     None => return Ended::lost(),
                 },
-                written = connection.outgoing.write(), if connection.outgoing.is_busy() => {
+                written = connection.writer.write(), if connection.writer.is_busy() => {
                     written.map_err(Broken::from)
                 }
-                letter = self.letters.recv(), if opened_at.is_some() && posted && !connection.outgoing.is_busy() => {
-                    match letter {
-                        Some(letter) => connection.post(letter),
-                        // There is no handle any more, but somebody listens.
-                        None => posted = false,
+                message = self.outgoing.recv(), if opened_at.is_some() && has_handles && !connection.writer.is_busy() => {
+                    match message {
+                        Some(message) => connection.post(message),
+                        // All handles are dropped, but not the events.
+                        None => has_handles = false,
                     }
                     Ok(())
                 }
@@ -153,19 +153,19 @@ impl Life {
         }
     }
 
-    /// Sends what waits, and says goodbye. Reads on until the server has said so too: a socket that is closed with something
-    /// unread in it takes back what it sent.
+    /// Sends the queue and a close frame, and reads until the server's close frame: closing over unread bytes resets the connection,
+    /// and what was sent may be lost.
     async fn depart(&mut self, connection: &mut Connection, stream: &mut SplitStream<Socket>, opened: bool) {
         let due = after(Instant::now(), connection.settings.pong);
         let mut said = false;
         if opened {
-            self.letters.close();
+            self.outgoing.close();
         }
         loop {
-            if !said && !connection.outgoing.is_busy() {
-                let letter = if opened { self.letters.recv().await } else { None };
-                match letter {
-                    Some(letter) => connection.post(letter),
+            if !said && !connection.writer.is_busy() {
+                let message = if opened { self.outgoing.recv().await } else { None };
+                match message {
+                    Some(message) => connection.post(message),
                     None => {
                         connection.goodbye();
                         said = true;
@@ -175,7 +175,7 @@ impl Life {
             }
             tokio::select! {
                 biased;
-                written = connection.outgoing.write(), if connection.outgoing.is_busy() => {
+                written = connection.writer.write(), if connection.writer.is_busy() => {
                     if written.is_err() {
                         return;
                     }
@@ -205,7 +205,7 @@ impl Connection {
         Self {
             renewal: Renewal::new(settings.clone(), credential),
             settings,
-            outgoing: Outgoing::new(sink),
+            writer: Writer::new(sink),
             progress,
             seen: 0,
             since: Instant::now(),
@@ -217,19 +217,19 @@ impl Connection {
 
     fn goodbye(&mut self) {
         let code = u16::from(CloseCode::NORMAL).into();
-        self.outgoing.push(Frame::Close(Some(CloseFrame { code, reason: "".into() })));
+        self.writer.push(Frame::Close(Some(CloseFrame { code, reason: "".into() })));
     }
 
-    /// Sends a letter, unless it asks for a reply that nobody waits for any more.
-    fn post(&mut self, Letter { message, reply }: Letter) {
+    /// Sends a message, unless it is a request whose future was dropped.
+    fn post(&mut self, Outgoing { message, reply }: Outgoing) {
         let id = match reply {
             Some(reply) if reply.is_closed() => return,
             Some(reply) => Some(self.await_answer(Waiting::Request(reply))),
             None => None,
         };
-        self.outgoing.push(Frame::text(message.to_json(id.as_ref())));
-        // A request is told by its error.
-        self.outgoing.message = Some(message).filter(|_| id.is_none());
+        self.writer.push(Frame::text(message.to_json(id.as_ref())));
+        // A request is reported by its error.
+        self.writer.message = Some(message).filter(|_| id.is_none());
     }
 
     fn await_answer(&mut self, waiting: Waiting) -> MessageId {
@@ -242,7 +242,7 @@ impl Connection {
         MessageId::Number(self.last_id)
     }
 
-    /// What the application is to know of a text, if anything.
+    /// The event for a text message, if there is one.
     fn receive(&mut self, text: &str) -> Option<Event> {
         let Some(push) = read(text) else { return Some(Event::Failed(ClientError::NotAPush)) };
         let waiting = match push.id {
@@ -268,10 +268,10 @@ impl Connection {
         self.since = Instant::now();
         self.asked = false;
         self.seen = self.progress.count();
-        self.outgoing.moved();
+        self.writer.moved();
     }
 
-    /// When the present silence, or a message that is not taken, becomes too long.
+    /// When the current silence, or the wait for the socket, becomes too long.
     fn look_at(&self) -> Instant {
         let Settings { heartbeat, pong, .. } = &*self.settings;
         let silence = match self.asked {
@@ -280,12 +280,12 @@ impl Connection {
             false => *heartbeat,
         };
         let silent_at = after(self.since, silence);
-        self.outgoing.stuck_since.map_or(silent_at, |since| after(since, *pong).min(silent_at))
+        self.writer.stuck_since.map_or(silent_at, |since| after(since, *pong).min(silent_at))
     }
 
-    /// Looks whether the server moves, be it in the middle of a message; if not, asks it for a sign of life, once.
+    /// Checks for progress of the server, also in the middle of a message. Without any it pings once.
     fn look(&mut self) -> Result<(), Broken> {
-        let stuck = self.outgoing.stuck_since.is_some_and(|since| since.elapsed() >= self.settings.pong);
+        let stuck = self.writer.stuck_since.is_some_and(|since| since.elapsed() >= self.settings.pong);
         if self.progress.count() != self.seen {
             self.heard();
             return Ok(());
@@ -293,29 +293,29 @@ impl Connection {
         if self.asked || stuck {
             return Err(Broken(ClientError::Timeout));
         }
-        // One of WebSocket's own, which a server answers whatever its application does.
-        self.outgoing.push(Frame::Ping(Bytes::new()));
+        // A WebSocket ping, which a server answers whatever its application does.
+        self.writer.push(Frame::Ping(Bytes::new()));
         self.since = Instant::now();
         self.asked = true;
         Ok(())
     }
 
-    /// Exchanges the credential for the one that was asked for.
+    /// Sends a new credential to exchange the current one.
     fn exchange(&mut self, fresh: Result<Option<Credential>, ClientError>) -> Result<(), ClientError> {
         let sent = fresh.map(|fresh| {
             if let Some(credential) = fresh {
                 let id = self.await_answer(Waiting::Renewal(credential.end()));
                 let message = Message::new(Flag::REFRESH, credential.text);
-                self.outgoing.push(Frame::text(message.to_json(Some(&id))));
+                self.writer.push(Frame::text(message.to_json(Some(&id))));
             }
         });
-        // Without an answer, or without a credential, it is tried again while there is time.
+        // Without a reply or a credential there is another try while there is time.
         self.renewal.plan();
         sent
     }
 }
 
-/// A push of the server's. Its sender is true here: it is the server that says so.
+/// A push of the server, with the sender that the server vouches for.
 fn read(text: &str) -> Option<Push> {
     #[derive(Deserialize)]
     struct Sent {
@@ -335,7 +335,7 @@ fn ended(frame: Option<CloseFrame>) -> Ended {
     let Some(CloseFrame { code, reason }) = frame else {
         return Ended { code: CloseCode::NO_STATUS, reason: String::new() };
     };
-    // What tungstenite makes of a code that must not be sent, or that it does not know, such as 1014.
+    // tungstenite reports this for codes that must not be sent or that it does not know, such as 1014.
     if u16::from(code) == 1002 && reason.as_str() == "Protocol violation" {
         return Ended::lost();
     }

@@ -9,11 +9,9 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ClientError;
-use crate::moment::after;
+use crate::deadline::after;
 
-/// A key or a token, and until when it is good.
-///
-/// A token that is a JWT says that by itself.
+/// A key or a token, with its expiry. A JWT contains its expiry.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -30,20 +28,20 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A credential that ends when it says so itself, if it is a JWT, and else never.
+    /// A credential that expires with its `exp` if it is a JWT, and never otherwise.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let expires_at = expiry(&text);
         Self { text, expires_at }
     }
 
-    /// When it ends, by the clock that does not jump; `None` if that is unknown or past.
+    /// The expiry on the monotonic clock. `None` if it is unknown or past.
     pub(super) fn end(&self) -> Option<Instant> {
         let left = self.expires_at?.duration_since(SystemTime::now()).ok()?;
         Some(after(Instant::now(), left))
     }
 
-    /// The same credential, ending at `moment`.
+    /// The same credential with this expiry.
     #[must_use]
     pub fn expiring_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
@@ -64,13 +62,13 @@ impl From<String> for Credential {
 }
 
 impl fmt::Debug for Credential {
-    /// Without the credential.
+    /// Omits the credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
-/// When a JWT ends, without checking it: that is the server's work.
+/// The expiry of a JWT, which only the server verifies.
 fn expiry(token: &str) -> Option<SystemTime> {
     #[derive(Deserialize)]
     struct Claims {
@@ -83,17 +81,17 @@ fn expiry(token: &str) -> Option<SystemTime> {
 
 type Asked = BoxFuture<'static, Result<Credential, Box<dyn std::error::Error + Send + Sync>>>;
 
-/// Where credentials come from.
+/// The source of credentials.
 #[derive(Clone)]
-pub(super) enum Supply {
+pub(super) enum Credentials {
     None,
-    /// Written down once, so there is nothing to exchange it for.
+    /// One credential, which cannot be exchanged.
     Fixed(Credential),
     Asked(Arc<dyn Fn() -> Asked + Send + Sync>),
 }
 
-impl Supply {
-    /// The credential, if there is to be one, by `due`.
+impl Credentials {
+    /// The credential for an attempt, if there is a source, until `due`.
     pub(super) async fn ask(&self, due: Instant) -> Result<Option<Credential>, ClientError> {
         match self {
             Self::None => Ok(None),
@@ -106,7 +104,7 @@ impl Supply {
         }
     }
 
-    /// Whether asking again may bring a fresh one.
+    /// Whether another call may bring a new credential.
     pub(super) fn is_renewable(&self) -> bool {
         matches!(self, Self::Asked(_))
     }

@@ -1,17 +1,17 @@
-//! A connection to a keywire server that a service can forget about: the feature `client`.
+//! A client for services and tests, which reconnects by itself: the feature `client`.
 
+mod backoff;
 mod builder;
 mod connection;
 mod credential;
-mod delay;
 mod dial;
 mod error;
-mod life;
 mod message;
-mod outgoing;
 mod progress;
 mod race;
 mod renewal;
+mod supervisor;
+mod writer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ pub use message::Message;
 use crate::message::Push;
 use crate::websocket::CloseCode;
 
-/// A connection to a keywire server that comes back when it is lost, for services and for tests.
+/// A connection to a keywire server that reconnects when it is lost, for services and for tests.
 ///
-/// It comes back as the browser's client does: after a random delay that grows, at a moment within the window that a
-/// draining server names, and not at all after a close code that says so. What is sent meanwhile waits, as much as
-/// [`ClientBuilder::queue`] allows, and no message is ever sent twice.
+/// It reconnects as the browser's client does: after a random delay that grows, at a random moment in the window that a draining
+/// server names, and not at all after a final close code. Messages sent meanwhile are queued, up to [`ClientBuilder::queue`]. No
+/// message is ever sent twice.
 ///
 /// ```no_run
 /// use keywire::client::{Client, Event};
@@ -59,19 +59,19 @@ use crate::websocket::CloseCode;
 /// the [`Events`] are dropped. In both cases the messages that wait are sent first, if there is a connection.
 #[derive(Clone)]
 pub struct Client {
-    letters: mpsc::Sender<Letter>,
+    outgoing: mpsc::Sender<Outgoing>,
     closing: CancellationToken,
     ended: CancellationToken,
-    /// How long a request waits for its reply.
-    patience: Duration,
-    /// Goes with the last handle.
+    /// The timeout for the reply to a request.
+    request_timeout: Duration,
+    /// Dropped with the last handle.
     _held: Arc<DropGuard>,
 }
 
-/// What is on its way to the connection.
-struct Letter {
+/// A message on its way to the connection.
+struct Outgoing {
     message: Message,
-    /// Who waits for the reply.
+    /// The request that waits for the reply.
     reply: Option<oneshot::Sender<Push>>,
 }
 
@@ -85,12 +85,11 @@ impl Client {
         ClientBuilder::new(url)
     }
 
-    /// Sends now, or once there is a connection.
+    /// Sends a message now, or when there is a connection.
     ///
     /// # Errors
     ///
-    /// When that cannot be promised: the queue is full, or the connection has ended for good. When the body cannot be
-    /// JSON.
+    /// If the queue is full, the client has ended, or the body is not JSON.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         self.post(message, None)
     }
@@ -104,7 +103,7 @@ impl Client {
         self.send(Message::command(body))
     }
 
-    /// Sends an `inform` to this key; the empty text is nobody in particular.
+    /// Sends an `inform` to this key. An empty string addresses no key.
     ///
     /// # Errors
     ///
@@ -113,7 +112,7 @@ impl Client {
         self.send(Message::inform(reception, body))
     }
 
-    /// Sends a `command` and waits for its reply, whatever the reply's code says.
+    /// Sends a `command` and waits for its reply, of any code.
     ///
     /// # Errors
     ///
@@ -126,44 +125,41 @@ impl Client {
         self.request_with(Message::command(body)).await
     }
 
-    /// Sends a message of any flag and waits for its reply, whatever the reply's code says. The message's id is set
-    /// by this.
+    /// Sends a message of any flag, with a new id, and waits for its reply, of any code.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::send`]; when no reply came in [time](ClientBuilder::request_timeout), or none can come any
-    /// more because the connection that the message went into has ended.
+    /// Those of [`Client::send`]; if no reply comes within [`ClientBuilder::request_timeout`]; if the connection that the message was
+    /// sent over has ended.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped the message is not sent any more if it still waits; else its reply is an
-    /// [`Event::Push`] like others.
+    /// If the future is dropped, a queued message is not sent. The reply to a sent message becomes an [`Event::Push`].
     pub async fn request_with(&self, message: Message) -> Result<Push, RequestError> {
         let (reply, coming) = oneshot::channel();
         self.post(message, Some(reply))?;
-        match timeout(self.patience, coming).await {
+        match timeout(self.request_timeout, coming).await {
             Ok(Ok(push)) => Ok(push),
             Ok(Err(_)) => Err(RequestError::Lost),
             Err(_) => Err(RequestError::Timeout),
         }
     }
 
-    /// Ends the connection for good, with 1000, and returns at once.
+    /// Ends the client, with 1000, and returns at once.
     ///
-    /// If there is a connection, the messages that wait are sent first, for as long as
-    /// [`ClientBuilder::pong_timeout`]. What is not sent is reported by [`Event::Unsent`], or, if it is a request, by the
-    /// request's error. [`Client::closed`] waits for all of that.
+    /// If there is a connection, the queued messages are sent first, within [`ClientBuilder::pong_timeout`]. An unsent message is
+    /// reported by [`Event::Unsent`], an unsent request by its error. [`Client::closed`] waits for all of that.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Waits until the connection has ended for good, whoever ended it.
+    /// Waits until the client has ended, for any reason.
     ///
-    /// Call it after [`Client::close`] and before the program ends, which would end the sending too.
+    /// Call it after [`Client::close`] and before the program ends, which would stop the sending.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
+    /// Nothing is lost if the future is dropped.
     pub async fn closed(&self) {
         self.ended.cancelled().await;
     }
@@ -173,7 +169,7 @@ impl Client {
             return Err(SendError::Closed);
         }
         let message = message.checked()?;
-        self.letters.try_send(Letter { message, reply }).map_err(|error| match error {
+        self.outgoing.try_send(Outgoing { message, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SendError::Full,
             mpsc::error::TrySendError::Closed(_) => SendError::Closed,
         })
@@ -182,18 +178,18 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("closed", &self.letters.is_closed()).finish_non_exhaustive()
+        f.debug_struct("Client").field("closed", &self.outgoing.is_closed()).finish_non_exhaustive()
     }
 }
 
-/// What happens to a [`Client`], in its order.
+/// The events of a [`Client`], in order.
 ///
-/// Read it: while 256 events wait nothing more is read from the server, which in the end gives up a client that is too
-/// slow. Who wants no events drops this.
+/// Read them, or drop this. While 256 events are queued, the client does not read from the server, which disconnects a slow client
+/// in the end.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::Receiver<Event>,
-    /// Keeps the connection while there is somebody to listen.
+    /// Keeps the connection while events are read.
     _listening: DropGuard,
 }
 
@@ -202,26 +198,26 @@ impl Events {
     ///
     /// # Cancel safety
     ///
-    /// No event is lost when the future is dropped.
+    /// No event is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }
 }
 
-/// Something that happens to a [`Client`].
+/// An event of a [`Client`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The server has let us in.
+    /// The server has accepted the connection.
     Open,
     /// A message that answers no request.
     Push(Push),
-    /// The connection, or an attempt at one, ended.
+    /// A connection or an attempt has ended.
     Closed(End),
-    /// A message that was accepted and is not known to have been sent, since the client has ended for good. These come
-    /// before the last [`Event::Closed`].
+    /// A message that was accepted and perhaps not sent, because the client has ended. These come before the last
+    /// [`Event::Closed`].
     Unsent(Message),
-    /// Something went wrong, for a log; whatever follows from it is an event of its own.
+    /// An error, for a log. Its consequences are events of their own.
     Failed(ClientError),
 }
 
@@ -229,10 +225,10 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct End {
-    /// The code of the close frame; 1005 if it had none, 1006 if the connection broke or there never was one.
+    /// The code of the close frame. 1005 if it had none, 1006 if the connection broke or was never open.
     pub code: CloseCode,
-    /// What came with the code, in the server's words.
+    /// The reason of the close frame.
     pub reason: String,
-    /// After how long the client comes back; `None` if it does not.
+    /// The delay before the client reconnects. `None` if it does not.
     pub returns_in: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! The exchange of a credential over the open connection, in time before its end.
+//! The exchange of a credential over the open connection before it expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,39 +9,39 @@ use tokio::time::Instant;
 
 use super::builder::Settings;
 use super::{ClientError, Credential};
-use crate::moment::after;
+use crate::deadline::after;
 
 pub(super) struct Renewal {
     settings: Arc<Settings>,
-    /// When the present credential ends, as far as is known, by the clock that does not jump.
+    /// The expiry of the current credential on the monotonic clock, if it is known.
     ends_at: Option<Instant>,
-    /// When it is to be exchanged.
+    /// When to exchange it.
     pub(super) due: Option<Instant>,
-    /// How often a fresh one was asked for.
+    /// Number of new credentials that were asked for.
     count: u32,
-    /// The fresh one that has been asked for.
+    /// The call for a new credential.
     pub(super) fresh: Fuse<BoxFuture<'static, Result<Option<Credential>, ClientError>>>,
 }
 
-/// The longest that a credential is kept because those before it ended so soon.
+/// The longest wait that earlier short-lived credentials cause.
 const RAREST: Duration = Duration::from_secs(30);
 
 impl Renewal {
     pub(super) fn new(settings: Arc<Settings>, credential: Option<&Credential>) -> Self {
-        let ends_at = credential.and_then(Credential::end).filter(|_| settings.supply.is_renewable());
+        let ends_at = credential.and_then(Credential::end).filter(|_| settings.credentials.is_renewable());
         let mut renewal = Self { settings, ends_at, due: None, count: 0, fresh: Fuse::terminated() };
         renewal.plan();
         renewal
     }
 
-    /// The server took one that ends then.
+    /// The server has accepted a credential with this expiry.
     pub(super) fn renewed(&mut self, ends_at: Option<Instant>) {
         self.ends_at = ends_at;
     }
 
-    /// In time before the credential's end, but not if that is unknown, nor if it seems to be over: then it is this
-    /// machine's clock that is wrong. One that is wrong by less makes each fresh credential look short-lived; those are
-    /// exchanged ever more rarely.
+    /// Plans the next exchange before the credential expires. There is none if the expiry is unknown or seems past: then the clock of
+    /// this machine is wrong. A clock that is wrong by less makes each new credential look short-lived. Such credentials are
+    /// exchanged more and more rarely.
     pub(super) fn plan(&mut self) {
         let now = Instant::now();
         let left = self.ends_at.map(|end| end.saturating_duration_since(now));
@@ -58,7 +58,7 @@ impl Renewal {
         self.count = self.count.saturating_add(1);
         let settings = self.settings.clone();
         let due = after(Instant::now(), settings.attempt);
-        self.fresh = async move { settings.supply.ask(due).await }.boxed().fuse();
+        self.fresh = async move { settings.credentials.ask(due).await }.boxed().fuse();
     }
 }
 
@@ -68,8 +68,8 @@ mod tests {
 
     use tokio::time::sleep_until;
 
-    use super::super::credential::Supply;
-    use super::super::delay::Delays;
+    use super::super::backoff::Backoff;
+    use super::super::credential::Credentials;
     use super::super::dial::Endpoint;
     use super::*;
     use crate::extract::Source;
@@ -82,9 +82,9 @@ mod tests {
         let minute = Duration::from_secs(60);
         Arc::new(Settings {
             endpoint: Endpoint::new("ws://host/").unwrap(),
-            supply: Supply::Asked(Arc::new(fresh)),
+            credentials: Credentials::Asked(Arc::new(fresh)),
             place: Source::Path,
-            delays: Delays { min: minute, max: minute, fixed: None },
+            backoff: Backoff { min: minute, max: minute, fixed: None },
             settle: minute,
             attempt: minute,
             heartbeat: minute,
@@ -94,10 +94,10 @@ mod tests {
         })
     }
 
-    /// How often a credential that always seems to end so soon is exchanged in an hour.
+    /// Number of exchanges in an hour if each credential seems to expire so soon.
     async fn exchanges(seconds: u64) -> u32 {
         let settings = asking(seconds);
-        let first = settings.supply.ask(Instant::now()).await.unwrap();
+        let first = settings.credentials.ask(Instant::now()).await.unwrap();
         let mut renewal = Renewal::new(settings, first.as_ref());
         let end = Instant::now() + Duration::from_secs(3600);
         while let Some(due) = renewal.due.filter(|due| *due < end) {
@@ -117,7 +117,7 @@ mod tests {
             assert!((100..130).contains(&count), "{count} for {seconds} s");
         }
         assert_eq!(exchanges(0).await, 0);
-        // A true one is exchanged after three quarters of its life, or a minute before its end.
+        // With a correct clock it is exchanged after three quarters of its lifetime, or a minute before its expiry.
         for (seconds, expected) in [(50, 95..=97), (960, 3..=4)] {
             let count = exchanges(seconds).await;
             assert!(expected.contains(&count), "{count} for {seconds} s");

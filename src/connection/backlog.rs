@@ -1,29 +1,28 @@
-//! What was read before it could be worked on.
+//! Messages and bytes that were read before they could be handled.
 
 use std::collections::VecDeque;
 use std::mem;
 
-use super::calls::Incoming;
+use super::handler_call::Incoming;
 
-/// Messages that came while the handler was at work, or while the peer took no more, and bytes that were not looked at.
+/// Messages that came while the handler was running or the client read no replies, and bytes that are not decoded yet.
 ///
-/// It is there so that a connection can be listened to whatever its handler does: pings are answered, and its end is
-/// noticed. An idle session has none.
+/// With it a connection is read while its handler runs: pings are answered, and the end is noticed. An idle session has none.
 #[derive(Default)]
 pub(super) struct Backlog {
     messages: VecDeque<Incoming>,
-    /// What the messages weigh.
+    /// The weight of the messages.
     weight: usize,
     unread: Vec<u8>,
-    /// Where in `unread` the bytes begin that were not looked at.
+    /// The start in `unread` of the bytes that are not decoded.
     start: usize,
 }
 
-/// At this weight no more is read, so that a client that sends faster than it is served is slowed down by TCP. One
-/// message more than this may be there.
+/// The weight at which reading stops, so that TCP slows down a client that sends too fast. The backlog may exceed it by one
+/// message.
 const LOOK_AHEAD: usize = 16 * 1024;
 
-/// What a message weighs besides its bytes.
+/// The weight of a message besides its bytes.
 const MESSAGE: usize = 64;
 
 impl Backlog {
@@ -39,7 +38,7 @@ impl Backlog {
         !self.messages.is_empty()
     }
 
-    /// How many messages wait.
+    /// Number of messages.
     pub(super) fn messages(&self) -> usize {
         self.messages.len()
     }
@@ -59,14 +58,13 @@ impl Backlog {
         Some(message)
     }
 
-    /// Lends the bytes that were not looked at, if there are any. What is left of them goes back by
-    /// [`Backlog::put_back`].
+    /// Takes the bytes that are not decoded, if there are any. The caller returns the rest by [`Backlog::put_back`].
     pub(super) fn take_unread(&mut self) -> Option<(Vec<u8>, usize)> {
         let start = mem::take(&mut self.start);
         Some((mem::take(&mut self.unread), start)).filter(|(unread, _)| !unread.is_empty())
     }
 
-    /// The last `left` of these bytes were not looked at.
+    /// Returns bytes of which the last `left` are not decoded.
     pub(super) fn put_back(&mut self, bytes: Vec<u8>, left: usize) {
         if left > 0 {
             self.start = bytes.len() - left;

@@ -1,4 +1,4 @@
-//! The end of a connection: what came before it is answered, then the closing handshake (RFC 6455, section 7.1.2).
+//! The end of a connection: replies to what came before it, then the closing handshake (RFC 6455, section 7.1.2).
 
 use std::future::poll_fn;
 use std::io;
@@ -6,38 +6,38 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use super::calls::Calls;
 use super::engine::{Engine, Goodbye, READS_PER_POLL};
+use super::handler_call::HandlerCall;
 use super::scratch;
 use super::yield_turn::yield_turn;
-use crate::moment::after;
+use crate::deadline::after;
 use crate::outbox::Turn;
 use crate::websocket::Event;
 
-/// As much as a control frame may bring (RFC 6455, section 5.5). What is larger is of no interest after the end.
+/// The largest payload of a control frame (RFC 6455, section 5.5). Larger frames do not matter after the end.
 const CONTROL_BYTES: usize = 125;
 
 impl<'a> Engine<'a> {
-    /// Whether there is anything left to do for [`Engine::settle`].
-    pub(super) fn has_unfinished(&self, calls: &Calls<'a>) -> bool {
-        !calls.is_idle() || self.has_messages()
+    /// Whether [`Engine::settle`] has anything to do.
+    pub(super) fn is_unsettled(&self, call: &HandlerCall<'a>) -> bool {
+        !call.is_idle() || self.has_messages()
     }
 
-    /// Answers what came before the end, while the session has left the store already and the peer waits for the close
-    /// frame, but not for long.
-    pub(super) async fn settle(&mut self, calls: &mut Calls<'a>) {
-        // What the application, the server or a timer has ended ends here: no further message is begun.
+    /// Answers what came before the end, within `Config::close_timeout`. The session has left the store already, and the client
+    /// waits for the close frame.
+    pub(super) async fn settle(&mut self, call: &mut HandlerCall<'a>) {
+        // If the application, the server or a timeout ended the session, no further message is handled.
         let in_order = self.goodbye != Goodbye::Awaited;
         let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
         poll_fn(|cx| {
             let _turn = Turn::begin();
-            while calls.poll(cx).is_ready() {
+            while call.poll(cx).is_ready() {
                 match self.backlog.as_mut().filter(|_| in_order).and_then(|backlog| backlog.pop()) {
-                    Some(next) => calls.begin(next),
+                    Some(next) => call.begin(next),
                     None => return Poll::Ready(()),
                 }
             }
-            // That the connection is lost is found again by whoever needs it.
+            // A later call finds a lost connection again.
             let _ = self.poll_flush(cx);
             if let Some(deadline) = deadline.take() {
                 self.timer.as_mut().reset(deadline);
@@ -47,21 +47,21 @@ impl<'a> Engine<'a> {
         .await;
     }
 
-    /// How many messages came that are not handled any more.
+    /// Number of messages that are not handled any more.
     pub(super) fn unhandled(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.messages())
     }
 
-    /// Brings the close frame to the peer and waits for its answer, but not for long.
+    /// Sends the close frame and waits for the client's answer, within `Config::close_timeout`.
     pub(super) async fn finish(&mut self) {
         self.outbox.say_goodbye();
         let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
         poll_fn(|cx| {
-            // Whether it ends well or badly, it ends.
+            // An error is an end too.
             if self.poll_goodbye(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // Most ends need no timer, and setting one wakes the runtime's driver.
+            // Most connections end at once, and setting a timer wakes the runtime's driver.
             if let Some(deadline) = deadline.take() {
                 self.timer.as_mut().reset(deadline);
             }
@@ -75,8 +75,8 @@ impl<'a> Engine<'a> {
         if let Some((mut unread, start)) = self.backlog.take().and_then(|mut backlog| backlog.take_unread()) {
             self.skim(&mut unread[start..]);
         }
-        // A connection that is closed with bytes unread is reset, and the reset overtakes the close frame. So
-        // what still comes is read, and ignored.
+        // Closing over unread bytes resets the connection, and the reset overtakes the close frame. So the rest is read and
+        // ignored.
         for _ in 0..READS_PER_POLL {
             if flushed && self.goodbye == Goodbye::Refused {
                 ready!(self.socket.poll_shutdown(cx, self.outbox))?;
@@ -91,7 +91,7 @@ impl<'a> Engine<'a> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                // Both have said it, and nothing is unread: the server closes first (section 7.1.1).
+                // Both close frames are sent, and nothing is unread: the server closes first (section 7.1.1).
                 Poll::Pending if flushed && self.goodbye == Goodbye::Heard => {
                     return self.socket.poll_close(cx);
                 }
@@ -102,8 +102,8 @@ impl<'a> Engine<'a> {
         Poll::Pending
     }
 
-    /// Looks for the peer's close frame and for nothing else. A message takes no memory: one that is larger than a control
-    /// frame counts as a violation, after which nothing is kept.
+    /// Looks only for the client's close frame. Messages take no memory: one that is larger than a control frame counts as a
+    /// violation, after which nothing is decoded.
     fn skim(&mut self, mut input: &mut [u8]) {
         while self.goodbye == Goodbye::Awaited {
             match self.decoder.next(&mut input, CONTROL_BYTES) {

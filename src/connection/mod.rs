@@ -1,18 +1,18 @@
 //! Drives one socket from open to close.
 //!
-//! One task owns the socket. It reads, lets the handler work, writes what waits in the outbox and keeps the
-//! time, all in one poll; whoever sends to the session only touches the outbox and wakes it.
+//! One task owns the socket. In one poll it reads, polls the handler, writes the outbox and checks the timeouts. Senders only
+//! touch the outbox and wake the task.
 
 mod backlog;
-mod calls;
 mod closing;
 mod engine;
-mod pulse;
+mod handler_call;
+mod heartbeat;
+mod permit;
 mod refresh;
 mod scratch;
-mod seat;
 mod socket;
-mod tick;
+mod timers;
 mod yield_turn;
 
 use std::future::poll_fn;
@@ -24,9 +24,9 @@ use futures_util::future::join;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 
-use self::calls::{Calls, Incoming};
 use self::engine::Engine;
-pub(crate) use self::seat::{Place, Seat};
+use self::handler_call::{HandlerCall, Incoming};
+pub(crate) use self::permit::{OpeningPermit, SessionPermit};
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::config::{Config, SessionPolicy};
@@ -40,13 +40,13 @@ use crate::store::{Inserted, Removed, StoreError};
 use crate::underway::{Promised, REPLACED};
 use crate::websocket::{CloseCode, Decoder};
 
-/// The socket, and the bytes that the HTTP side has read already.
+/// The socket, and the bytes that the HTTP server has read already.
 pub(crate) struct Wire {
     pub(crate) socket: Socket,
     pub(crate) early: Vec<u8>,
 }
 
-/// What a session begins with.
+/// The arguments of a new session's connection.
 pub(crate) struct Arrival {
     pub(crate) wire: Wire,
     pub(crate) promised: Promised,
@@ -54,29 +54,28 @@ pub(crate) struct Arrival {
 
 /// Runs a session to its end.
 ///
-/// Its future is most of what an idle session costs, so what happens only once, at the beginning and at the
-/// end, is boxed.
+/// Its future is most of the memory of an idle session, so the beginning and the end, which happen once, are boxed.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold each argument twice")]
 pub(crate) fn run(
     arrival: Box<Arrival>,
-    seat: Seat,
+    permit: SessionPermit,
     tracked: TaskTrackerToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     async move {
-        let mut registered = Registered { session: seat.session(), inside: Inside::No };
-        let drain = seat.session().hub().drain();
-        let begin = begin(arrival, &mut registered).instrument(span::of(seat.session()));
+        let mut registered = Registered { session: permit.session(), inside: Inside::No };
+        let drain = permit.session().hub().drain();
+        let begin = begin(arrival, &mut registered).instrument(span::of(permit.session()));
         let Some(Some(mut engine)) = Box::pin(drain.unless_cut(begin)).await else { return };
-        let mut calls = Calls::new(seat.session());
-        calls.begin(Incoming::Opened);
-        let closed = poll_fn(|cx| engine.poll_open(cx, &mut calls)).await;
-        let end = end(engine, calls, registered, closed).instrument(span::of(seat.session()));
+        let mut call = HandlerCall::new(permit.session());
+        call.begin(Incoming::Opened);
+        let closed = poll_fn(|cx| engine.poll_open(cx, &mut call)).await;
+        let end = end(engine, call, registered, closed).instrument(span::of(permit.session()));
         Box::pin(drain.unless_cut(end)).await;
         drop(tracked);
     }
 }
 
-/// Enters the session into the store. If it may not, says so to the client, and that is all.
+/// Enters the session into the store. If the session is refused, tells the client and returns `None`.
 async fn begin<'a>(arrival: Box<Arrival>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
     let Arrival { wire, promised } = *arrival;
     let session = registered.session;
@@ -100,33 +99,33 @@ async fn begin<'a>(arrival: Box<Arrival>, registered: &mut Registered<'a>) -> Op
 
 async fn end<'a>(
     mut engine: Engine<'a>,
-    mut calls: Calls<'a>,
+    mut call: HandlerCall<'a>,
     mut registered: Registered<'_>,
     closed: Closed,
 ) {
     registered.leave(&closed).await;
     let session = registered.session;
     tracing::debug!(code = %closed.code, by = ?closed.by, "closed");
-    if engine.has_unfinished(&calls) && session.outbox().takes_replies() {
-        // A shutdown that cuts this short leaves time for the close frame, see `Drain::unless_cut`.
-        let _ = session.hub().drain().unless_cut(engine.settle(&mut calls)).await;
+    if engine.is_unsettled(&call) && session.outbox().takes_replies() {
+        // A shutdown that cuts this leaves time for the close frame, see `Drain::unless_cut`.
+        let _ = session.hub().drain().unless_cut(engine.settle(&mut call)).await;
     }
     if engine.has_messages() {
         tracing::debug!(messages = engine.unhandled(), "the session ended before these were handled");
     }
-    // The application learns of the end at once, however long the peer takes to answer the close frame.
-    let farewell = async {
+    // The application learns of the end at once, however long the client takes to answer the close frame.
+    let close = async {
         if closed.by != ClosedBy::Network {
             engine.finish().await;
         }
-        // The socket is closed even if a handler is still at work.
+        // Closes the socket even if the handler is still running.
         drop(engine);
         session.outbox().end();
     };
-    join(farewell, calls.finish(&closed)).await;
+    join(close, call.finish(&closed)).await;
 }
 
-/// Says over an open connection why there will be no session.
+/// Refuses a session by a close code.
 pub(crate) async fn turn_away(wire: Wire, outbox: &Outbox, config: &Config, rejection: Rejection) {
     outbox.close_now(refused(rejection));
     Engine::with(wire, Decoder::default(), outbox, config).finish().await;
@@ -136,7 +135,7 @@ fn refused(rejection: Rejection) -> Closed {
     Closed::by_server(rejection.close_code(), rejection.kind())
 }
 
-/// Sees to it that the session is out of the store at the end, whatever the end is.
+/// Removes the session from the store at its end, whatever ends it.
 struct Registered<'a> {
     session: &'a Session,
     inside: Inside,
@@ -145,14 +144,14 @@ struct Registered<'a> {
 /// Whether the store knows the session.
 enum Inside {
     No,
-    /// It was asked to take it in or to take it out, and has not answered.
+    /// A call to insert or to remove it has not returned.
     Perhaps,
     Yes,
 }
 
 impl Registered<'_> {
-    /// Puts the session into the store, unless something speaks against it that the opening was not refused for, since it
-    /// was not so then. A session that was closed on its way is not refused, but closed.
+    /// Inserts the session into the store, or refuses it for a reason that has come up since the opening was accepted. A session
+    /// that was closed meanwhile is not refused, but closed.
     async fn enter(&mut self, promised: Promised) -> Result<(), Refusal> {
         let session = self.session;
         let hub = session.hub();
@@ -192,12 +191,12 @@ impl Registered<'_> {
             }
         }
         self.inside = Inside::Yes;
-        // Only now, when the store knows the session: an order that misses it in one place finds it in the other.
+        // Only after the insertion, so that an order finds the session in one of the two places.
         drop(promised);
         if policy == SessionPolicy::Replace {
             hub.underway().replace(session);
         }
-        // A shutdown that began after the opening was let in has not seen this session.
+        // A shutdown that began after the opening was accepted has not seen this session.
         if hub.drain().has_begun() {
             session.close(CloseCode::DRAIN, "0");
         }
@@ -205,17 +204,17 @@ impl Registered<'_> {
         Ok(())
     }
 
-    /// Takes it out again.
+    /// Removes the session from the store.
     async fn leave(&mut self, closed: &Closed) {
         let counted = self.ended(closed);
         remove(self.session, counted).await;
         self.inside = Inside::No;
-        seat::leave(self.session);
-        // Whoever has asked whether it lives has the answer.
+        permit::release(self.session);
+        // Answers those that wait for a sign of life.
         self.session.hub().answers().notify_waiters();
     }
 
-    /// What has been counted as opened is counted as closed, once. Returns whether it is counted now.
+    /// Counts a session that was counted as opened as closed, once. Returns whether it is counted now.
     fn ended(&mut self, closed: &Closed) -> bool {
         let counted = matches!(mem::replace(&mut self.inside, Inside::Perhaps), Inside::Yes);
         if counted {
@@ -231,7 +230,7 @@ async fn remove(session: &Session, counted: bool) {
     match hub.ask_store("remove", || hub.store().remove(session)).await {
         Ok(Removed { last }) if counted && last => hub.metrics().key_left(),
         Ok(_) => {}
-        // Whether the key has left is not known. There is nothing else to be done about the failure, which is logged.
+        // The failure is logged. Whether the key has left is not known.
         Err(_) => hub.metrics().keys(hub.counts().await.keys),
     }
 }
@@ -242,11 +241,11 @@ impl Drop for Registered<'_> {
         if let Inside::No = self.inside {
             return;
         }
-        // The connection ended by a panic or because its runtime goes away: this is the last occasion.
+        // The connection ended by a panic or with its runtime. This is the last chance to remove it.
         let counted = self.ended(&Closed::by_server(CloseCode::ABNORMAL, ""));
         let session = self.session.clone();
         let mut remove = Box::pin(async move { remove(&session, counted).await });
-        // Stores in memory are done at once. Others go on where there is a runtime left to go on in.
+        // A store in memory is ready at once. Another continues in a task, if there is still a runtime.
         if (&mut remove).now_or_never().is_none()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -264,7 +263,7 @@ mod tests {
         fn size<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
             size_of::<F>()
         }
-        // With the runtime's own part the task is a block of 384 bytes, and would be up to 272 bytes.
+        // With the runtime's own part the task is an allocation of 384 bytes, as it would be up to 272 bytes.
         let stopwatch = if cfg!(feature = "metrics") { 8 } else { 0 };
         assert!(size(run) <= 240 + stopwatch, "{} bytes", size(run));
     }

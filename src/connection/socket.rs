@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 
 use crate::outbox::{Outbox, Stream};
 
-/// Where a connection's bytes come from.
+/// The byte stream of a connection.
 pub(crate) enum Socket {
-    /// Bare TCP. It is in the outbox, so that whoever sends can write.
+    /// Bare TCP. The outbox holds it, so that senders can write.
     Tcp,
     /// Anything else: TLS, a Unix socket, a test. Only the connection's own task touches it.
     Any(Box<dyn AnyStream>),
@@ -28,7 +28,7 @@ impl Socket {
         Self::Tcp
     }
 
-    /// The writing side, if the outbox does not have it.
+    /// The stream to write to, if the outbox does not hold it.
     pub(super) fn stream(&mut self) -> Stream<'_> {
         match self {
             Self::Tcp => None,
@@ -36,7 +36,7 @@ impl Socket {
         }
     }
 
-    /// Reads what there is, at most as much as `into` takes. 0 is the end.
+    /// Reads up to the length of `into`. 0 is the end.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -53,7 +53,7 @@ impl Socket {
         }
     }
 
-    /// Says that nothing more will be written.
+    /// Shuts down the writing side.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp => outbox.poll_shutdown(cx),
@@ -61,7 +61,7 @@ impl Socket {
         }
     }
 
-    /// Ends the stream in order. Bare TCP needs nothing but to be dropped.
+    /// Closes the stream. Bare TCP only needs to be dropped.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp => Poll::Ready(Ok(())),

@@ -1,8 +1,8 @@
 use std::pin::pin;
 use std::task::Context;
 
-/// Has the task polled again when all others have had their turn, and the runtime has looked for what came in meanwhile: it
-/// does so only after 61 polls where tasks wake themselves.
+/// Wakes the task after all others have had a turn and the runtime has polled for I/O. If tasks woke themselves, the runtime
+/// would poll for I/O only every 61 polls.
 pub(super) fn yield_turn(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use http::header::{HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
-use crate::door::TrustedProxies;
 use crate::handshake::Handshake;
+use crate::limits::TrustedProxies;
 use crate::origin::Origins;
 use crate::path_key::PathKey;
 use crate::websocket::check;

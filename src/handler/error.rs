@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::Reply;
-use crate::bounded::panic_text;
+use crate::app_call::CallError;
 
 /// What a handler returns: the answer, or an error that the client sees as code `50` and nothing more.
 pub type HandlerResult = Result<Reply, HandlerError>;
@@ -134,8 +134,11 @@ pub enum Failure {
     TimedOut,
 }
 
-impl Failure {
-    pub(crate) fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
-        Self::Panic(panic_text(payload))
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::TimedOut => Self::TimedOut,
+            CallError::Panicked(message) => Self::Panic(message),
+        }
     }
 }

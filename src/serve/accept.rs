@@ -1,4 +1,4 @@
-//! Lets connections in, as many as there are places for.
+//! Accepts connections, up to the limit.
 
 use std::error::Error;
 use std::io;
@@ -15,28 +15,28 @@ use super::body::RequestBody;
 use super::config::ServeConfig;
 use super::connection::Connections;
 use super::listener::{Listener, is_of_one_connection};
-use super::places::Places;
+use super::quota::ConnectionQuota;
 use super::transport::Transport;
-use crate::door::Address;
+use crate::limits::Address;
 use crate::peer::Peer;
 
-/// Number of connections that wait here for a place, so that each address is seen. Others wait in the system's queue.
-const ROOM: usize = 256;
+/// Number of connections that wait here for a permit, so that their addresses are known. Others wait in the kernel's queue.
+const WAITING: usize = 256;
 
-/// After this time connections are asked again to give way to those that wait.
-const AGAIN: Duration = Duration::from_millis(50);
+/// The time after which connections are asked again to end for those that wait.
+const RETRY: Duration = Duration::from_millis(50);
 
-/// How long to leave a listener alone that fails, most likely for want of file descriptors. It would fail again at once.
+/// The pause after a listener has failed, most likely for lack of file descriptors. It would fail again at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Number of connections that are taken from the system's queue when the server ends, which is the length of that queue by default.
+/// Number of connections that are accepted from the kernel's queue when the server ends: the default length of that queue.
 const BACKLOG: usize = 1024;
 
 pub(super) struct Acceptor<L, S> {
     listener: L,
     is_failing: bool,
-    /// Those that wait for a place, the newest last.
-    room: Vec<Newcomer>,
+    /// Connections that wait for a permit, newest last.
+    waiting: Vec<Newcomer>,
     service: S,
     config: ServeConfig,
     connections: Connections,
@@ -63,27 +63,26 @@ where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     pub(super) fn new(listener: L, service: S, config: ServeConfig) -> Self {
-        let connections = Connections::new(Places::new(&config));
+        let connections = Connections::new(ConnectionQuota::new(&config));
         let refusals = Notice::default();
-        Self { listener, is_failing: false, room: Vec::new(), service, config, connections, refusals }
+        Self { listener, is_failing: false, waiting: Vec::new(), service, config, connections, refusals }
     }
 
-    /// Runs without an end. It may be dropped: who waits for a place goes on waiting.
+    /// Runs for ever. If it is dropped, connections that wait for a permit keep waiting.
     pub(super) async fn run(&mut self) {
         loop {
-            self.seat();
-            if self.room.is_empty() {
-                let newcomer =
-                    next(&mut self.listener, &mut self.is_failing, self.connections.places()).await;
+            self.admit_waiting();
+            if self.waiting.is_empty() {
+                let newcomer = next(&mut self.listener, &mut self.is_failing, self.connections.quota()).await;
                 self.welcome(newcomer);
                 continue;
             }
-            let waiting: Vec<_> = self.room.iter().map(Newcomer::address).collect();
-            let places = self.connections.places();
-            places.make_room(&waiting);
+            let addresses: Vec<_> = self.waiting.iter().map(Newcomer::address).collect();
+            let quota = self.connections.quota();
+            quota.make_room(&addresses);
             let newcomer = {
-                let newcomer = pin!(next(&mut self.listener, &mut self.is_failing, places));
-                let changed = pin!(timeout(AGAIN, places.freed()));
+                let newcomer = pin!(next(&mut self.listener, &mut self.is_failing, quota));
+                let changed = pin!(timeout(RETRY, quota.freed()));
                 match select(newcomer, changed).await {
                     Either::Left((newcomer, _)) => Some(newcomer),
                     Either::Right(_) => None,
@@ -95,10 +94,10 @@ where
         }
     }
 
-    /// Closes the listener. What has connected before is served once more, whether or not there are places.
+    /// Closes the listener. Connections that came before are served once more, beyond the limit too.
     pub(super) fn finish(mut self) -> Connections {
         self.connections.drain();
-        for newcomer in std::mem::take(&mut self.room) {
+        for newcomer in std::mem::take(&mut self.waiting) {
             self.begin(newcomer);
         }
         for _ in 0..BACKLOG {
@@ -111,14 +110,14 @@ where
         self.connections
     }
 
-    /// Gives the places that are free to those that wait, first to whose address holds the fewest.
-    fn seat(&mut self) {
-        let places = self.connections.places().clone();
-        while places.has_room()
+    /// Gives free permits to waiting connections, first to the address that holds the fewest.
+    fn admit_waiting(&mut self) {
+        let quota = self.connections.quota().clone();
+        while quota.has_room()
             && let Some((index, _)) =
-                self.room.iter().enumerate().min_by_key(|(_, newcomer)| places.held_by(newcomer.address()))
+                self.waiting.iter().enumerate().min_by_key(|(_, newcomer)| quota.used_by(newcomer.address()))
         {
-            let newcomer = self.room.remove(index);
+            let newcomer = self.waiting.remove(index);
             self.begin(newcomer);
         }
     }
@@ -126,7 +125,7 @@ where
     fn begin(&self, newcomer: Newcomer) {
         let Newcomer { transport, peer } = newcomer;
         if let Err(error) = transport.set_up(&self.config) {
-            // It fails only on a socket that is dead already, which reading will find out.
+            // Fails only on a dead socket, which reading finds out.
             tracing::debug!(%error, "a new connection takes no options");
         }
         self.connections.begin(transport, peer, self.service.clone(), &self.config);
@@ -134,31 +133,31 @@ where
 
     fn welcome(&mut self, newcomer: Newcomer) {
         let address = newcomer.address();
-        let places = self.connections.places();
-        let held = places.held_by(address) + self.waiting(address);
-        if !places.may_have_more(address, held) {
+        let quota = self.connections.quota();
+        let held = quota.used_by(address) + self.waiting_of(address);
+        if !quota.may_have_more(address, held) {
             self.refusals.tell("ServeConfig::connections_per_address");
             return;
         }
-        self.room.push(newcomer);
-        if self.room.len() > ROOM {
-            // The newest of the address that has the most in here.
-            let counts = self.room.iter().map(|newcomer| self.waiting(newcomer.address())).enumerate();
+        self.waiting.push(newcomer);
+        if self.waiting.len() > WAITING {
+            // Drops the newest connection of the address that has the most of them here.
+            let counts = self.waiting.iter().map(|newcomer| self.waiting_of(newcomer.address())).enumerate();
             if let Some((index, _)) = counts.max_by_key(|&(index, count)| (count, index)) {
-                self.room.remove(index);
+                self.waiting.remove(index);
                 self.refusals.tell("ServeConfig::connections");
             }
         }
     }
 
-    /// How many of an address wait for a place.
-    fn waiting(&self, address: Option<Address>) -> usize {
-        self.room.iter().filter(|newcomer| newcomer.address() == address).count()
+    /// Number of connections of an address that wait for a permit.
+    fn waiting_of(&self, address: Option<Address>) -> usize {
+        self.waiting.iter().filter(|newcomer| newcomer.address() == address).count()
     }
 }
 
-/// The next connection, whatever happens until it comes.
-async fn next<L: Listener>(listener: &mut L, is_failing: &mut bool, places: &Places) -> Newcomer {
+/// The next connection. Errors until then are logged.
+async fn next<L: Listener>(listener: &mut L, is_failing: &mut bool, quota: &ConnectionQuota) -> Newcomer {
     loop {
         match listener.accept().await {
             Ok((transport, peer)) => {
@@ -171,21 +170,21 @@ async fn next<L: Listener>(listener: &mut L, is_failing: &mut bool, places: &Pla
                 tracing::debug!(%error, "a client went away before it was accepted");
             }
             Err(error) => {
-                pause(&error, is_failing, places).await;
+                pause(&error, is_failing, quota).await;
             }
         }
     }
 }
 
-async fn pause(error: &io::Error, is_failing: &mut bool, places: &Places) {
+async fn pause(error: &io::Error, is_failing: &mut bool, quota: &ConnectionQuota) {
     if !std::mem::replace(is_failing, true) {
         tracing::error!(%error, "cannot accept connections, and tries again until it can");
     }
-    places.free_descriptors();
+    quota.free_descriptors();
     sleep(PAUSE).await;
 }
 
-/// Logs what happens to many, but not for each.
+/// Logs a frequent event, rate-limited.
 #[derive(Default)]
 struct Notice {
     told: Option<Instant>,
@@ -217,7 +216,7 @@ mod tests {
     async fn accepted(address: &str, config: &ServeConfig) -> (TcpStream, TcpStream) {
         let mut listener = TcpListener::bind(address).await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let newcomer = next(&mut listener, &mut false, &Places::new(config)).await;
+        let newcomer = next(&mut listener, &mut false, &ConnectionQuota::new(config)).await;
         assert_eq!(newcomer.peer, client.local_addr().ok().map(Peer));
         newcomer.transport.set_up(config).unwrap();
         let Transport::Tcp(stream) = newcomer.transport else { panic!("not TCP") };

@@ -1,4 +1,4 @@
-//! What a connection is doing, as those see it who decide about its place.
+//! The activity of a connection, for the decision which connection ends when the limit is reached.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,9 +6,9 @@ use std::task::{Context, Waker};
 
 use tokio::time::Instant;
 
-use crate::door::Address;
+use crate::limits::Address;
 
-/// One connection's state, shared by its stream, its timer, its request and the [`Places`](super::places::Places).
+/// One connection's state, shared by its stream, its timer, its request and the [`ConnectionQuota`](super::quota::ConnectionQuota).
 #[derive(Debug)]
 pub(super) struct Activity {
     address: Option<Address>,

@@ -15,7 +15,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// Number of connections at the same time. Default: 10,000. Sessions of keywire do not count:
-    /// [`Door::sessions`](crate::Door::sessions) limits those. File descriptors are needed for both, and for 256
+    /// [`Limits::sessions`](crate::Limits::sessions) limits those. File descriptors are needed for both, and for 256
     /// connections that wait for a place.
     ///
     /// When all places are taken, a new connection gets the place of the connection that has been idle for the longest

@@ -19,33 +19,33 @@ use super::activity::{Activity, Order};
 use super::body::RequestBody;
 use super::config::ServeConfig;
 use super::head_timer::HeadTimer;
-use super::places::Places;
 use super::progress::ProgressTimeout;
+use super::quota::ConnectionQuota;
 use super::stream::PermittedStream;
 use super::transport::Transport;
 use crate::peer::Peer;
 
-/// The least that hyper takes for its buffers.
+/// hyper's minimum for its buffers.
 const MIN_BUFFER: usize = 8 * 1024;
 
 const DECIDED_BY_THE_TIMER: Duration = Duration::from_secs(1);
 
-/// All connections of a server that are still HTTP. What one is upgraded to belongs to whoever did that.
+/// The HTTP connections of a server. An upgraded connection belongs to whoever upgraded it.
 pub(super) struct Connections {
     tracker: TaskTracker,
-    places: Arc<Places>,
+    quota: Arc<ConnectionQuota>,
 }
 
 impl Connections {
-    pub(super) fn new(places: Arc<Places>) -> Self {
-        Self { tracker: TaskTracker::new(), places }
+    pub(super) fn new(quota: Arc<ConnectionQuota>) -> Self {
+        Self { tracker: TaskTracker::new(), quota }
     }
 
-    pub(super) fn places(&self) -> &Arc<Places> {
-        &self.places
+    pub(super) fn quota(&self) -> &Arc<ConnectionQuota> {
+        &self.quota
     }
 
-    /// Runs a connection in a task of its own.
+    /// Spawns a connection's task.
     pub(super) fn begin<S, B>(
         &self,
         transport: Transport,
@@ -58,9 +58,9 @@ impl Connections {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let place = self.places.take(peer.map(|Peer(addr)| addr.into()));
-        let activity = place.activity().clone();
-        let stream = PermittedStream::new(transport, place, ProgressTimeout::new(config));
+        let permit = self.quota.acquire(peer.map(|Peer(addr)| addr.into()));
+        let activity = permit.activity().clone();
+        let stream = PermittedStream::new(transport, permit, ProgressTimeout::new(config));
         let service = Prepared { service, peer, config: config.clone(), activity: activity.clone() };
         let connection = http1::Builder::new()
             .timer(HeadTimer::new(config, activity.clone()))
@@ -92,18 +92,18 @@ impl Connections {
         });
     }
 
-    /// Answers the requests under way and no further ones.
+    /// Lets the requests in progress finish, and accepts no further ones.
     pub(super) fn drain(&self) {
-        self.places.drain();
+        self.quota.drain();
         self.tracker.close();
     }
 
-    /// Ends what is left.
+    /// Cuts the remaining connections.
     pub(super) fn cut(&self) {
-        self.places.cut();
+        self.quota.cut();
     }
 
-    /// Ready when all have ended, after [`Connections::drain`].
+    /// Ready when all connections have ended, after [`Connections::drain`].
     pub(super) fn ended(&self) -> impl Future<Output = ()> + '_ {
         self.tracker.wait()
     }
@@ -113,7 +113,7 @@ impl Connections {
     }
 }
 
-/// Tells a service where requests come from, and bounds the time for their bodies.
+/// Adds the client's address to requests, and timeouts to their bodies.
 struct Prepared<S> {
     service: S,
     peer: Option<Peer>,
@@ -139,7 +139,7 @@ where
         }
         let answer = self.service.call(request);
         if self.activity.order() == Order::Drain {
-            // hyper learns of the drain after this call, and may have written the head of the answer by then.
+            // hyper learns of the drain after this call, when it may have written the head of the answer.
             Either::Right(answer.map_ok(last).boxed())
         } else {
             Either::Left(answer)
@@ -147,7 +147,7 @@ where
     }
 }
 
-/// Says that no further request is answered (RFC 9112, section 9.6), unless the answer is an upgrade.
+/// Announces that no further request is answered (RFC 9112, section 9.6), unless the answer is an upgrade.
 fn last<B>(mut response: Response<B>) -> Response<B> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,4 +1,4 @@
-//! Who gives way when all places are taken.
+//! The choice of connections that end when all permits are in use.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -6,18 +6,18 @@ use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
 use super::activity::Waits;
-use crate::door::Address;
+use crate::limits::Address;
 
-/// A connection that has a place.
+/// A connection that holds a permit.
 pub(super) struct Holder {
     pub(super) address: Option<Address>,
     pub(super) waits: Waits,
     pub(super) since: Instant,
 }
 
-/// Chooses the holders whose places newcomers from these addresses get, by their index: the idle ones, the longest
-/// idle first, silent ones in front. Then, for a newcomer that holds less, the longest request that waits for the
-/// client, of the address that holds the most, or else of the network.
+/// Chooses the holders that end for new connections from these addresses, by index. First the idle holders: those without a
+/// request yet, then the longest idle. Then, for an address that holds less, the longest request that waits for its client, of
+/// the address that holds the most, or else of the network.
 pub(super) fn choose(holders: &[Holder], newcomers: &[Option<Address>], settled: Instant) -> Vec<usize> {
     let mut chosen = idle(holders, settled);
     chosen.truncate(newcomers.len());
@@ -35,7 +35,7 @@ pub(super) fn choose(holders: &[Holder], newcomers: &[Option<Address>], settled:
     chosen
 }
 
-/// Those that have been idle since then, by the order in which they give way.
+/// The holders that have been idle since then, in the order in which they end.
 pub(super) fn idle(holders: &[Holder], settled: Instant) -> Vec<usize> {
     let mut idle: Vec<_> = holders
         .iter()
@@ -50,13 +50,13 @@ pub(super) fn idle(holders: &[Holder], settled: Instant) -> Vec<usize> {
     idle.into_iter().map(|(.., index)| index).collect()
 }
 
-/// What each address or network holds.
+/// The permits of each address or network.
 struct Shares(HashMap<Option<Address>, Share>);
 
 #[derive(Default)]
 struct Share {
     held: usize,
-    /// Those that wait for the client, the longest last.
+    /// Requests that wait for their client, longest last.
     waiting: Vec<(Reverse<Instant>, usize)>,
 }
 
@@ -77,7 +77,7 @@ impl Shares {
         Self(shares)
     }
 
-    /// The holder that gives way to a newcomer, if any holds more than the newcomer would.
+    /// The holder that ends for a new connection, if its address holds more than that of the new connection would.
     fn yield_to(&mut self, newcomer: Option<Address>) -> Option<usize> {
         let own = self.0.get(&newcomer).map_or(0, |share| share.held);
         let more = self.0.values_mut().filter(|share| share.held > own + 1 && !share.waiting.is_empty());

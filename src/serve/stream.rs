@@ -8,42 +8,42 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::activity::{Activity, Order, Phase};
-use super::places::Place;
 use super::progress::ProgressTimeout;
+use super::quota::ConnectionPermit;
 use super::transport::Transport;
 
-/// A stream that has one of the places for connections, wherever it goes, until it becomes a session.
+/// A stream with a permit of the limit on connections, until it becomes a session.
 ///
-/// So whatever a connection is upgraded to counts, but for what keywire's own door counts.
+/// A connection that is upgraded to another protocol keeps its permit. Sessions have limits of their own (`Limits`).
 #[derive(Debug)]
 pub(crate) struct PermittedStream {
     transport: Transport,
-    place: Place,
+    permit: ConnectionPermit,
     writing: ProgressTimeout,
-    /// There after the end has been sent.
+    /// Set after the writing side was shut down.
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long the rest of a request is read that has been answered already. Closing over unread bytes would reset the
-/// connection, and the client might not see the answer.
+/// The time for which the rest of an answered request is read. Closing over unread bytes would reset the connection, and the
+/// client might not see the answer.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl PermittedStream {
-    pub(super) fn new(transport: Transport, place: Place, writing: ProgressTimeout) -> Self {
-        Self { transport, place, writing, lingering: None }
+    pub(super) fn new(transport: Transport, permit: ConnectionPermit, writing: ProgressTimeout) -> Self {
+        Self { transport, permit, writing, lingering: None }
     }
 
     pub(super) fn activity(&self) -> &Arc<Activity> {
-        self.place.activity()
+        self.permit.activity()
     }
 
-    /// The bare connection. Its place is free from now on.
+    /// The bare connection. Its permit is released.
     pub(crate) fn into_transport(self) -> Transport {
         self.transport
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        // What is no longer HTTP has its own times.
+        // Another protocol has timeouts of its own.
         if self.activity().phase() == Phase::Upgraded {
             return polled;
         }
@@ -54,7 +54,7 @@ impl PermittedStream {
         })
     }
 
-    /// Reads until the client has seen the end.
+    /// Reads until the client closes.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(timer) = &mut self.lingering else { return Poll::Ready(()) };
         if timer.as_mut().poll(cx).is_ready() {
@@ -62,7 +62,7 @@ impl PermittedStream {
         }
         let mut waste = [0; 4096];
         for _ in 0..16 {
-            if self.place.activity().order() == Order::Leave {
+            if self.permit.activity().order() == Order::Leave {
                 return Poll::Ready(());
             }
             let mut buffer = ReadBuf::new(&mut waste);

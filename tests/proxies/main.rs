@@ -8,7 +8,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use keywire::{Config, Door, Handshake, Hub, Identity, Key, RawKey, Rejection, TrustedProxies, extract_fn};
+use keywire::{Config, Handshake, Hub, Identity, Key, Limits, RawKey, Rejection, TrustedProxies, extract_fn};
 use program::{caddy, documented, nginx, nginx_forwarded};
 use serde_json::json;
 use support::{Client, Events, Head, Raw, Server, opening};
@@ -24,7 +24,7 @@ async fn server(proxies: TrustedProxies) -> (Server, Events<String>) {
         let _ = tell.send(peer);
         async { Key::new("alice").map(Identity::new).map_err(|_| Rejection::Malformed) }
     });
-    let config = Config { door: Door { proxies, ..Door::default() }, ..Config::default() };
+    let config = Config { limits: Limits { proxies, ..Limits::default() }, ..Config::default() };
     (Server::start(Hub::builder().keys(keys).config(config).build()).await, peers)
 }
 
@@ -151,9 +151,9 @@ async fn a_client_over_ipv6_is_itself() {
 /// The proxies keep `Host`, so the default check of origins works; and what is upgraded is a connection.
 #[tokio::test]
 async fn pages_of_the_proxys_own_host_are_let_in() {
-    let door =
-        Door { proxies: TrustedProxies::x_forwarded_for(TRUSTED).expect("networks"), ..Door::default() };
-    let config = Config { door, ..Config::default() };
+    let limits =
+        Limits { proxies: TrustedProxies::x_forwarded_for(TRUSTED).expect("networks"), ..Limits::default() };
+    let config = Config { limits, ..Config::default() };
     let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
     for proxy in [nginx("127.0.0.1", server.addr).await, caddy(server.addr).await] {
         let page = format!("http://{}", proxy.addr);

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use keywire::{Config, Connection, Door, Handshake, Hub, RawKey, RequestBody, ServeConfig, Upgrade};
+use keywire::{Config, Connection, Handshake, Hub, Limits, RawKey, RequestBody, ServeConfig, Upgrade};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -159,7 +159,7 @@ async fn the_key_is_decoded_once() {
     }
 }
 
-/// A session and its place at the door, over whatever serves.
+/// A session and its permit, over every kind of server.
 async fn works(addr: SocketAddr, hub: &Hub) {
     let mut raw = Raw::connect(addr).await;
     // The first frame comes together with the request.
@@ -243,8 +243,8 @@ async fn the_body_of_an_opening_is_never_read_as_frames() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_that_never_comes_gives_its_place_back() {
-    let door = Door { sessions: 1, ..Door::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).config(Config { door, ..Config::default() }).build();
+    let limits = Limits { sessions: 1, ..Limits::default() };
+    let hub = Hub::builder().keys(RawKey::from_path()).config(Config { limits, ..Config::default() }).build();
     let (mut near, far) = tokio::io::duplex(4096);
     let inner = hub.clone();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

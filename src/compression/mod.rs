@@ -1,20 +1,25 @@
-//! Whether messages are compressed, and which.
+//! Compression of messages: the setting, its negotiation and the cache of compressed frames.
 
-/// Whether sessions may agree with their clients on compressing messages (permessage-deflate, RFC 7692). They do
-/// not by default, and with the feature `deflate` they can; without it there is no other value than
-/// [`Compression::OFF`].
+mod cache;
+
+use http::{HeaderMap, HeaderValue};
+
+pub(crate) use self::cache::CompressedCache;
+use crate::websocket;
+
+/// Compression of messages (permessage-deflate, RFC 7692), negotiated with clients that offer it. Default:
+/// [`Compression::OFF`], the only value without the feature `deflate`.
 ///
-/// Browsers offer it by themselves, and their pages notice nothing. It is worth it where messages are large and
-/// lines are slow: JSON of 4 KiB shrinks to a quarter or less. What it costs:
+/// Browsers offer it by themselves, and their pages notice nothing. It pays off for large messages on slow lines: JSON of 4 KiB
+/// shrinks to a quarter or less. The costs:
 ///
-/// - Time, in whoever sends: some 20 µs for 4 KiB and 200 µs for 64 KiB. A frame is compressed once, for the
-///   first session that wants it, and then shared, so for a broadcast this is nothing; for a push to each of many
-///   users it is more than all the rest.
-/// - Memory: about 0.3 MiB for each thread that compresses, none for a session. No message remembers the one before,
-///   so short ones shrink little: hence the threshold.
-/// - A secret: who can see how long a message is, and can have a text of their own put into it, can find out by
-///   trying whether it stands in the rest of it (the BREACH attack). Do not put into one message what is secret
-///   and what others write.
+/// - Time of the sender: about 20 µs for 4 KiB, 200 µs for 64 KiB. A frame is compressed once, for the first session that needs
+///   it, and then shared. For a broadcast this is negligible. For a separate push to each of many users it is more than the rest of
+///   the work.
+/// - Memory: about 0.3 MiB for each thread that compresses, none for a session. No message refers to the one before, so short
+///   messages shrink little, hence the threshold.
+/// - Secrecy: an attacker who sees the length of a message and controls a part of its content can guess the rest of it (the BREACH
+///   attack). Do not put secrets and content of other users into one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compression(Option<Deflate>);
 
@@ -25,11 +30,11 @@ pub(crate) struct Deflate {
 }
 
 impl Compression {
-    /// Nothing is compressed and no client is told that it could be: the default.
+    /// No compression, and none negotiated. The default.
     pub const OFF: Self = Self(None);
 
-    /// Messages of at least 1 KiB are compressed, at level 3, for clients that offer it; and what such a client
-    /// compresses is understood.
+    /// Compression of messages of at least 1 KiB, at level 3, for clients that offer it. Compressed messages of such clients are
+    /// accepted.
     ///
     /// ```
     /// use keywire::{Compression, Config};
@@ -43,7 +48,7 @@ impl Compression {
         Self(Some(Deflate { threshold: 1024, level: 3 }))
     }
 
-    /// Only messages of at least so many bytes are compressed. What a client sends it may compress as it likes.
+    /// Least length of a message to compress, in bytes. Default: 1024. It does not apply to messages of the client.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn threshold(self, bytes: usize) -> Self {
@@ -53,8 +58,7 @@ impl Compression {
         }
     }
 
-    /// From 1, which is the fastest, to 9, which gives the shortest messages. What lies outside is the nearest of
-    /// these.
+    /// Compression level, from 1 (fastest) to 9 (shortest). Default: 3. Other values are clamped.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn level(self, level: u8) -> Self {
@@ -67,6 +71,11 @@ impl Compression {
             Some(Deflate { threshold, .. }) => Self(Some(Deflate { threshold, level })),
             None => self,
         }
+    }
+
+    /// The extension header for the 101, if the client offers compression and this setting allows it.
+    pub(crate) fn negotiate(self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.0.and_then(|_| websocket::negotiate(headers)).map(HeaderValue::from_static)
     }
 
     pub(crate) fn as_deflate(self) -> Option<Deflate> {

@@ -5,31 +5,29 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::forwarded;
 
-/// Proxies that are believed about where a client comes from.
+/// Proxies whose header tells the client's address.
 ///
-/// A server behind a proxy sees the proxy's address. The proxy writes down the client's in a header, behind what
-/// is there already, which may be the client's invention. So the header is read from its end: as long as an
-/// address is a trusted proxy's, the one in front of it is believed, and the first that is not is the client,
-/// [`Session::peer`](crate::Session::peer). An address is never taken for the client's only because another one cannot be
-/// read:
+/// A server behind a proxy sees the proxy's address. The proxy appends the client's address to a header, after whatever the
+/// header contains already, which may be forged by the client. So the header is read from its end. While an address is that of
+/// a trusted proxy, the address before it is trusted too. The first address that is not a trusted proxy's is the client's, see
+/// [`Session::peer`](crate::Session::peer). An unreadable address never makes another address the client's:
 ///
 /// | the header | the peer |
 /// |---|---|
-/// | names an address that is not a trusted proxy's | that address, whatever stands in front of it |
-/// | has something else in that place: `unknown`, a hidden name, what is no address | `None` |
-/// | names trusted proxies only, to its beginning | the first of them: the client is in a trusted network |
-/// | is there and empty | `None` |
-/// | is missing | the address of the connection: a request of the proxy's machine itself |
+/// | contains an address that is not a trusted proxy's | that address, whatever precedes it |
+/// | contains something else in that place: `unknown`, a hidden name, no address | `None` |
+/// | contains only addresses of trusted proxies | the first of them: the client is in a trusted network |
+/// | is empty | `None` |
+/// | is missing | the address of the connection: the request comes from the proxy's machine itself |
 ///
-/// So name the addresses of the proxies, and not a network that clients are in as well: each of them could write
-/// there what it likes. And make sure that each proxy writes the header, or its clients all have its address.
+/// List the addresses of the proxies, not a network that contains clients: every client in it could forge its address. Make
+/// sure that each proxy writes the header, or all its clients have its address.
 ///
-/// Clients whose peer is `None` count as one address together for the limits of [`Door`](crate::Door). Empty elements of
-/// the list are left out (RFC 9110, section 5.6.1.2), several lines are one list, an IPv4 address in the form of IPv6 is
-/// an IPv4 address.
+/// Clients whose peer is `None` count as one address for [`Limits`](crate::Limits). Empty elements of the list are ignored
+/// (RFC 9110, section 5.6.1.2), several lines are one list, and an IPv4-mapped IPv6 address is an IPv4 address.
 ///
-/// One header is read, the one that the proxies are known to write. Of another the client would be the only
-/// author. What a proxy writes has often no port; it is 0 then.
+/// Only the header that the proxies write is read. The other header would come from the client alone. A proxy often writes no
+/// port; the port is 0 then.
 ///
 /// ```
 /// use keywire::TrustedProxies;
@@ -51,13 +49,13 @@ enum Header {
     XForwardedFor,
 }
 
-/// A text that is neither an address nor a network such as `10.0.0.0/8`.
+/// A string that is neither an address nor a network such as `10.0.0.0/8`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither an address nor a network")]
 pub struct InvalidNetwork(Box<str>);
 
 impl TrustedProxies {
-    /// No proxy is believed: the peer is the address of the connection. The default.
+    /// No trusted proxies: the peer is the address of the connection. The default.
     #[must_use]
     pub fn none() -> Self {
         Self { header: Header::Forwarded, networks: Vec::new() }
@@ -67,8 +65,7 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// When a string is neither an address nor a network, or a network that holds all of IPv4 in the form of IPv6 and
-    /// more.
+    /// If a string is neither an address nor a network, or is an IPv4-mapped network larger than all of IPv4.
     pub fn forwarded<T: AsRef<str>>(networks: impl IntoIterator<Item = T>) -> Result<Self, InvalidNetwork> {
         Self::new(Header::Forwarded, networks)
     }
@@ -77,8 +74,7 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// When a string is neither an address nor a network, or a network that holds all of IPv4 in the form of IPv6 and
-    /// more.
+    /// If a string is neither an address nor a network, or is an IPv4-mapped network larger than all of IPv4.
     pub fn x_forwarded_for<T: AsRef<str>>(
         networks: impl IntoIterator<Item = T>,
     ) -> Result<Self, InvalidNetwork> {
@@ -93,7 +89,7 @@ impl TrustedProxies {
         Ok(Self { header, networks })
     }
 
-    /// Where a request comes from that `peer` has sent on. None if a trusted proxy does not say.
+    /// The client of a request that arrived from `peer`. `None` if a trusted proxy does not tell it.
     pub(crate) fn resolve(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<SocketAddr> {
         let peer = canonical(peer);
         if !self.trust(peer) {
@@ -113,7 +109,7 @@ impl TrustedProxies {
         client
     }
 
-    /// Whether there are any.
+    /// Whether any proxy is trusted.
     pub(super) fn are_named(&self) -> bool {
         !self.networks.is_empty()
     }
@@ -123,7 +119,7 @@ impl TrustedProxies {
     }
 }
 
-/// The addresses in one line, the last first; none in place of what cannot be read.
+/// Reads the addresses in one line, last first, with `None` in place of an unreadable one.
 type Reader = fn(&[u8]) -> Box<dyn Iterator<Item = Option<SocketAddr>> + '_>;
 
 impl Header {
@@ -138,11 +134,11 @@ impl Header {
     }
 }
 
-/// A socket for both versions of IP shows IPv4 as a part of IPv6.
+/// A dual-stack socket shows IPv4 as IPv4-mapped IPv6.
 fn canonical(peer: SocketAddr) -> SocketAddr {
     match peer.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::new(v4.into(), peer.port()),
-        // With its scope.
+        // Keeps the scope.
         IpAddr::V6(_) => peer,
     }
 }
@@ -158,8 +154,8 @@ fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
     network.ok().and_then(ipv4_as_such).ok_or_else(|| InvalidNetwork(text.into()))
 }
 
-/// A network of IPv4 in the form of IPv6 is one of IPv4: no other is ever compared with it. None if it is larger than
-/// all of IPv4, which cannot be meant.
+/// Turns an IPv4-mapped network into an IPv4 network, since peers are compared in that form. `None` if it is larger than all of
+/// IPv4, which must be a mistake.
 fn ipv4_as_such(network: IpNet) -> Option<IpNet> {
     let IpNet::V6(v6) = network else { return Some(network) };
     let Some(v4) = v6.addr().to_ipv4_mapped() else { return Some(network) };

@@ -1,4 +1,4 @@
-//! Connects, and comes back.
+//! Connects, and reconnects.
 
 use std::sync::Arc;
 
@@ -6,50 +6,51 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::backoff::random;
 use super::builder::Settings;
-use super::delay::random;
 use super::dial::Socket;
 use super::progress::Progress;
-use super::{ClientError, Credential, End, Event, Letter, Message};
-use crate::moment::after;
+use super::{ClientError, Credential, End, Event, Message, Outgoing};
+use crate::deadline::after;
 use crate::websocket::CloseCode;
 
 /// The task behind a client.
-pub(super) struct Life {
+pub(super) struct Supervisor {
     pub(super) settings: Arc<Settings>,
-    /// What waits to be sent: only an open connection takes any.
-    pub(super) letters: mpsc::Receiver<Letter>,
+    /// The queue of messages. Only an open connection takes from it.
+    pub(super) outgoing: mpsc::Receiver<Outgoing>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) interest: Interest,
-    /// What the last connection took and did not bring out.
+    pub(super) shutdown: Shutdown,
+    /// Messages that the last connection took and did not send.
     pub(super) unsent: Vec<Message>,
-    /// Tells when all is over.
+    /// Cancels [`Client::closed`](super::Client::closed)'s token on drop.
     pub(super) _ended: DropGuard,
 }
 
-/// Whether the client is wanted.
-pub(super) struct Interest {
-    pub(super) closing: CancellationToken,
-    /// There is no handle any more.
-    pub(super) unheld: CancellationToken,
-    /// There is nobody who reads the events.
-    pub(super) unheard: CancellationToken,
+/// Whether the client is to end.
+pub(super) struct Shutdown {
+    /// The application has closed the client.
+    pub(super) requested: CancellationToken,
+    /// All handles are dropped.
+    pub(super) no_handles: CancellationToken,
+    /// The events are dropped.
+    pub(super) no_events: CancellationToken,
 }
 
-impl Interest {
-    /// Until nobody wants it any more.
-    pub(super) async fn over(&self) {
+impl Shutdown {
+    /// Ready when the client is to end.
+    pub(super) async fn begun(&self) {
         tokio::select! {
-            () = self.closing.cancelled() => {}
+            () = self.requested.cancelled() => {}
             () = async {
-                self.unheld.cancelled().await;
-                self.unheard.cancelled().await;
+                self.no_handles.cancelled().await;
+                self.no_events.cancelled().await;
             } => {}
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.closing.is_cancelled() || (self.unheld.is_cancelled() && self.unheard.is_cancelled())
+    fn has_begun(&self) -> bool {
+        self.requested.is_cancelled() || (self.no_handles.is_cancelled() && self.no_events.is_cancelled())
     }
 }
 
@@ -60,18 +61,18 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Without a word.
+    /// Without a close frame.
     pub(super) fn lost() -> Self {
         Self { code: CloseCode::ABNORMAL, reason: String::new() }
     }
 
-    /// By this side.
+    /// By the client.
     pub(super) fn closed() -> Self {
         Self { code: CloseCode::NORMAL, reason: String::new() }
     }
 }
 
-impl Life {
+impl Supervisor {
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
@@ -80,16 +81,16 @@ impl Life {
             if opened_at.is_some_and(|moment: Instant| moment.elapsed() >= self.settings.settle) {
                 failures = 0;
             }
-            let returns = code.asks_to_return() && !self.interest.is_over();
+            let returns = code.asks_to_return() && !self.shutdown.has_begun();
             if !returns {
                 return self.finish(End { code, reason, returns_in: None }).await;
             }
-            let delay = self.settings.delays.after(code, &reason, failures, random());
+            let delay = self.settings.backoff.after(code, &reason, failures, random());
             self.tell(Event::Closed(End { code, reason, returns_in: Some(delay) })).await;
             failures = failures.saturating_add(1);
             self.unsent.clear();
             tokio::select! {
-                () = self.interest.over() => {
+                () = self.shutdown.begun() => {
                     let Ended { code, reason } = Ended::closed();
                     return self.finish(End { code, reason, returns_in: None }).await;
                 }
@@ -98,11 +99,11 @@ impl Life {
         }
     }
 
-    /// Reports what was accepted and is not sent any more, and the end. The application has `pong` to make room for it.
+    /// Reports messages that were accepted and not sent, and the end. The application has `pong` to read these events.
     async fn finish(mut self, end: End) {
-        self.letters.close();
-        while let Some(Letter { message, reply }) = self.letters.recv().await {
-            // Who waits for a reply is told by that.
+        self.outgoing.close();
+        while let Some(Outgoing { message, reply }) = self.outgoing.recv().await {
+            // A request is reported by its error.
             if reply.is_none() {
                 self.unsent.push(message);
             }
@@ -120,11 +121,11 @@ impl Life {
         }
     }
 
-    /// One attempt, and the connection that comes of it.
+    /// One attempt, and its connection.
     async fn connection(&mut self, opened_at: &mut Option<Instant>) -> Ended {
         let due = after(Instant::now(), self.settings.attempt);
         let dialed = tokio::select! {
-            () = self.interest.over() => return Ended::closed(),
+            () = self.shutdown.begun() => return Ended::closed(),
             dialed = self.dial(due) => dialed,
         };
         match dialed {
@@ -139,22 +140,22 @@ impl Life {
     }
 
     async fn dial(&self, due: Instant) -> Result<(Socket, Progress, Option<Credential>), ClientError> {
-        let Settings { endpoint, supply, place, message_bytes, .. } = &*self.settings;
-        let credential = supply.ask(due).await?;
+        let Settings { endpoint, credentials, place, message_bytes, .. } = &*self.settings;
+        let credential = credentials.ask(due).await?;
         let text = credential.as_ref().map(|credential| &*credential.text);
         let connected = timeout_at(due, endpoint.connect(text, place, *message_bytes)).await;
         let (socket, progress) = connected.unwrap_or(Err(ClientError::Timeout))?;
         Ok((socket, progress, credential))
     }
 
-    /// Waits until there is room for the event, or nobody to read it. After an end it does not wait.
+    /// Waits for room for the event. Does not wait if nothing reads events, or after the shutdown has begun.
     pub(super) async fn tell(&self, event: Event) {
         let event = match self.events.try_send(event) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,
             Err(mpsc::error::TrySendError::Full(event)) => event,
         };
         tokio::select! {
-            () = self.interest.over() => {}
+            () = self.shutdown.begun() => {}
             _ = self.events.send(event) => {}
         }
     }

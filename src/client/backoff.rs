@@ -1,23 +1,23 @@
-//! After how long to come back.
+//! The delay before the next attempt.
 
 use std::time::Duration;
 
 use crate::websocket::CloseCode;
 
 #[derive(Debug, Clone)]
-pub(super) struct Delays {
+pub(super) struct Backoff {
     pub(super) min: Duration,
     pub(super) max: Duration,
-    /// Always so long instead.
+    /// A fixed delay instead.
     pub(super) fixed: Option<Duration>,
 }
 
-/// A server does not ask for more than this.
+/// The longest window that a server may ask for.
 const LONGEST_WINDOW: Duration = Duration::from_secs(1000);
 
-impl Delays {
-    /// `min + random(0, min(max, min · 2^failures))`, so that the clients of a server that went away do not come back in
-    /// the same second; or a random moment in the window that a draining server names. `random` is in 0..1.
+impl Backoff {
+    /// `min + random(0, min(max, min · 2^failures))`, so that the clients of a failed server do not return in the same second. Or a
+    /// random moment in the window that a draining server names. `random` is in 0..1.
     pub(super) fn after(&self, code: CloseCode, reason: &str, failures: u32, random: f64) -> Duration {
         if code == CloseCode::DRAIN
             && let Some(window) = window(reason)
@@ -32,17 +32,17 @@ impl Delays {
     }
 }
 
-/// The time that a draining server names: decimal digits, in ms.
+/// The window that a draining server names: decimal digits, in ms.
 fn window(reason: &str) -> Option<Duration> {
     let digits = reason.bytes().all(|byte| byte.is_ascii_digit());
     let window = Duration::from_millis(reason.parse().ok().filter(|_| digits)?);
     (!window.is_zero() && window <= LONGEST_WINDOW).then_some(window)
 }
 
-/// In 0..1.
+/// A random number in 0..1.
 pub(super) fn random() -> f64 {
     let mut bytes = [0; 8];
-    // Without any randomness all is still well, but for many clients at once.
+    // Without randomness only the spread over many clients is lost.
     let _ = getrandom::getrandom(&mut bytes);
     (u64::from_ne_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -51,16 +51,16 @@ pub(super) fn random() -> f64 {
 mod tests {
     use super::*;
 
-    const DELAYS: Delays =
-        Delays { min: Duration::from_millis(500), max: Duration::from_secs(20), fixed: None };
+    const BACKOFF: Backoff =
+        Backoff { min: Duration::from_millis(500), max: Duration::from_secs(20), fixed: None };
 
     fn range(failures: u32) -> (u128, u128) {
-        let at = |random| DELAYS.after(CloseCode::ABNORMAL, "", failures, random).as_millis();
+        let at = |random| BACKOFF.after(CloseCode::ABNORMAL, "", failures, random).as_millis();
         (at(0.0), at(1.0))
     }
 
     #[test]
-    fn it_grows_up_to_a_cap() {
+    fn delays_grow_up_to_a_cap() {
         let most = [1000, 1500, 2500, 4500, 8500, 16_500, 20_500, 20_500];
         for (failures, most) in (0..).zip(most) {
             assert_eq!(range(failures), (500, most), "{failures}");
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_draining_server_names_the_window() {
-        let at = |reason, random| DELAYS.after(CloseCode::DRAIN, reason, 9, random).as_millis();
+        let at = |reason, random| BACKOFF.after(CloseCode::DRAIN, reason, 9, random).as_millis();
         assert_eq!((at("8000", 0.0), at("8000", 0.5)), (0, 4000));
         for (reason, half) in [("1", 0), ("0200", 100), ("30000", 15_000), ("1000000", 500_000)] {
             assert_eq!(at(reason, 0.5), half, "{reason}");
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn for_ever_is_a_time_too() {
-        let forever = Delays { min: Duration::MAX, max: Duration::MAX, fixed: None };
+    fn the_longest_delay_does_not_overflow() {
+        let forever = Backoff { min: Duration::MAX, max: Duration::MAX, fixed: None };
         assert_eq!(forever.after(CloseCode::ABNORMAL, "", 3, 0.5), Duration::MAX);
     }
 
     #[test]
-    fn a_fixed_delay_is_that() {
-        let fixed = Delays { fixed: Some(Duration::from_secs(4)), ..DELAYS };
+    fn a_fixed_delay_does_not_grow() {
+        let fixed = Backoff { fixed: Some(Duration::from_secs(4)), ..BACKOFF };
         assert_eq!(fixed.after(CloseCode::ABNORMAL, "", 7, 0.7), Duration::from_secs(4));
     }
 

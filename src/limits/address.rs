@@ -1,29 +1,29 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// What a limit counts as one client: an IPv4 address, or the /64 of an IPv6 address.
+/// The address of one client, as the limits count it: an IPv4 address, or the /64 of an IPv6 address.
 ///
-/// The least that a provider gives to a customer is a /64, so a client with one IPv6 address has 2^64 of them.
+/// A provider gives a customer at least a /64, so a client with one IPv6 address has 2^64 of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Address(u128);
 
-/// An [`Address`], or a larger network of IPv6 around it.
+/// An [`Address`], or a larger IPv6 network around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Network(u128);
 
-/// The networks that are counted, and how many addresses each of them counts as.
+/// The prefix lengths of the counted networks, and how many addresses each network counts as.
 ///
-/// Some providers give a customer a /56 or a /48, others put 256 or 65,536 customers into one. So a larger network counts
-/// as the square root of the number of its /64s.
+/// Some providers give a /56 or a /48 to one customer, others put 256 or 65,536 customers into one. So a larger network
+/// counts as the square root of the number of its /64s.
 const NETWORKS: [(u32, u32); 3] = [(64, 1), (56, 16), (48, 256)];
 
 impl Address {
-    /// All clients together whose address a proxy does not tell.
+    /// The one address of all clients whose address a proxy hides.
     pub(super) const UNKNOWN: Self = Self(u128::MAX);
 
-    /// The networks that the address is in, the smallest first, and how many addresses each counts as.
+    /// The networks around the address, smallest first, and how many addresses each counts as.
     pub(super) fn networks(self) -> impl Iterator<Item = (Network, usize)> {
         let counted = if self.is_v6() { &NETWORKS[..] } else { &NETWORKS[..1] };
-        // The bits behind the /64 are free to tell networks of different lengths apart.
+        // The bits after the /64 are free, and hold the number of the prefix length.
         let networks = counted.iter().zip(0u128..);
         networks.map(move |(&(length, addresses), number)| {
             let bits = if self.is_v6() { self.0 & prefix(length) | number } else { self.0 };
@@ -38,7 +38,7 @@ impl Address {
 
 impl From<SocketAddr> for Address {
     fn from(peer: SocketAddr) -> Self {
-        // A socket for both versions shows IPv4 as a part of IPv6, all of it in one /64.
+        // A dual-stack socket shows IPv4 as IPv4-mapped IPv6, all of it in one /64.
         match peer.ip().to_canonical() {
             IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().to_bits()),
             IpAddr::V6(v6) => Self(Ipv6Addr::to_bits(v6) & prefix(64)),
@@ -47,12 +47,12 @@ impl From<SocketAddr> for Address {
 }
 
 impl Network {
-    /// The network around it of what a provider has: a /32, for IPv4 a /16.
+    /// The network of a provider around this one: a /32, for IPv4 a /16.
     pub(super) fn of_provider(self) -> u128 {
         self.0 & prefix(if self.is_v4() { 96 + 16 } else { 32 })
     }
 
-    /// The network around it of what the largest customer has: a /48, for IPv4 a /24.
+    /// The network of the largest customer around this one: a /48, for IPv4 a /24.
     pub(super) fn of_customer(self) -> u128 {
         self.0 & prefix(if self.is_v4() { 96 + 24 } else { 48 })
     }
@@ -62,14 +62,14 @@ impl Network {
     }
 }
 
-/// The first bits of an address.
+/// A mask of the first `length` bits.
 const fn prefix(length: u32) -> u128 {
     !0 << (128 - length)
 }
 
 #[cfg(feature = "serve")]
 impl Address {
-    /// The network that it is a part of: a /24 of IPv4, or a /48 of IPv6, which is what a site gets.
+    /// The network of a site around the address: a /24 of IPv4, or a /48 of IPv6.
     pub(crate) fn network(self) -> Self {
         let is_v4 = Ipv6Addr::from_bits(self.0).to_ipv4_mapped().is_some();
         Self(self.0 & if is_v4 { !0 << 8 } else { !0 << 80 })
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn who_counts_as_one() {
+    fn which_addresses_count_as_one() {
         for (one, other, same) in [
             ("192.0.2.1:1", "192.0.2.1:2", true),
             ("192.0.2.1:1", "192.0.2.2:1", false),

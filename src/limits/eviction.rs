@@ -1,4 +1,4 @@
-//! What the door forgets when it cannot remember all.
+//! Eviction from the table of address rates when it is full.
 
 use std::cmp::Reverse;
 
@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 use super::address::Network;
 
-/// Keeps this many of the entries.
+/// Reduces the entries to this number.
 ///
-/// Each provider's network keeps as many as any other, and within it each customer's: one that has fewer keeps all, and
-/// what it leaves is for the others. So whoever fills the table from networks of their own pushes out themselves. Within
-/// a network those with the greatest debt stay.
-pub(super) fn thin(mut entries: Vec<(Network, Instant)>, most: usize) -> Vec<(Network, Instant)> {
-    // Networks of every length become neighbours.
+/// Each provider's network keeps an equal share, and within it each customer's network does. A network with fewer entries keeps
+/// all, and the others divide the rest of its share. So an attacker that fills the table from its own networks evicts its own
+/// entries. Within a network the entries with the greatest debt stay.
+pub(super) fn evict(mut entries: Vec<(Network, Instant)>, most: usize) -> Vec<(Network, Instant)> {
+    // Makes the networks of every length neighbours.
     entries.sort_unstable_by_key(|(network, _)| *network);
     let mut kept = Vec::with_capacity(most);
     keep(&mut entries, most, &[Network::of_provider, Network::of_customer], &mut kept);
@@ -32,7 +32,7 @@ fn keep(
         Some(level) => entries.chunk_by_mut(|(a, _), (b, _)| level(*a) == level(*b)).collect(),
         None => Vec::new(),
     };
-    // With less than one for each group there is no fair share.
+    // A share of less than one entry cannot be divided.
     if groups.is_empty() || groups.len() > most {
         entries.sort_unstable_by_key(|(_, until)| Reverse(*until));
         return kept.extend_from_slice(&entries[..most]);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_crowd_pushes_out_itself() {
+    async fn a_crowd_evicts_itself() {
         let crowd = |count: u64| (0..count).map(|n| entry(&format!("[2001:db8:{n:x}::1]:1"), 9));
         let others = [
             entry("192.0.2.1:1", 1),
@@ -68,13 +68,13 @@ mod tests {
             // A customer of the same provider as the crowd.
             entry("[2001:db8:ffff:1::1]:1", 1),
         ];
-        let kept = thin(crowd(100).chain(others).collect(), 30);
+        let kept = evict(crowd(100).chain(others).collect(), 30);
         assert_eq!(kept.len(), 30);
         assert!(kept.contains(&others[0]) && kept.contains(&others[1]));
 
         // A customer with many networks has no more than another.
         let crowd = (0..100).map(|n| entry(&format!("[2001:db8:1:{n:x}::1]:1"), 9));
-        let kept = thin(crowd.chain(others).collect(), 30);
+        let kept = evict(crowd.chain(others).collect(), 30);
         assert!(others.iter().all(|other| kept.contains(other)));
         assert_eq!(kept.len(), 30);
     }
@@ -82,13 +82,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_greatest_debts_stay() {
         let entries: Vec<_> = (0..50).map(|n| entry(&format!("192.0.2.{n}:1"), n)).collect();
-        let kept = thin(entries.clone(), 20);
+        let kept = evict(entries.clone(), 20);
         assert_eq!(kept.len(), 20);
         assert!(entries[30..].iter().all(|entry| kept.contains(entry)));
-        assert_eq!(thin(entries, 60).len(), 50);
+        assert_eq!(evict(entries, 60).len(), 50);
         // More networks than may stay.
         let entries: Vec<_> = (0..50).map(|n| entry(&format!("{n}.0.2.1:1"), n)).collect();
-        let kept = thin(entries.clone(), 20);
+        let kept = evict(entries.clone(), 20);
         assert!(entries[30..].iter().all(|entry| kept.contains(entry)) && kept.len() == 20);
     }
 }

@@ -1,9 +1,8 @@
-//! The handler's work for one session: one call at a time, whatever it does.
+//! The calls of a session's handler: one at a time.
 
 use std::future::poll_fn;
 use std::mem;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,21 +11,20 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::refresh::refresh;
-use super::tick::Tick;
-use crate::bounded::{bounded, panic_text};
+use crate::app_call::{CallError, call_app, catch_panic};
 use crate::close::Closed;
+use crate::deadline::{Deadline, after};
 use crate::excerpt::Excerpt;
 use crate::frame::Frame;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
 use crate::message::{Code, Envelope, Flag, MessageId, Push};
 use crate::metrics::Stopwatch;
-use crate::moment::after;
 use crate::session::Session;
 use crate::span;
 use crate::text::Text;
 use crate::websocket::CloseCode;
 
-/// What a handler can be called for while a session is open.
+/// The reasons to call a handler while a session is open.
 pub(super) enum Incoming {
     Opened,
     Text(Text),
@@ -34,7 +32,7 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
-    /// How many bytes came.
+    /// Number of bytes received.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Opened => 0,
@@ -44,49 +42,49 @@ impl Incoming {
     }
 }
 
-/// At most one call at work, from what came in to the reply in the outbox. Nothing that the handler does gets
-/// out of here.
-pub(super) struct Calls<'a> {
+/// The handler call of a session, from the incoming message to the reply in the outbox. At most one is running. Errors, panics
+/// and timeouts of the handler end here.
+pub(super) struct HandlerCall<'a> {
     session: &'a Session,
-    stage: Stage<'a>,
-    /// What the reply to the message at work will carry.
+    state: State<'a>,
+    /// The id for the reply to the current message.
     id: Option<MessageId>,
-    /// When it began.
+    /// The start of the call.
     since: Stopwatch,
 }
 
-/// How far a call is, and by when it must be done, once it has not been done at once. What the handler returns is
-/// boxed already, so that a call needs no box of its own.
-enum Stage<'a> {
+/// The state of a call, with its deadline unless it has been ready at once. The handler's futures are boxed already, so the call
+/// needs no box of its own.
+enum State<'a> {
     Idle,
-    Opened(BoxFuture<'a, HandlerResult>, Option<Tick>),
-    Text(BoxFuture<'a, Result<ControlFlow<Reply, Text>, HandlerError>>, Option<Tick>),
-    Message(BoxFuture<'a, HandlerResult>, Option<Tick>),
-    /// The handler is told that it failed, and so is the client. This keeps its time by itself.
+    Opened(BoxFuture<'a, HandlerResult>, Option<Deadline>),
+    Text(BoxFuture<'a, Result<ControlFlow<Reply, Text>, HandlerError>>, Option<Deadline>),
+    Message(BoxFuture<'a, HandlerResult>, Option<Deadline>),
+    /// The handler and the client are told of a failure. This future has a time limit of its own.
     Failed(BoxFuture<'a, ()>),
 }
 
-impl<'a> Calls<'a> {
+impl<'a> HandlerCall<'a> {
     pub(super) fn new(session: &'a Session) -> Self {
-        Self { session, stage: Stage::Idle, id: None, since: Stopwatch::start() }
+        Self { session, state: State::Idle, id: None, since: Stopwatch::start() }
     }
 
-    /// Whose calls these are.
+    /// The session whose handler is called.
     pub(super) fn session(&self) -> &'a Session {
         self.session
     }
 
-    /// Begins a call. The one before must be done.
+    /// Begins a call. The previous call must have ended.
     pub(super) fn begin(&mut self, incoming: Incoming) {
         debug_assert!(self.is_idle(), "one call at a time");
         self.since = Stopwatch::start();
         let (session, handler) = (self.session, self.session.hub().handler());
-        let _ = self.guard(|calls| {
-            calls.stage = match incoming {
-                Incoming::Opened => Stage::Opened(span::around(session, handler.opened(session)), None),
-                Incoming::Text(text) => Stage::Text(span::around(session, handler.text(session, text)), None),
+        let _ = self.guard(|call| {
+            call.state = match incoming {
+                Incoming::Opened => State::Opened(span::around(session, handler.opened(session)), None),
+                Incoming::Text(text) => State::Text(span::around(session, handler.text(session, text)), None),
                 Incoming::Binary(bytes) => {
-                    Stage::Message(span::around(session, handler.binary(session, bytes)), None)
+                    State::Message(span::around(session, handler.binary(session, bytes)), None)
                 }
             };
             Poll::Ready(())
@@ -94,18 +92,18 @@ impl<'a> Calls<'a> {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle)
+        matches!(self.state, State::Idle)
     }
 
-    /// Goes on with the call at work. Ready when there is none.
+    /// Polls the running call. Ready when there is none.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_idle() {
-            ready!(self.guard(|calls| calls.advance(cx)));
+            ready!(self.guard(|call| call.advance(cx)));
         }
         Poll::Ready(())
     }
 
-    /// Answers a message that came too soon, and does nothing else with it.
+    /// Answers a message beyond the rate limit, without handling it.
     pub(super) fn refuse(&self, text: Option<&str>) {
         let id = text.and_then(|text| match Envelope::read(&Text::from(text), self.session.key()) {
             Ok(envelope) => envelope.id,
@@ -116,10 +114,9 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// Answers keywire's own ping without waiting for the call at work, and without its text hook. Returns whether the
-    /// message was one.
+    /// Answers keywire's own ping at once, without the text hook, while a call is running. Returns whether the message was one.
     pub(super) fn answer_ping(&self, message: &Incoming) -> bool {
-        // The flag, and an id of 64 bytes however it is escaped.
+        // The flag, and an id of 64 bytes, escaped in any way.
         const LONGEST: usize = 512;
         let Incoming::Text(text) = message else { return false };
         if text.len() > LONGEST || !text.contains(Flag::PING.as_str()) {
@@ -136,76 +133,75 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// From now on the call at work must end within this time, if there is one that has no limit yet. Returns when
-    /// that is over.
-    pub(super) fn limit(&mut self, patience: Duration) -> Option<Instant> {
-        let due = match &mut self.stage {
-            Stage::Opened(_, due) | Stage::Text(_, due) | Stage::Message(_, due) => due,
-            Stage::Idle | Stage::Failed(_) => return None,
+    /// Sets the deadline of the running call, if it has none yet. Returns the deadline then.
+    pub(super) fn limit(&mut self, timeout: Duration) -> Option<Instant> {
+        let deadline = match &mut self.state {
+            State::Opened(_, deadline) | State::Text(_, deadline) | State::Message(_, deadline) => deadline,
+            State::Idle | State::Failed(_) => return None,
         };
-        if due.is_some() || patience == Duration::MAX {
+        if deadline.is_some() || timeout == Duration::MAX {
             return None;
         }
         let now = Instant::now();
-        *due = Tick::after(now, patience);
-        Some(after(now, patience))
+        *deadline = Deadline::after(now, timeout);
+        Some(after(now, timeout))
     }
 
-    /// By when the call at work must be done.
-    pub(super) fn due(&self) -> Option<Tick> {
-        match &self.stage {
-            Stage::Opened(_, due) | Stage::Text(_, due) | Stage::Message(_, due) => *due,
-            Stage::Idle | Stage::Failed(_) => None,
+    /// The deadline of the running call.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        match &self.state {
+            State::Opened(_, deadline) | State::Text(_, deadline) | State::Message(_, deadline) => *deadline,
+            State::Idle | State::Failed(_) => None,
         }
     }
 
-    /// The call at work has taken too long.
+    /// Ends the running call, which has passed its deadline.
     pub(super) fn give_up(&mut self) {
         self.fail(Failure::TimedOut);
     }
 
-    /// Lets the call at work end, and tells the handler that the session has.
+    /// Waits for the running call, and tells the handler that the session has ended.
     pub(super) async fn finish(mut self, closed: &Closed) {
         let session = self.session;
-        let patience = session.hub().config().handler_timeout;
-        let left = self.due().map_or(patience, |due| due.left(Instant::now()));
-        if bounded(left, || poll_fn(|cx| self.poll(cx))).await.is_err() {
+        let timeout = session.hub().config().handler_timeout;
+        let left = self.deadline().map_or(timeout, |deadline| deadline.left(Instant::now()));
+        if call_app(left, || poll_fn(|cx| self.poll(cx))).await.is_err() {
             self.give_up();
             poll_fn(|cx| self.poll(cx)).await;
         }
         quietly(session, || session.hub().handler().closed(session, closed)).await;
     }
 
-    /// Runs what belongs to the handler. A panic in it is a failure of the call.
+    /// Runs code of the handler. A panic is a failure of the call.
     fn guard(&mut self, work: impl FnOnce(&mut Self) -> Poll<()>) -> Poll<()> {
-        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
-            self.fail(Failure::from_panic(&*panic));
+        catch_panic(|| work(self)).unwrap_or_else(|error| {
+            self.fail(error.into());
             Poll::Ready(())
         })
     }
 
-    /// Goes one stage further, if the handler does.
+    /// Advances to the next state, if the handler is ready.
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.stage {
-            Stage::Idle => {}
-            Stage::Text(hook, _) => match ready!(hook.as_mut().poll(cx)) {
+        match &mut self.state {
+            State::Idle => {}
+            State::Text(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(ControlFlow::Break(reply)) => self.succeed(reply),
                 Ok(ControlFlow::Continue(text)) => self.read(&text),
                 Err(error) => self.refuse_or_fail(error),
             },
-            Stage::Opened(hook, _) | Stage::Message(hook, _) => match ready!(hook.as_mut().poll(cx)) {
+            State::Opened(hook, _) | State::Message(hook, _) => match ready!(hook.as_mut().poll(cx)) {
                 Ok(reply) => self.succeed(reply),
                 Err(error) => self.refuse_or_fail(error),
             },
-            Stage::Failed(hook) => {
+            State::Failed(hook) => {
                 ready!(hook.as_mut().poll(cx));
-                self.stage = Stage::Idle;
+                self.state = State::Idle;
             }
         }
         Poll::Ready(())
     }
 
-    /// Gives an envelope to the handler, or answers where there is nothing for it to do.
+    /// Calls the handler with the envelope, or answers a message that is not for the handler.
     fn read(&mut self, text: &Text) {
         match Envelope::read(text, self.session.key()) {
             Ok(envelope) => {
@@ -215,7 +211,7 @@ impl<'a> Calls<'a> {
                 } else {
                     let handler = self.session.hub().handler();
                     let message = handler.message(self.session, envelope);
-                    self.stage = Stage::Message(span::around(self.session, message), None);
+                    self.state = State::Message(span::around(self.session, message), None);
                 }
             }
             Err(malformed) => {
@@ -231,52 +227,52 @@ impl<'a> Calls<'a> {
             self.answer(pong());
         } else if envelope.flag == Flag::REFRESH {
             let refresh = Box::pin(refresh(self.session, envelope));
-            self.stage = Stage::Message(span::around(self.session, refresh), None);
+            self.state = State::Message(span::around(self.session, refresh), None);
         } else {
             self.answer(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"));
         }
     }
 
-    /// What the handler has answered itself.
+    /// Sends the handler's reply.
     fn succeed(&mut self, reply: Reply) {
         self.session.hub().metrics().handled(self.since);
         self.answer(reply);
     }
 
-    /// The handler has returned early: with an answer, which is no failure, or with an error.
+    /// Handles a returned error: a reply, which is no failure, or a failure.
     fn refuse_or_fail(&mut self, error: HandlerError) {
-        let opening = matches!(self.stage, Stage::Opened(..));
+        let opening = matches!(self.state, State::Opened(..));
         match error.into_reply() {
             Ok(reply) => self.succeed(reply),
             Err(error) => return self.fail(Failure::Error(error)),
         }
-        // As after any other error: it is not the session that the application meant it to be.
+        // A session whose `opened` failed is not set up, whatever the failure.
         if opening {
             self.session.close(CloseCode::INTERNAL, "internal error");
         }
     }
 
     fn answer(&mut self, reply: Reply) {
-        self.stage = Stage::Idle;
+        self.state = State::Idle;
         if let Some(frame) = reply.into_frame(self.id.take()) {
             self.session.reply(frame);
         }
     }
 
     fn fail(&mut self, failure: Failure) {
-        let failed = mem::replace(&mut self.stage, Stage::Idle);
-        // A session whose beginning failed is not the session that the application meant it to be.
-        let ends = matches!(failed, Stage::Opened(..)) || matches!(failure, Failure::Panic(_));
-        if !matches!(failed, Stage::Failed(_)) {
+        let failed = mem::replace(&mut self.state, State::Idle);
+        // A session whose `opened` failed is not set up.
+        let ends = matches!(failed, State::Opened(..)) || matches!(failure, Failure::Panic(_));
+        if !matches!(failed, State::Failed(_)) {
             let metrics = self.session.hub().metrics();
             metrics.handled(self.since);
             metrics.failed(&failure);
             let report = report(self.session, failure, ends, self.id.take());
-            self.stage = Stage::Failed(span::around(self.session, Box::pin(report)));
+            self.state = State::Failed(span::around(self.session, Box::pin(report)));
         }
-        // What has panicked may do so again when it is dropped.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(failed))) {
-            log_lapse(self.session, &panic_text(&*panic));
+        // A future that has panicked may panic again when it is dropped.
+        if let Err(CallError::Panicked(message)) = catch_panic(|| drop(failed)) {
+            log_hook_failure(self.session, &message);
         }
     }
 }
@@ -285,7 +281,7 @@ fn pong() -> Reply {
     Push::message("").with_flag(Flag::PONG).into()
 }
 
-/// Tells the handler how it failed, and the client that it did.
+/// Tells the handler and the client of the failure.
 async fn report(session: &Session, failure: Failure, ends: bool, id: Option<MessageId>) {
     quietly(session, || session.hub().handler().failed(session, &failure)).await;
     if ends {
@@ -295,14 +291,14 @@ async fn report(session: &Session, failure: Failure, ends: bool, id: Option<Mess
     }
 }
 
-/// Runs a hook from which nothing is expected. That it panics or takes too long is logged and harms nobody.
+/// Runs a hook without a result. A panic or a timeout is logged.
 async fn quietly<'a>(session: &Session, hook: impl FnOnce() -> BoxFuture<'a, ()>) {
-    if let Err(lapse) = bounded(session.hub().config().handler_timeout, hook).await {
-        log_lapse(session, &lapse.to_string());
+    if let Err(error) = call_app(session.hub().config().handler_timeout, hook).await {
+        log_hook_failure(session, &error.to_string());
     }
 }
 
-fn log_lapse(session: &Session, failure: &str) {
+fn log_hook_failure(session: &Session, failure: &str) {
     session.hub().metrics().hook_failed();
     let span = span::of_error(session);
     span.in_scope(|| tracing::error!(failure = %Excerpt(failure), "a handler's hook failed"));

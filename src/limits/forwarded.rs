@@ -1,27 +1,26 @@
-//! How proxies write down where a request came from: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
+//! The headers by which proxies tell a client's address: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
 //!
-//! A line is read from its end, since only that is written by a proxy that is trusted, and as bytes: whatever a client
-//! has put in front hides nothing behind it.
+//! A line is read from its end, which the trusted proxy wrote, and as bytes, so nothing that a client writes before it can hide
+//! it.
 
 use std::borrow::Cow;
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The addresses in a line of `X-Forwarded-For`, the last first. None in place of one that cannot be read.
+/// The addresses in a line of `X-Forwarded-For`, last first, with `None` in place of an unreadable one.
 pub(super) fn x_forwarded_for(line: &[u8]) -> impl Iterator<Item = Option<SocketAddr>> {
     let elements = line.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     // Empty elements do not count (RFC 9110, section 5.6.1.2).
     elements.filter(|element| !element.is_empty()).map(node)
 }
 
-/// The addresses in a line of `Forwarded`, the last first. None in place of one that cannot be read.
+/// The addresses in a line of `Forwarded`, last first, with `None` in place of an unreadable one.
 pub(super) fn forwarded(line: &[u8]) -> impl Iterator<Item = Option<SocketAddr>> {
     let elements = rsplit(line, b',').filter(|element| element.is_none_or(|element| !element.is_empty()));
     elements.map(|element| element.and_then(address))
 }
 
-/// What stands between separators outside of quotes, trimmed, the last first. None in place of what has quotes that
-/// are not paired.
+/// The parts between separators outside of quotes, trimmed, last first, with `None` in place of a part with unpaired quotes.
 fn rsplit(list: &[u8], separator: u8) -> impl Iterator<Item = Option<&[u8]>> {
     let mut rest = Some(list);
     iter::from_fn(move || {
@@ -40,12 +39,12 @@ fn rsplit(list: &[u8], separator: u8) -> impl Iterator<Item = Option<&[u8]>> {
     })
 }
 
-/// Whether what follows belongs to a quoted pair. An even number of backslashes are pairs of their own.
+/// Whether the next byte belongs to a quoted pair. An even number of backslashes are pairs of their own.
 fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
 }
 
-/// The address in one element of `Forwarded`, behind its only `for=` (RFC 7239, section 4).
+/// The address in one element of `Forwarded`, after its only `for=` (RFC 7239, section 4).
 fn address(element: &[u8]) -> Option<SocketAddr> {
     let mut found = None;
     for pair in rsplit(element, b';') {
@@ -63,7 +62,7 @@ fn address(element: &[u8]) -> Option<SocketAddr> {
     node(&found?)
 }
 
-/// A token as it stands, or what a quoted string stands for (RFC 9110, section 5.6.4).
+/// A token, or the content of a quoted string (RFC 9110, section 5.6.4).
 fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(value) = value.strip_prefix(b"\"") else {
         return (!value.contains(&b'"')).then_some(value.into());
@@ -80,8 +79,8 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(text.into())
 }
 
-/// An address with or without a port (RFC 7239, section 6). IPv6 may also stand without brackets, but then without a
-/// port. `unknown` and a hidden name such as `_hidden` are no address.
+/// An address with or without a port (RFC 7239, section 6). IPv6 without a port may omit the brackets. `unknown` and a hidden
+/// name such as `_hidden` are no address.
 fn node(text: &[u8]) -> Option<SocketAddr> {
     let text = str::from_utf8(text).ok()?;
     let (host, port): (IpAddr, &str) = match text.strip_prefix('[') {
@@ -99,7 +98,7 @@ fn node(text: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(host.to_canonical(), port))
 }
 
-/// Without its zone, which means something only to the machine that wrote it down (RFC 4007, section 11).
+/// An IPv6 address without its zone, which only the machine that wrote it can interpret (RFC 4007, section 11).
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
     let address = match text.split_once('%') {
         Some((address, zone)) if is_name(zone) => address,
@@ -109,7 +108,7 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
     address.parse().ok()
 }
 
-/// A number, or 0 for a port that is kept secret (RFC 7239, section 6.3).
+/// A number, or 0 for an obfuscated port (RFC 7239, section 6.3).
 fn port(text: &str) -> Option<u16> {
     match text.strip_prefix('_') {
         Some(name) => is_name(name).then_some(0),

@@ -1,4 +1,4 @@
-//! What goes to the server. It is written while the connection is read, so that neither waits for the other.
+//! Writes to the server while the connection is read, so that neither waits for the other.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,22 +12,22 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use super::Message;
 use super::dial::Socket;
 
-pub(super) struct Outgoing {
+pub(super) struct Writer {
     sink: SplitSink<Socket, Frame>,
     frames: VecDeque<Frame>,
     busy: bool,
-    /// Since when the socket has taken nothing of what is to be written.
+    /// The time since which the socket has taken no bytes.
     pub(super) stuck_since: Option<Instant>,
-    /// The message that is being written.
+    /// The message in progress.
     pub(super) message: Option<Message>,
 }
 
-impl Outgoing {
+impl Writer {
     pub(super) fn new(sink: SplitSink<Socket, Frame>) -> Self {
         Self { sink, frames: VecDeque::new(), busy: false, stuck_since: None, message: None }
     }
 
-    /// Writes this too. A next message waits until it [is not busy](Self::is_busy).
+    /// Queues a frame. The next message waits until the writer [is not busy](Self::is_busy).
     pub(super) fn push(&mut self, frame: Frame) {
         self.frames.push_back(frame);
         self.busy = true;
@@ -37,14 +37,14 @@ impl Outgoing {
         self.busy
     }
 
-    /// The other side takes bytes.
+    /// The server has taken bytes.
     pub(super) fn moved(&mut self) {
         if self.stuck_since.is_some() {
             self.stuck_since = Some(Instant::now());
         }
     }
 
-    /// Writes all that was pushed. Nothing is lost when the future is dropped.
+    /// Writes all queued frames. Nothing is lost if the future is dropped.
     pub(super) async fn write(&mut self) -> Result<(), Error> {
         poll_fn(|cx| {
             let poll = self.poll_write(cx);
@@ -70,7 +70,7 @@ impl Outgoing {
 
     /// Answers the server's close frame.
     pub(super) async fn close(&mut self) {
-        // There is nothing to be done about a failure: this is the end.
+        // The connection ends in any case.
         let _ = self.sink.close().await;
     }
 }

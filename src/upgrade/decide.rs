@@ -1,14 +1,16 @@
-//! Who is let in.
+//! Decides on an opening: limits, origin, extractor, policy.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
-use crate::bounded::{Lapse, bounded};
+use super::run::{Connection, Fate};
+use crate::app_call::{CallError, call_app};
 use crate::config::SessionPolicy;
-use crate::connection::Place;
+use crate::connection::{OpeningPermit, SessionPermit};
 use crate::delivery::Recipients;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
@@ -16,66 +18,91 @@ use crate::key::{Identity, Key};
 use crate::refusal::Refusal;
 use crate::rejection::Rejection;
 use crate::session::Session;
+use crate::underway::Undecided;
+use crate::websocket::CloseCode;
 
-/// How long an opening waits for the sessions of its key to show that they live. A client on a mobile network answers
-/// within a second or two.
+/// The time that the sessions of a key have to answer a ping when an opening waits for them. A client on a mobile network
+/// answers within a second or two.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 impl Hub {
-    /// From what costs least to what costs most. What can be used only once is used last.
-    pub(super) async fn admit(&self, handshake: &Handshake) -> Result<(Identity, Place), Refusal> {
+    /// Decides on an opening, and creates the session if it is accepted.
+    pub(super) async fn decide(
+        &self,
+        handshake: &Handshake,
+        compresses: bool,
+    ) -> Result<Connection, Refusal> {
+        let peer = handshake.peer();
+        let span = tracing::debug_span!("opening", peer = peer.map(tracing::field::display));
+        let undecided = Undecided::begin(self);
+        let (identity, permit) = self.check(handshake).instrument(span).await?;
+        let (id, speaks_v1) = (undecided.id(), handshake.speaks_v1());
+        let session = Session::with_id(id, self.clone(), identity, peer, speaks_v1, compresses);
+        // A shutdown that finds the session waits for its connection.
+        let _tracked = self.drain().connection_token();
+        let promised = undecided.promise(&session)?;
+        let permit = SessionPermit::new(session.clone(), permit);
+        let connection = Connection::new(self, Fate::Live { promised, permit });
+        // A shutdown that began earlier has not found it.
+        if self.drain().has_begun() {
+            session.close(CloseCode::DRAIN, "0");
+        }
+        Ok(connection)
+    }
+
+    /// Checks an opening, cheapest checks first. A credential for one use is used up last.
+    async fn check(&self, handshake: &Handshake) -> Result<(Identity, OpeningPermit), Refusal> {
         if self.drain().has_begun() {
             return Err(Refusal::new(Rejection::Unavailable, "the hub shuts down"));
         }
         self.check_rate(handshake.peer())?;
         self.origins().check(handshake)?;
-        let place = self.place(handshake.peer())?;
+        let permit = self.permit(handshake.peer())?;
         let identity = self.extract(handshake).await?;
         self.has_room_for(identity.key()).await?;
         self.settle(handshake).await?;
-        Ok((identity, place))
+        Ok((identity, permit))
     }
 
     fn check_rate(&self, peer: Option<SocketAddr>) -> Result<(), Refusal> {
-        self.doorman().knock(peer).map_err(|rejection| {
+        self.admission().check_rate(peer).map_err(|rejection| {
             Refusal::new(
                 rejection,
-                "too many openings from this address. Setting: Door::handshakes_per_address",
+                "too many openings from this address. Setting: Limits::handshakes_per_address",
             )
         })
     }
 
-    /// From here on it counts, however long the extractor takes.
-    fn place(&self, peer: Option<SocketAddr>) -> Result<Place, Refusal> {
-        Place::take(self, peer).map_err(|rejection| {
-            let door = &self.config().door;
+    /// Acquired before the extractor runs, however long that takes.
+    fn permit(&self, peer: Option<SocketAddr>) -> Result<OpeningPermit, Refusal> {
+        OpeningPermit::acquire(self, peer).map_err(|rejection| {
+            let limits = &self.config().limits;
             let why = match rejection {
                 Rejection::Throttled => {
-                    let most = door.sessions_per_address;
-                    format!("this address has its {most} sessions. Setting: Door::sessions_per_address")
+                    let most = limits.sessions_per_address;
+                    format!("this address has its {most} sessions. Setting: Limits::sessions_per_address")
                 }
-                _ => format!("the hub has its {} sessions. Setting: Door::sessions", door.sessions),
+                _ => format!("the hub has its {} sessions. Setting: Limits::sessions", limits.sessions),
             };
             Refusal::new(rejection, why)
         })
     }
 
-    /// The same handshake, from where it comes behind the trusted proxies, and with what is used up left to
+    /// The same handshake with the client's address, past the trusted proxies. What is used up is left to
     /// [`Hub::settle`].
     pub(crate) fn resolve(&self, handshake: Handshake) -> Handshake {
-        let proxies = &self.config().door.proxies;
+        let proxies = &self.config().limits.proxies;
         let peer = handshake.peer().and_then(|peer| proxies.resolve(peer, handshake.headers()));
         handshake.resolved_to(peer).deferring()
     }
 
-    /// Who it is, by a credential that is good now.
+    /// The identity, by a credential that is valid now.
     pub(crate) async fn extract(&self, handshake: &Handshake) -> Result<Identity, Refusal> {
-        let patience = self.config().handler_timeout;
-        let extracted = bounded(patience, || {
-            Box::pin(self.turns().run(handshake.peer(), self.keys().extract(handshake)))
-        })
-        .await;
-        let extracted = extracted.map_err(|lapse| lapsed(&lapse, handshake.peer()))?;
+        let limit = self.config().handler_timeout;
+        let extracted =
+            call_app(limit, || Box::pin(self.turns().run(handshake.peer(), self.keys().extract(handshake))))
+                .await;
+        let extracted = extracted.map_err(|error| call_failed(&error, handshake.peer()))?;
         let identity = extracted.map_err(|rejection| {
             Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: HubBuilder::keys"))
         })?;
@@ -89,23 +116,23 @@ impl Hub {
         if !handshake.has_deferred() {
             return Ok(());
         }
-        let patience = self.config().handler_timeout;
-        let settled = bounded(patience, || Box::pin(handshake.settle())).await;
+        let limit = self.config().handler_timeout;
+        let settled = call_app(limit, || Box::pin(handshake.settle())).await;
         settled
-            .map_err(|lapse| lapsed(&lapse, handshake.peer()))?
+            .map_err(|error| call_failed(&error, handshake.peer()))?
             .map_err(|rejection| Refusal::new(rejection, format!("a ticket could not be used: {rejection}")))
     }
 
-    /// Whether the policy allows one more session of this key now. The store decides again when the session
-    /// enters it, and may come to another end then; but for an ordinary client only this is in time for a status.
+    /// Whether the policy allows one more session of this key now. The store decides again, perhaps differently, when the session
+    /// enters it. But only this decision is in time for a status.
     async fn has_room_for(&self, key: &Key) -> Result<(), Refusal> {
         let policy = self.config().policy;
         if policy == SessionPolicy::Replace || self.has_room(key).await? {
             return Ok(());
         }
-        // Boxed, since it is rare and every opening would be larger by it.
+        // Boxed, since it is rare and would enlarge every opening.
         let full = Box::pin(self.full(key)).await;
-        // A session may have left in the meantime.
+        // A session may have ended meanwhile.
         if self.has_room(key).await? { Ok(()) } else { Err(full) }
     }
 
@@ -116,8 +143,8 @@ impl Hub {
         Ok(self.config().policy.admit(present).is_ok())
     }
 
-    /// Why a key may have no more sessions now: for good if all that it has are seen to live, or else until it is known
-    /// which of them were left behind by a line that broke.
+    /// The refusal of a key that has its number of sessions: final if all of them answer a ping. Otherwise some may be left behind
+    /// by a broken line, and the client is asked to come back.
     pub(crate) async fn full(&self, key: &Key) -> Refusal {
         let present = self.sessions_of(&Recipients::key(key.clone())).await.unwrap_or_default();
         let asked: Vec<_> = present.iter().map(|session| session.shows_life()).collect();
@@ -136,9 +163,9 @@ impl Hub {
 }
 
 impl Session {
-    /// Asks the client for a pong, and is ready when it comes (true) or the session ends (false).
+    /// Pings the client. Ready with `true` when a pong comes, or with `false` when the session ends.
     ///
-    /// Any pong counts that comes from now on: where several ask at once, the first answer is for all of them.
+    /// Any later pong counts: if several callers ping at once, the first pong answers all of them.
     fn shows_life(&self) -> impl Future<Output = bool> + use<> {
         let (session, before) = (self.clone(), self.pongs());
         session.outbox().probe();
@@ -157,15 +184,15 @@ impl Session {
     }
 }
 
-/// The panic's text may contain the credential, so nobody gets it.
-fn lapsed(lapse: &Lapse, peer: Option<SocketAddr>) -> Refusal {
+/// The message of a panic may contain the credential, so it is neither logged nor sent.
+fn call_failed(error: &CallError, peer: Option<SocketAddr>) -> Refusal {
     let peer = peer.map(tracing::field::display);
-    let why = match lapse {
-        Lapse::TimedOut => {
+    let why = match error {
+        CallError::TimedOut => {
             tracing::error!(peer, "the key extractor timed out");
             "the extractor did not answer in time. Setting: Config::handler_timeout"
         }
-        Lapse::Panic(_) => {
+        CallError::Panicked(_) => {
             tracing::error!(peer, "the key extractor panicked");
             "the extractor panicked"
         }

@@ -1,0 +1,31 @@
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::Deflate;
+use crate::websocket;
+
+/// The length up to which frames are never compressed. Most frames are that short and would not shrink.
+const SHORT: usize = 64;
+
+/// The compressed form of a frame, made for the first session that needs it and shared by all clones of the frame. The inner
+/// `None`: it is not shorter.
+#[derive(Clone)]
+pub(crate) struct CompressedCache(Option<Arc<OnceLock<Option<Bytes>>>>);
+
+impl CompressedCache {
+    pub(crate) fn of(bytes: &Bytes) -> Self {
+        Self((cfg!(feature = "deflate") && bytes.len() > SHORT).then(Arc::default))
+    }
+
+    /// The compressed form of `plain`, or `plain` itself if that is as good.
+    pub(crate) fn get<'a>(&'a self, plain: &'a Bytes, deflate: Deflate) -> &'a Bytes {
+        match &self.0 {
+            Some(compressed) if plain.len() >= deflate.threshold => {
+                let compress = || websocket::compress(plain, deflate.threshold, deflate.level);
+                compressed.get_or_init(compress).as_ref().unwrap_or(plain)
+            }
+            _ => plain,
+        }
+    }
+}
