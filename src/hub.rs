@@ -1,4 +1,4 @@
-//! The hub: what a backend holds on to.
+//! The hub: the handle of a backend.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +25,9 @@ use crate::turns::Turns;
 use crate::underway::Underway;
 use crate::websocket::CloseCode;
 
-/// Every live connection of a backend, and the way to reach them.
+/// All live connections of a backend, and the way to send to them.
 ///
-/// A clone copies a pointer; put one into the state of whatever has something to say. There are no type
-/// parameters: what was given to the builder is behind it.
+/// A clone copies a pointer. Put one into the state of everything that sends. A hub has no type parameters.
 ///
 /// ```
 /// use keywire::{Hub, Push, RawKey};
@@ -44,7 +43,7 @@ use crate::websocket::CloseCode;
 ///
 /// # Cancel safety
 ///
-/// A sending future that is dropped before its end may have reached some of the recipients.
+/// A send whose future is dropped may have reached some of the recipients.
 #[derive(Clone)]
 pub struct Hub(Arc<Core>);
 
@@ -59,18 +58,18 @@ struct Core {
     drain: Drain,
     underway: Underway,
     refusal_log: RefusalLog,
-    /// Told of each pong.
+    /// Notified of each pong.
     answers: Notify,
     turns: Turns,
 }
 
 impl Hub {
-    /// Begins a hub. [`HubBuilder::keys`] must be given, the rest has defaults.
+    /// Builder of a hub. [`HubBuilder::keys`] is required, the rest has defaults.
     pub fn builder() -> HubBuilder {
         HubBuilder::default()
     }
 
-    /// Sends to every session of a key. A text that cannot be a key reaches nobody.
+    /// Sends to every session of a key. A string that is no valid key has no sessions.
     pub async fn send_to(&self, key: impl TryInto<Key>, push: Push) -> Delivery {
         match key.try_into() {
             Ok(key) => self.send(&Recipients::key(key), push).await,
@@ -83,12 +82,12 @@ impl Hub {
         self.send(&Recipients::everyone(), push).await
     }
 
-    /// Sends to whomever `to` includes. The push is encoded once for all of them.
+    /// Sends to the sessions that `to` includes. The push is encoded once.
     pub async fn send(&self, to: &Recipients, push: Push) -> Delivery {
         self.dispatch(to, &Order::Deliver(Frame::push(&push))).await
     }
 
-    /// Sends several pushes to every session of a key, in their order and in one write.
+    /// Sends several pushes to every session of a key, in order and in one write.
     pub async fn send_many<'a>(
         &self,
         key: impl TryInto<Key>,
@@ -100,13 +99,13 @@ impl Hub {
         }
     }
 
-    /// Sends several pushes to everyone, in their order and in one write for each.
+    /// Sends several pushes to everyone, in order and in one write for each session.
     pub async fn broadcast_many<'a>(&self, pushes: impl IntoIterator<Item = &'a Push>) -> Delivery {
         self.dispatch(&Recipients::everyone(), &Order::Deliver(Frame::pushes(pushes))).await
     }
 
-    /// Ends every session of a key with 4505, after which its clients stay away. That includes sessions whose opening
-    /// has begun: once this returns, none of them enters.
+    /// Ends every session of a key with 4505, after which its clients do not come back. Sessions whose opening has begun
+    /// are included: once this returns, none of them begins.
     pub async fn disconnect(&self, key: impl TryInto<Key>) -> Delivery {
         match key.try_into() {
             Ok(key) => self.close(&Recipients::key(key), CloseCode::DISCONNECTED, "disconnected").await,
@@ -114,16 +113,15 @@ impl Hub {
         }
     }
 
-    /// Ends the sessions that `to` includes with a code and a reason of the application's, those whose opening has begun
-    /// included.
+    /// Ends the sessions that `to` includes with this code and reason. Sessions whose opening has begun are included.
     pub async fn close(&self, to: &Recipients, code: CloseCode, reason: impl Into<Box<str>>) -> Delivery {
         self.dispatch(to, &Order::Close(code, reason.into())).await
     }
 
-    /// Gives an order to the sessions that `to` includes: what all of the above do.
+    /// Dispatches an order to the sessions that `to` includes. All methods above call it.
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let since = Stopwatch::start();
-        // First: a session that enters the store in between is met there.
+        // Before the store, so that a session that enters the store meanwhile is found there.
         let underway = self.underway().apply(to, order);
         let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
         self.metrics().dispatched(since);
@@ -132,7 +130,7 @@ impl Hub {
         delivery
     }
 
-    /// The live sessions of a key on this node, the oldest first. None if the store fails, which is logged.
+    /// The live sessions of a key on this node, oldest first. Empty if the store fails (logged).
     pub async fn sessions(&self, key: impl TryInto<Key>) -> Vec<Session> {
         match key.try_into() {
             Ok(key) => self.sessions_of(&key).await.unwrap_or_default(),
@@ -144,7 +142,7 @@ impl Hub {
         self.ask_store("sessions", || self.store().sessions(key)).await
     }
 
-    /// How many sessions and keys are connected to this node. None if the store fails, which is logged.
+    /// Number of sessions and keys on this node. Zero if the store fails (logged).
     pub async fn counts(&self) -> Counts {
         self.ask_store("counts", || self.store().counts()).await.unwrap_or_default()
     }
@@ -157,7 +155,7 @@ impl Hub {
         &*self.0.handler
     }
 
-    /// The store itself: its `Arc` is a store too, and each of its calls would make one more future.
+    /// The inner store. Its `Arc` is a store too, but each call of that makes one more future.
     pub(crate) fn store(&self) -> &dyn SessionStore {
         &*self.0.store
     }
@@ -219,7 +217,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// Puts a [`Hub`] together.
+/// Builder of a [`Hub`].
 #[derive(Default)]
 #[must_use]
 pub struct HubBuilder {
@@ -231,46 +229,44 @@ pub struct HubBuilder {
 }
 
 impl HubBuilder {
-    /// Who somebody is. There is no default: to believe everybody must be somebody's choice.
+    /// Extractor of keys. Required: trusting every client must be an explicit choice.
     pub fn keys(mut self, keys: impl KeyExtractor) -> Self {
         self.keys = Some(Arc::new(keys));
         self
     }
 
-    /// What messages do. Without it each of them is answered with code `44`, and the hub still pushes.
+    /// Handler of messages. Default: every message is answered with code `44`.
     pub fn handler(mut self, handler: impl MessageHandler) -> Self {
         self.handler = Some(Arc::new(handler));
         self
     }
 
-    /// Where sessions live: a [`MemoryStore`] by default.
+    /// Store of sessions. Default: [`MemoryStore`].
     pub fn store(mut self, store: impl SessionStore) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// From whose pages a browser may connect: the server's own by default.
+    /// Origins whose pages may connect. Default: the server's own.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
         self
     }
 
-    /// The limits.
+    /// Limits, timeouts and policies. Default: [`Config::default`].
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// The hub.
-    ///
-    /// With the feature `metrics` it reports to the recorder that is installed now.
+    /// Builds the hub. With the feature `metrics` it reports to the recorder that is installed now.
     ///
     /// # Panics
     ///
-    /// When [`HubBuilder::keys`] was not given.
+    /// If [`HubBuilder::keys`] was not called.
     pub fn build(self) -> Hub {
         let Some(keys) = self.keys else {
-            panic!("a hub needs to know who somebody is: Hub::builder().keys(..)");
+            panic!("a hub needs a key extractor: call `HubBuilder::keys`");
         };
         Hub(Arc::new(Core {
             keys,
