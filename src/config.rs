@@ -97,9 +97,9 @@ impl Default for Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionPolicy {
-    /// All sessions live, up to `cap`, and each gets what is sent to the key. A further opening is refused with 429, or close
-    /// code 4506, if every session of the key answers a ping. Otherwise a broken line may have left a dead session: the client is
-    /// asked to come back, with 503 or 1013.
+    /// All sessions live, up to `cap`, and each gets what is sent to the key. A further opening is refused with 429, or
+    /// close code 4506, if every session of the key answers a ping. Otherwise a broken line may have left a dead session:
+    /// the client is asked to come back, with 503 or 1013.
     Many {
         /// Number of sessions that a key may have.
         cap: NonZeroUsize,
@@ -121,10 +121,10 @@ impl Default for SessionPolicy {
 
 /// Policy for a slow client: one whose queue is full ([`Config::queue_messages`], [`Config::queue_bytes`]).
 ///
-/// A policy that drops messages keeps the session open. [`Delivery::dropped`](crate::Delivery::dropped) of a send counts the
-/// messages that this send dropped. Messages are dropped one by one, also out of several that were sent together. A message whose
-/// first byte has been written is never dropped, nor are pings, pongs and close frames. A reply of the session's own handler is
-/// dropped like any other message, so a page should use a timeout for its requests.
+/// A policy that drops messages keeps the session open. [`Delivery::dropped`](crate::Delivery::dropped) of a send counts
+/// the messages that this send dropped. Messages are dropped one by one, also out of several that were sent together. A
+/// message whose first byte has been written is never dropped, nor are pings, pongs and close frames. A reply of the
+/// session's own handler is dropped like any other message, so a page should use a timeout for its requests.
 ///
 /// With `Close` the server does not handle a client's messages while the client's queue is more than half full. With the other
 /// policies it handles them however many replies are queued.

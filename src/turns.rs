@@ -1,5 +1,5 @@
-//! Credentials are checked in turn: a signature costs more than any message does, and a client can ask for as many checks
-//! as it opens connections, before anything is known of it.
+//! Turns for checks of credentials. A signature costs more than any message, and an unknown client causes a check by each
+//! opening.
 
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,22 +15,22 @@ use tokio::task::yield_now;
 
 use crate::limits::Address;
 
-/// Few checks compute at the same time, and whatever else is ready comes between two that take long.
+/// Limits how many checks compute at the same time, and lets other tasks run between two long checks.
 ///
-/// Clients wait in lanes by address, so one address that asks for many checks delays those of the same lane, and others by
-/// one check for each lane. Which address is in which lane is drawn at random.
+/// Clients wait in lanes by address. An address with many checks delays its own lane, and other lanes by one check each.
+/// The lane of an address is random.
 #[derive(Debug)]
 pub(crate) struct Turns {
     lanes: [Semaphore; LANES],
-    /// Half of the processors stay free for sessions.
+    /// Leaves half of the processors to sessions.
     turns: Semaphore,
     hasher: RandomState,
 }
 
 const LANES: usize = 16;
 
-/// Work that has computed for longer lets others have their turn before the next.
-const DEAR: Duration = Duration::from_micros(50);
+/// The time after which a check yields to other tasks before the next.
+const LONG: Duration = Duration::from_micros(50);
 
 impl Turns {
     pub(crate) fn new() -> Self {
@@ -42,20 +42,20 @@ impl Turns {
         }
     }
 
-    /// Does the work. While it waits for something else it has no turn.
+    /// Runs the work. It has no turn while it waits for something else.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped the work is, and its turn is free.
+    /// Dropping the future drops the work and frees its turn.
     pub(crate) async fn run<F: Future + Unpin>(&self, peer: Option<SocketAddr>, mut work: F) -> F::Output {
         let lane = &self.lanes[self.hasher.hash_one(peer.map(Address::from)) as usize % LANES];
         loop {
-            // Nobody closes them.
+            // The semaphores are never closed.
             let place = lane.acquire().await;
             let turn = self.turns.acquire().await;
             let start = Instant::now();
             let progress = poll_fn(|cx| Poll::Ready(Pin::new(&mut work).poll(cx))).await;
-            if start.elapsed() > DEAR && progress.is_ready() {
+            if start.elapsed() > LONG && progress.is_ready() {
                 yield_now().await;
             }
             drop((turn, place));
@@ -67,7 +67,7 @@ impl Turns {
     }
 }
 
-/// Ready when the task is polled again.
+/// Ready at the next poll of the task.
 async fn woken() {
     let mut asked = false;
     poll_fn(|_| if mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
@@ -82,14 +82,14 @@ mod tests {
 
     use super::*;
 
-    /// Takes as long as a check of a signature.
+    /// Computes as long as a check of a signature.
     fn compute() {
         let start = Instant::now();
-        while start.elapsed() <= DEAR {}
+        while start.elapsed() <= LONG {}
     }
 
     #[tokio::test]
-    async fn others_have_their_turn_between_two_that_take_long() {
+    async fn other_tasks_run_between_two_long_checks() {
         let turns = Arc::new(Turns::new());
         let other = Arc::new(AtomicUsize::new(0));
         let seen = other.clone();
@@ -99,7 +99,7 @@ mod tests {
                 yield_now().await;
             }
         });
-        // All are ready in the same moment.
+        // All are ready at the same time.
         let checks = (0..20).map(|port| {
             let (turns, other) = (turns.clone(), other.clone());
             tokio::spawn(async move {

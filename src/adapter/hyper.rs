@@ -1,4 +1,4 @@
-//! From an upgrade of hyper's to the socket beneath it; the same for all frameworks on hyper.
+//! From hyper's upgrade to the socket below it, for all frameworks on hyper.
 
 use std::any::Any;
 
@@ -14,14 +14,14 @@ use crate::upgrade::Connection;
 
 /// Of the feature `hyper`.
 impl Connection {
-    /// Runs the connection to its end on what hyper upgrades to. For adapters to axum, hyper and what else runs on it.
+    /// Runs the connection to its end on hyper's upgrade. For adapters to axum, hyper and other frameworks on hyper.
     ///
-    /// It finds the TCP connection under [`serve`](crate::serve), under hyper_util's `auto` server (`axum::serve`,
-    /// `warp::serve`) and under hyper's own, and runs on that as [`Connection::run_tcp`] does. Under `serve` the
-    /// session gives back its place among [`ServeConfig::connections`](crate::ServeConfig::connections), on any kind
-    /// of listener. Anything else (TLS) runs as in [`Connection::run`].
+    /// It finds the TCP connection below [`serve`](crate::serve), below hyper_util's `auto` server (`axum::serve`,
+    /// `warp::serve`) and below hyper's own server, and runs on it as [`Connection::run_tcp`] does. Below `serve` the
+    /// session no longer counts for [`ServeConfig::connections`](crate::ServeConfig::connections), on any kind of listener.
+    /// Any other stream (TLS) runs as in [`Connection::run`].
     ///
-    /// A client that does not take its 101 within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) is dropped.
+    /// A client that does not take its 101 within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) is disconnected.
     ///
     /// ```
     /// use axum::extract::{Request, State};
@@ -50,8 +50,8 @@ impl Connection {
     ///
     /// As [`Connection::run_tcp`].
     //
-    // One task sees to the upgrade and then to the connection. `then` overlays the two, so that the task is no
-    // larger than what stays of it.
+    // One task waits for the upgrade and then runs the connection. `then` overlays the two futures, so the task is as large
+    // as the larger one.
     pub fn run_upgraded(self, on_upgrade: OnUpgrade) -> impl Future<Output = ()> + Send + 'static {
         self.taken(on_upgrade).then(|upgraded| match upgraded {
             Some(Ok(upgraded)) => Either::Left(self.run_on_upgraded(upgraded, Bytes::new())),
@@ -66,7 +66,7 @@ impl Connection {
         })
     }
 
-    /// Runs on an upgrade that is complete. `early` precedes what hyper has read.
+    /// Runs on a complete upgrade. The bytes of `early` precede those that hyper has read.
     pub(crate) fn run_on_upgraded(
         self,
         upgraded: Upgraded,
@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// An upgraded stream that was given to [`Connection::run`], as hyper's examples do.
+/// The upgraded stream in an argument of [`Connection::run`], as hyper's examples pass it.
 pub(crate) fn into_upgraded<IO: 'static>(io: IO) -> Result<Upgraded, IO> {
     let mut io = Some(io);
     let upgraded = (&mut io as &mut dyn Any).downcast_mut::<Option<TokioIo<Upgraded>>>();
@@ -92,7 +92,7 @@ pub(crate) fn into_upgraded<IO: 'static>(io: IO) -> Result<Upgraded, IO> {
     }
 }
 
-/// What is under an upgrade, and what has been read from it already.
+/// The stream below an upgrade, and the bytes that were read from it already.
 enum Bare {
     Tcp(TcpStream, Bytes),
     #[cfg(all(unix, feature = "serve"))]
@@ -113,7 +113,7 @@ fn bare(upgraded: Upgraded) -> Bare {
         }
         Err(upgraded) => upgraded,
     };
-    // The frameworks' own servers, which look for HTTP/2 first, and others.
+    // The frameworks' own servers, which probe for HTTP/2 first.
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => return Bare::Tcp(parts.io.into_inner(), parts.read_buf),
         Err(upgraded) => upgraded,

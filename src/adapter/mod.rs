@@ -1,4 +1,4 @@
-//! Web frameworks: each collects the head, asks the hub, and hands the connection over.
+//! Adapters for web frameworks: each collects the head, calls the hub, and runs the connection.
 
 #[cfg(feature = "hyper")]
 pub(crate) mod hyper;

@@ -16,10 +16,10 @@ use crate::path_key::PathKey;
 use crate::peer::Peer;
 use crate::upgrade::Upgrade;
 
-/// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials that stand elsewhere.
+/// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials outside the path.
 ///
-/// `path` may have several segments, `"api/live"` for example. Whatever else is asked of these paths is
-/// refused here, so put routes of your own under them in front.
+/// `path` may have several segments, for example `"api/live"`. The filter refuses all other requests to these paths, so put
+/// routes of your own below them before it.
 ///
 /// ```no_run
 /// use keywire::{Hub, RawKey};
@@ -32,7 +32,7 @@ use crate::upgrade::Upgrade;
 ///
 /// # Panics
 ///
-/// Within the runtime never; at the call if `path` has an empty segment, as warp's own `path` does.
+/// If `path` has an empty segment, as warp's own `path`.
 pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
     let prefix = path
         .split('/')
@@ -56,14 +56,13 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
         .boxed()
 }
 
-/// The only segment behind the endpoint's path, if there is any. Not by `warp::path::param`: that logs what it finds,
-/// and it may be a token.
+/// The only segment after the endpoint's path, if there is one. `warp::path::param` would log it, and it may be a token.
 async fn key(tail: Tail) -> Result<PathKey, warp::Rejection> {
     let key = PathKey::of_tail(tail.as_str());
     if key.is_several() { Err(warp::reject::not_found()) } else { Ok(key) }
 }
 
-/// Where the request comes from. warp knows it from its own server, and no other can tell it.
+/// The address of the client: from `keywire::serve`, or from warp's own server.
 fn peer() -> impl Filter<Extract = (Option<SocketAddr>,), Error = Infallible> + Copy {
     let told = warp::ext::optional::<Peer>();
     told.and(warp::addr::remote()).map(|told: Option<Peer>, remote| told.map(|Peer(addr)| addr).or(remote))
@@ -82,7 +81,7 @@ fn handshake(
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.version_mut() = version;
-    // Both parts came out of a URI.
+    // Both parts come from a URI.
     *request.uri_mut() = format!("{}{query}", path.as_str()).parse::<Uri>().unwrap_or_default();
     *request.headers_mut() = headers;
     let handshake = Handshake::new(request).with_path_key(key);
@@ -94,15 +93,15 @@ fn handshake(
 
 async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) -> Response<String> {
     let Upgrade { response, connection } = hub.upgrade(handshake).await;
-    // Without the one there is not the other, see `version`.
+    // `version` makes sure that there are both or none.
     if let (Some(connection), Some(on_upgrade)) = (connection, on_upgrade) {
         tokio::spawn(connection.run_upgraded(on_upgrade));
     }
     response
 }
 
-/// warp does not tell the version of a request. But hyper has an upgrade for every HTTP/1.1 request that asks
-/// for one, so who asks and has none speaks another version.
+/// warp does not expose the version of a request. But hyper has an upgrade for every HTTP/1.1 request that asks for one, so a
+/// request that asks and has none is of another version.
 fn version(headers: &HeaderMap, on_upgrade: Option<&OnUpgrade>) -> Version {
     if headers.contains_key(UPGRADE) && on_upgrade.is_none() { Version::HTTP_10 } else { Version::HTTP_11 }
 }

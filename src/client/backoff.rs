@@ -16,8 +16,8 @@ pub(super) struct Backoff {
 const LONGEST_WINDOW: Duration = Duration::from_secs(1000);
 
 impl Backoff {
-    /// `min + random(0, min(max, min · 2^failures))`, so that the clients of a failed server do not return in the same second. Or a
-    /// random moment in the window that a draining server names. `random` is in 0..1.
+    /// `min + random(0, min(max, min · 2^failures))`, so that the clients of a failed server do not return in the same
+    /// second. Or a random moment in the window that a draining server names. `random` is in 0..1.
     pub(super) fn after(&self, code: CloseCode, reason: &str, failures: u32, random: f64) -> Duration {
         if code == CloseCode::DRAIN
             && let Some(window) = window(reason)

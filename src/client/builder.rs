@@ -147,16 +147,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Timeout for a sign of life of the server, or for its taking more of a message. Default: 10 s. [`Client::close`] has the same
-    /// time to send the queue.
+    /// Timeout for a sign of life of the server, or for its taking more of a message. Default: 10 s. [`Client::close`] has
+    /// the same time to send the queue.
     #[must_use]
     pub fn pong_timeout(mut self, time: Duration) -> Self {
         self.settings.pong = time;
         self
     }
 
-    /// Time before the expiry of a credential at which it is exchanged for a new one. Default: 60 s, but not before three quarters of
-    /// its lifetime. Credentials that expire within seconds of each other are exchanged more and more rarely, down to once in 30 s.
+    /// Time before the expiry of a credential at which it is exchanged for a new one. Default: 60 s, but not before three
+    /// quarters of its lifetime. Credentials that expire within seconds of each other are exchanged more and more rarely,
+    /// down to once in 30 s.
     #[must_use]
     pub fn renew(mut self, before: Duration) -> Self {
         self.settings.renew = before;

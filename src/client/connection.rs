@@ -153,8 +153,8 @@ impl Supervisor {
         }
     }
 
-    /// Sends the queue and a close frame, and reads until the server's close frame: closing over unread bytes resets the connection,
-    /// and what was sent may be lost.
+    /// Sends the queue and a close frame, and reads until the server's close frame: closing over unread bytes resets the
+    /// connection, and what was sent may be lost.
     async fn depart(&mut self, connection: &mut Connection, stream: &mut SplitStream<Socket>, opened: bool) {
         let due = after(Instant::now(), connection.settings.pong);
         let mut said = false;

@@ -32,9 +32,9 @@ use crate::websocket::CloseCode;
 
 /// A connection to a keywire server that reconnects when it is lost, for services and for tests.
 ///
-/// It reconnects as the browser's client does: after a random delay that grows, at a random moment in the window that a draining
-/// server names, and not at all after a final close code. Messages sent meanwhile are queued, up to [`ClientBuilder::queue`]. No
-/// message is ever sent twice.
+/// It reconnects as the browser's client does: after a random delay that grows, at a random moment in the window that a
+/// draining server names, and not at all after a final close code. Messages sent meanwhile are queued, up to
+/// [`ClientBuilder::queue`]. No message is ever sent twice.
 ///
 /// ```no_run
 /// use keywire::client::{Client, Event};
@@ -129,8 +129,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::send`]; if no reply comes within [`ClientBuilder::request_timeout`]; if the connection that the message was
-    /// sent over has ended.
+    /// Those of [`Client::send`]; if no reply comes within [`ClientBuilder::request_timeout`]; if the connection that the
+    /// message was sent over has ended.
     ///
     /// # Cancel safety
     ///
@@ -147,8 +147,8 @@ impl Client {
 
     /// Ends the client, with 1000, and returns at once.
     ///
-    /// If there is a connection, the queued messages are sent first, within [`ClientBuilder::pong_timeout`]. An unsent message is
-    /// reported by [`Event::Unsent`], an unsent request by its error. [`Client::closed`] waits for all of that.
+    /// If there is a connection, the queued messages are sent first, within [`ClientBuilder::pong_timeout`]. An unsent
+    /// message is reported by [`Event::Unsent`], an unsent request by its error. [`Client::closed`] waits for all of that.
     pub fn close(&self) {
         self.closing.cancel();
     }
@@ -184,8 +184,8 @@ impl fmt::Debug for Client {
 
 /// The events of a [`Client`], in order.
 ///
-/// Read them, or drop this. While 256 events are queued, the client does not read from the server, which disconnects a slow client
-/// in the end.
+/// Read them, or drop this. While 256 events are queued, the client does not read from the server, which disconnects a slow
+/// client in the end.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::Receiver<Event>,

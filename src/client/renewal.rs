@@ -39,9 +39,9 @@ impl Renewal {
         self.ends_at = ends_at;
     }
 
-    /// Plans the next exchange before the credential expires. There is none if the expiry is unknown or seems past: then the clock of
-    /// this machine is wrong. A clock that is wrong by less makes each new credential look short-lived. Such credentials are
-    /// exchanged more and more rarely.
+    /// Plans the next exchange before the credential expires. There is none if the expiry is unknown or seems past: then
+    /// the clock of this machine is wrong. A clock that is wrong by less makes each new credential look short-lived. Such
+    /// credentials are exchanged more and more rarely.
     pub(super) fn plan(&mut self) {
         let now = Instant::now();
         let left = self.ends_at.map(|end| end.saturating_duration_since(now));

@@ -13,13 +13,13 @@ use crate::websocket;
 /// Browsers offer it by themselves, and their pages notice nothing. It pays off for large messages on slow lines: JSON of 4 KiB
 /// shrinks to a quarter or less. The costs:
 ///
-/// - Time of the sender: about 20 µs for 4 KiB, 200 µs for 64 KiB. A frame is compressed once, for the first session that needs
-///   it, and then shared. For a broadcast this is negligible. For a separate push to each of many users it is more than the rest of
-///   the work.
+/// - Time of the sender: about 20 µs for 4 KiB, 200 µs for 64 KiB. A frame is compressed once, for the first session that
+///   needs it, and then shared. For a broadcast this is negligible. For a separate push to each of many users it is more than
+///   the rest of the work.
 /// - Memory: about 0.3 MiB for each thread that compresses, none for a session. No message refers to the one before, so short
 ///   messages shrink little, hence the threshold.
-/// - Secrecy: an attacker who sees the length of a message and controls a part of its content can guess the rest of it (the BREACH
-///   attack). Do not put secrets and content of other users into one message.
+/// - Secrecy: an attacker who sees the length of a message and controls a part of its content can guess the rest of it (the
+///   BREACH attack). Do not put secrets and content of other users into one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compression(Option<Deflate>);
 
@@ -33,8 +33,8 @@ impl Compression {
     /// No compression, and none negotiated. The default.
     pub const OFF: Self = Self(None);
 
-    /// Compression of messages of at least 1 KiB, at level 3, for clients that offer it. Compressed messages of such clients are
-    /// accepted.
+    /// Compression of messages of at least 1 KiB, at level 3, for clients that offer it. Compressed messages of such
+    /// clients are accepted.
     ///
     /// ```
     /// use keywire::{Compression, Config};

@@ -112,8 +112,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Reads, handles and writes. Ready when the session is over. The close frame is left to [`Engine::finish`], since the session
-    /// leaves the store first.
+    /// Reads, handles and writes. Ready when the session is over. The close frame is left to [`Engine::finish`], since the
+    /// session leaves the store first.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, call: &mut HandlerCall<'a>) -> Poll<Closed> {
         let _turn = Turn::begin();
         if self.outbox.attend(cx, self.socket.stream()) {
@@ -179,8 +179,8 @@ impl<'a> Engine<'a> {
         self.backlog.as_ref().is_none_or(|backlog| !backlog.is_full())
     }
 
-    /// Whether the client's messages must wait, because too many replies are queued or the session ends. Under a policy that drops
-    /// messages they never wait for replies, since the queue may never become empty.
+    /// Whether the client's messages must wait, because too many replies are queued or the session ends. Under a policy
+    /// that drops messages they never wait for replies, since the queue may never become empty.
     #[inline]
     fn is_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
         // Called before every message, and hardly ever true.

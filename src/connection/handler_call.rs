@@ -53,8 +53,8 @@ pub(super) struct HandlerCall<'a> {
     since: Stopwatch,
 }
 
-/// The state of a call, with its deadline unless it has been ready at once. The handler's futures are boxed already, so the call
-/// needs no box of its own.
+/// The state of a call, with its deadline unless it has been ready at once. The handler's futures are boxed already, so the
+/// call needs no box of its own.
 enum State<'a> {
     Idle,
     Opened(BoxFuture<'a, HandlerResult>, Option<Deadline>),

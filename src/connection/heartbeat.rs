@@ -85,8 +85,8 @@ impl Heartbeat {
         self.since = now;
     }
 
-    /// The action that is due now. `in_front` is how much may be buffered before a ping, in units of 64 KiB. `is_heard` is whether
-    /// the server reads from the client.
+    /// The action that is due now. `in_front` is how much may be buffered before a ping, in units of 64 KiB. `is_heard` is
+    /// whether the server reads from the client.
     pub(super) fn check(&mut self, now: Instant, in_front: u16, is_heard: bool, config: &Config) -> Action {
         let timeout = if self.pinged {
             config.pong_timeout.saturating_add(PER_UNIT * u32::from(in_front))

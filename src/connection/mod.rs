@@ -150,8 +150,8 @@ enum Inside {
 }
 
 impl Registered<'_> {
-    /// Inserts the session into the store, or refuses it for a reason that has come up since the opening was accepted. A session
-    /// that was closed meanwhile is not refused, but closed.
+    /// Inserts the session into the store, or refuses it for a reason that has come up since the opening was accepted. A
+    /// session that was closed meanwhile is not refused, but closed.
     async fn enter(&mut self, promised: Promised) -> Result<(), Refusal> {
         let session = self.session;
         let hub = session.hub();

@@ -61,8 +61,8 @@ impl<'a> Engine<'a> {
         if !is_listening && self.outbox.is_hung_up() {
             return Err(self.lost());
         }
-        // The client is not silent while the handler keeps the server from reading. Pings go on, and the kernel reports an error for
-        // them if the client is gone.
+        // The client is not silent while the handler keeps the server from reading. Pings go on, and the kernel reports an
+        // error for them if the client is gone.
         let is_heard = is_listening || self.outbox.is_full();
         let in_front = self.heartbeat.unconfirmed().map_or(0, |confirmed| self.outbox.in_front(confirmed));
         match self.heartbeat.check(now, in_front, is_heard, self.config) {

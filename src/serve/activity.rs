@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::limits::Address;
 
-/// One connection's state, shared by its stream, its timer, its request and the [`ConnectionQuota`](super::quota::ConnectionQuota).
+/// One connection's state, shared by its stream, its timer, its request and the
+/// [`ConnectionQuota`](super::quota::ConnectionQuota).
 #[derive(Debug)]
 pub(super) struct Activity {
     address: Option<Address>,
@@ -16,40 +17,40 @@ pub(super) struct Activity {
     long_heads: LongHeads,
 }
 
-/// Bytes of all unfinished heads of a server, beyond what each may have in any case.
+/// Bytes of all incomplete heads of a server, beyond [`SHORT_HEAD`] of each.
 pub(super) type LongHeads = Arc<AtomicUsize>;
 
-/// Almost every head is shorter. A longer one needs a part of what all long heads have.
+/// Almost every head is shorter. The excess of a longer head counts for [`MOST_LONG_HEADS`].
 const SHORT_HEAD: usize = 8 * 1024;
 
-/// All long heads together may have so many bytes, or else all connections might hold the largest head.
+/// Limit on the excess of all long heads together. Otherwise every connection could hold the largest head.
 const MOST_LONG_HEADS: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Bytes that have been read of an unfinished head.
+    /// Bytes read of an incomplete head.
     head: usize,
-    /// When the client began to be waited for, or when the request began.
+    /// The start of the wait for the client, or of the request.
     since: Instant,
     order: Order,
-    /// Nothing has arrived that has not been read.
+    /// All bytes that have arrived were read.
     is_silent: bool,
     has_body: bool,
-    /// Some of the request's body has not been read.
+    /// A part of the request's body was not read.
     is_unread: bool,
-    /// Bytes behind the request have been read.
+    /// Bytes after the request were read.
     is_ahead: bool,
     task: Option<Waker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing has been read yet.
+    /// No bytes were read yet.
     Fresh,
     /// Between two requests.
     Idle,
-    /// A part of a head has been read.
+    /// A part of a head was read.
     Head,
     /// The service works on a request.
     Work,
@@ -57,25 +58,25 @@ pub(super) enum Phase {
     Body,
     /// The client does not take the answer.
     Answer,
-    /// The end has been sent, and the rest of what the client sends is read.
+    /// The writing side is shut down, and the rest of the client's bytes are read.
     Closing,
     /// Not HTTP any more.
     Upgraded,
 }
 
-/// What the connection's task has to do.
+/// An order for the connection's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Stay,
     /// End if it is idle.
     Leave,
-    /// End after the request under way.
+    /// End after the request in progress.
     Drain,
     /// End now.
     Cut,
 }
 
-/// Whom a connection waits for.
+/// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waits {
     /// For a request. `is_fresh` if it would be the first.
@@ -133,8 +134,7 @@ impl Activity {
         state.phase
     }
 
-    /// Bytes have been read. Returns whether there is memory for them: not if they are of a long head, and there are
-    /// too many of those.
+    /// Records bytes that were read. Returns `false` if they exceed the limit on long heads.
     pub(super) fn has_read(&self, bytes: usize) -> bool {
         let mut state = self.state();
         match state.phase {
@@ -155,7 +155,7 @@ impl Activity {
         more == 0 || self.long_heads.fetch_add(more, Ordering::Relaxed) + more <= MOST_LONG_HEADS
     }
 
-    /// The service is given a request.
+    /// A request goes to the service.
     pub(super) fn begins_to_work(&self, has_body: bool) {
         let mut state = self.state();
         self.long_heads.fetch_sub(long(state.head), Ordering::Relaxed);
@@ -165,7 +165,7 @@ impl Activity {
         state.is_unread = has_body;
     }
 
-    /// A request under way waits for another side.
+    /// A request in progress waits for the client or the service.
     pub(super) fn at_work(&self, phase: Phase) {
         let mut state = self.state();
         if let Phase::Work | Phase::Body | Phase::Answer = state.phase {
@@ -173,12 +173,12 @@ impl Activity {
         }
     }
 
-    /// The body has been read to its end.
+    /// The body was read to its end.
     pub(super) fn has_read_body(&self) {
         self.state().is_unread = false;
     }
 
-    /// The connection ends in order. Returns whether the client may still be sending.
+    /// The connection closes. Returns whether the client may still be sending.
     pub(super) fn begins_to_close(&self) -> bool {
         let mut state = self.state();
         let is_sending = state.phase == Phase::Head || state.is_unread || state.is_ahead;
@@ -196,7 +196,7 @@ impl Activity {
         self.state().order
     }
 
-    /// Gives the connection's task an order. It stays with the strictest.
+    /// Gives an order to the connection's task. The strictest order counts.
     pub(super) fn tell(&self, order: Order) {
         let mut state = self.state();
         if order as u8 > state.order as u8 {
@@ -209,7 +209,7 @@ impl Activity {
         }
     }
 
-    /// Whether the connection's task has to end at once. It is woken by further orders.
+    /// Whether the connection's task must end at once. Further orders wake it.
     pub(super) fn is_cut(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.state();
         state.is_silent = false;
@@ -220,19 +220,18 @@ impl Activity {
         state.order == Order::Cut
     }
 
-    /// Whether somebody wants to know if the connection is as idle as it looks.
+    /// Whether the connection seems idle and has an order to end, so that its socket must be checked.
     pub(super) fn is_asked_to_leave(&self) -> bool {
         let state = self.state();
         state.order != Order::Stay && matches!(state.phase, Phase::Fresh | Phase::Idle)
     }
 
-    /// Nothing has arrived that has not been read.
+    /// Records whether all bytes that have arrived were read.
     pub(super) fn is_silent(&self, is_silent: bool) {
         self.state().is_silent = is_silent;
     }
 
-    /// Whether the connection may be told now that no further request is answered. A request of which a part has
-    /// arrived is answered first.
+    /// Whether the connection may stop accepting requests now. A request of which a part has arrived is answered first.
     pub(super) fn may_be_drained(&self) -> bool {
         let mut state = self.state();
         match (state.order, state.phase) {
@@ -240,7 +239,7 @@ impl Activity {
             (_, Phase::Fresh | Phase::Idle) if state.is_silent => true,
             (Order::Leave, Phase::Closing) => false,
             (Order::Leave, _) => {
-                // It was asked too late, and is no longer idle.
+                // The order came too late: the connection is no longer idle.
                 state.order = Order::Stay;
                 false
             }
@@ -249,7 +248,7 @@ impl Activity {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half way through a change.
+        // No panic in here leaves a change half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -261,7 +260,7 @@ impl Drop for Activity {
     }
 }
 
-/// What of a head is beyond what any may have.
+/// The excess of a head.
 fn long(head: usize) -> usize {
     head.saturating_sub(SHORT_HEAD)
 }
@@ -284,7 +283,7 @@ mod tests {
         assert!(!(0..4).all(|_| refused.has_read(8 * 1024)));
         let short = connection();
         assert!(short.has_read(8 * 1024), "an ordinary head");
-        // Another has its head, and another's connection has ended.
+        // One head is complete, and one connection has ended.
         drop(refused);
         long[0].begins_to_work(false);
         long.swap_remove(1);

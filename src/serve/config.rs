@@ -16,17 +16,17 @@ use std::time::Duration;
 pub struct ServeConfig {
     /// Number of connections at the same time. Default: 10,000. Sessions of keywire do not count:
     /// [`Limits::sessions`](crate::Limits::sessions) limits those. File descriptors are needed for both, and for 256
-    /// connections that wait for a place.
+    /// connections that wait for a permit.
     ///
-    /// When all places are taken, a new connection gets the place of the connection that has been idle for the longest
-    /// time. If none is idle, it gets the place of a client that has not finished its request, or does not take its answer,
-    /// and whose address holds more places than that of the newcomer. A request that the service works on keeps its
-    /// place. So one address cannot keep all others out, and behind a proxy, where all connections have one address, no
-    /// request is cut for another.
+    /// When the limit is reached, a new connection replaces the connection that has been idle for the longest time. If none
+    /// is idle, it replaces a connection whose client has not finished its request or does not read its answer, and whose
+    /// address holds more connections than that of the new one. A request that the service works on is never cut. So one
+    /// address cannot keep all others out, and behind a proxy, where all connections have one address, no request is cut
+    /// for another.
     pub connections: usize,
     /// Number of connections of one address, where an IPv6 address counts as its /64. Default: no limit. One connection
-    /// more is closed at once. Leave it off behind a proxy. Use it if requests take long on your side (long polling, server-sent events),
-    /// because [`ServeConfig::connections`] shares out only what waits for a client.
+    /// more is closed at once. Leave it off behind a proxy. Use it if requests take long on your side (long polling,
+    /// server-sent events), because [`ServeConfig::connections`] replaces only connections that wait for a client.
     pub connections_per_address: usize,
     /// Time for the head of a request, from the connection or from the first byte of a
     /// further request. Default: 10 s. Then the connection is cut.
@@ -37,8 +37,8 @@ pub struct ServeConfig {
     /// Time without progress of a body that a service waits for, or of an answer. Default: 30 s. The
     /// service gets an error from the body. The connection of the answer is cut.
     pub stall_timeout: Duration,
-    /// Lowest rate of a body or an answer, averaged over [`ServeConfig::stall_timeout`]. Default: 500 bytes/s. Only time in which
-    /// the server waits for the client counts. A slower client has stalled. 0: any rate.
+    /// Lowest rate of a body or an answer, averaged over [`ServeConfig::stall_timeout`]. Default: 500 bytes/s. Only time in
+    /// which the server waits for the client counts. A slower client has stalled. 0: any rate.
     pub min_bytes_per_second: u32,
     /// Largest head of a request. Default: 32 KiB. A larger head gets 431, as do more than 100 headers. What unfinished
     /// heads have beyond 8 KiB is limited to 16 MiB for all connections together. A longer head that comes then ends

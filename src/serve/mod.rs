@@ -1,4 +1,4 @@
-//! A server that is fit for production, for whatever answers requests.
+//! A server for production, for any tower or hyper service.
 
 mod accept;
 mod activity;
@@ -34,10 +34,10 @@ pub(crate) use self::stream::PermittedStream;
 pub(crate) use self::transport::Transport;
 use crate::hub::Hub;
 
-/// Serves HTTP/1.1 and what it is upgraded to with a tower service: `warp::service(filter)`, an axum router, any other.
+/// Serves HTTP/1.1 and its upgrades with a tower service: `warp::service(filter)`, an axum router, or any other.
 ///
-/// It does what the frameworks' own servers leave out: who does not send a request or stalls is cut off, connections are
-/// bounded, small messages leave at once, file descriptors may run out, and the end is told to everybody ([`Serve::graceful`]).
+/// It adds what the frameworks' own servers lack: timeouts for requests and slow clients, a limit on connections,
+/// `TCP_NODELAY`, survival of a lack of file descriptors, and a graceful end ([`Serve::graceful`]).
 ///
 /// ```no_run
 /// use keywire::{Hub, RawKey};
@@ -55,9 +55,9 @@ use crate::hub::Hub;
 /// # }
 /// ```
 ///
-/// With axum it is `keywire::serve(listener, router)`. TLS and HTTP/2 are a proxy's in front of it.
+/// With axum: `keywire::serve(listener, router)`. Use a proxy for TLS and HTTP/2.
 ///
-/// Each request has a [`Peer`](crate::Peer) among its extensions if the listener knows addresses.
+/// Each request has a [`Peer`](crate::Peer) in its extensions if the listener knows addresses.
 pub fn serve<L, S, B>(listener: L, service: S) -> Serve<L, TowerToHyperService<S>>
 where
     L: Listener,
@@ -69,12 +69,12 @@ where
     serve_hyper(listener, TowerToHyperService::new(service))
 }
 
-/// [`serve`] for a service of hyper's: `hyper::service::service_fn` and what else has its `Service`.
+/// [`serve`] for a hyper service, for example `hyper::service::service_fn`.
 pub fn serve_hyper<L, S>(listener: L, service: S) -> Serve<L, S> {
     Serve { listener, service, config: ServeConfig::default(), end: None }
 }
 
-/// A server that is about to run: what [`serve`] returns.
+/// A server to be run, from [`serve`].
 #[must_use = "a server does nothing until it is run"]
 pub struct Serve<L, S> {
     listener: L,
@@ -83,25 +83,25 @@ pub struct Serve<L, S> {
     end: Option<(Hub, BoxFuture<'static, ()>)>,
 }
 
-/// Beyond the time that it was given an end takes only as long as the runtime needs to drop what is cut.
+/// The time after the grace for the runtime to drop the connections that were cut.
 const CUT: Duration = Duration::from_secs(1);
 
 impl<L, S> Serve<L, S> {
-    /// The limits.
+    /// Limits and timeouts. Default: [`ServeConfig::default`].
     pub fn config(mut self, config: ServeConfig) -> Self {
         self.config = config;
         self
     }
 
-    /// Ends in order once `signal` is ready: nobody is let in any more, the sessions of the hub are closed as
-    /// [`Hub::shutdown`] does, requests under way are answered, and what is left after [`ServeConfig::grace`] is cut.
-    /// Without this the server runs until its future is dropped.
+    /// Ends gracefully once `signal` is ready: the listener closes, the hub shuts down as by [`Hub::shutdown`], requests in
+    /// progress are answered, and what is left after [`ServeConfig::grace`] is cut. Without this the server runs until its
+    /// future is dropped.
     pub fn graceful(mut self, hub: &Hub, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.end = Some((hub.clone(), signal.boxed()));
         self
     }
 
-    /// Runs the server. Returns how many connections had to be cut at the end, sessions and requests.
+    /// Runs the server. Returns the number of connections that were cut at the end, sessions and requests.
     ///
     /// # Cancel safety
     ///
@@ -109,7 +109,7 @@ impl<L, S> Serve<L, S> {
     ///
     /// # Panics
     ///
-    /// When it is polled outside of a tokio runtime.
+    /// If it is polled outside of a tokio runtime.
     pub fn run<B>(self) -> impl Future<Output = usize> + Send + 'static
     where
         L: Listener,
@@ -132,7 +132,7 @@ impl<L, S> Serve<L, S> {
             let (sessions, _) = join(hub.shutdown(config.grace), answered).await;
             let requests = connections.len();
             connections.cut();
-            // What cannot be dropped, because it blocks its thread, is left to the runtime's end.
+            // A task that blocks its thread cannot be dropped, and is left to the runtime's end.
             let _ = timeout(CUT, connections.ended()).await;
             sessions + requests
         }

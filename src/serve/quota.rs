@@ -13,7 +13,8 @@ use super::config::ServeConfig;
 use super::share::{self, Holder};
 use crate::limits::Address;
 
-/// The idle time before a connection may be closed for another. A connection that is idle for less may be about to send a request.
+/// The idle time before a connection may be closed for another. A connection that is idle for less may be about to send a
+/// request.
 const SETTLED: Duration = Duration::from_millis(250);
 
 /// The time between two searches for connections to close, since each search looks at all connections.

@@ -123,8 +123,8 @@ impl Hub {
             .map_err(|rejection| Refusal::new(rejection, format!("a ticket could not be used: {rejection}")))
     }
 
-    /// Whether the policy allows one more session of this key now. The store decides again, perhaps differently, when the session
-    /// enters it. But only this decision is in time for a status.
+    /// Whether the policy allows one more session of this key now. The store decides again, perhaps differently, when the
+    /// session enters it. But only this decision is in time for a status.
     async fn has_room_for(&self, key: &Key) -> Result<(), Refusal> {
         let policy = self.config().policy;
         if policy == SessionPolicy::Replace || self.has_room(key).await? {
@@ -143,8 +143,8 @@ impl Hub {
         Ok(self.config().policy.admit(present).is_ok())
     }
 
-    /// The refusal of a key that has its number of sessions: final if all of them answer a ping. Otherwise some may be left behind
-    /// by a broken line, and the client is asked to come back.
+    /// The refusal of a key that has its number of sessions: final if all of them answer a ping. Otherwise some may be left
+    /// behind by a broken line, and the client is asked to come back.
     pub(crate) async fn full(&self, key: &Key) -> Refusal {
         let present = self.sessions_of(&Recipients::key(key.clone())).await.unwrap_or_default();
         let asked: Vec<_> = present.iter().map(|session| session.shows_life()).collect();

@@ -27,8 +27,8 @@ impl Hub {
     /// Decides on an opening: whether it is valid (RFC 6455, section 4.2.1), within the limits, from an allowed origin, and
     /// whose key it has.
     ///
-    /// The application's part (the extractor, its ticket store) has [`Config::handler_timeout`](crate::Config::handler_timeout).
-    /// After that the client is asked to come back.
+    /// The application's part (the extractor, its ticket store) has
+    /// [`Config::handler_timeout`](crate::Config::handler_timeout). After that the client is asked to come back.
     ///
     /// # Cancel safety
     ///

@@ -60,8 +60,8 @@ impl Connection {
         })
     }
 
-    /// Runs the connection to its end over bare TCP, the cheapest way: senders write to the socket without waking a task. `early`
-    /// are bytes that the client sent after its request and that the HTTP server has read already.
+    /// Runs the connection to its end over bare TCP, the cheapest way: senders write to the socket without waking a task.
+    /// `early` are bytes that the client sent after its request and that the HTTP server has read already.
     ///
     /// Sets `TCP_NODELAY`: otherwise the second of two small messages waits until the first is acknowledged.
     ///

@@ -25,31 +25,31 @@ pub(crate) enum Verdict {
 }
 
 impl RateLimiter {
-    /// With debts in microseconds, of at most an hour for a verdict. A longer period than half an hour counts as half an hour.
+    /// Debts in microseconds. A period of more than half an hour counts as half an hour, so that debts fit into a `u32`.
     #[inline]
     pub(crate) fn in_micros(rate: Rate) -> Self {
         Self { burst: rate.micros.into(), interval: (rate.micros / rate.times).into() }
     }
 
-    /// With debts in milliseconds.
+    /// Debts in milliseconds.
     pub(crate) fn in_millis(rate: Rate) -> Self {
         let burst = finite(rate.per).as_millis() as u64;
         Self { burst, interval: burst / u64::from(rate.times) }
     }
 
-    /// With debts in nanoseconds.
+    /// Debts in nanoseconds.
     pub(crate) fn in_nanos(rate: Rate) -> Self {
         // A year of nanoseconds fits.
         let burst = finite(rate.per).as_nanos() as u64;
         Self { burst, interval: burst / u64::from(rate.times) }
     }
 
-    /// The same burst period with `factor` times as many events in it.
+    /// A limiter with `factor` times as many events in the same period.
     pub(crate) fn times(self, factor: u64) -> Self {
         Self { interval: self.interval / factor, ..self }
     }
 
-    /// The debt after so many more events, whether or not they are allowed.
+    /// The debt after this many more events, whether or not they are allowed.
     #[inline]
     pub(crate) fn charge(self, debt: u64, events: u32) -> u64 {
         debt.saturating_add(self.interval.saturating_mul(events.into()))
