@@ -46,8 +46,8 @@ use crate::text::Text;
 ///
 /// # State
 ///
-/// [`Switch::with`] gives the functions a state of the application's. Each of them may take an `Arc` of it as its first
-/// argument, so nothing is cloned into closures, and a method does for a handler:
+/// [`Switch::with`] takes a state of the application. A function that uses it has an `Arc` of it as its first argument;
+/// routes and hooks without it stand beside. A method that takes `self: Arc<Self>` is such a function:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -88,8 +88,8 @@ use crate::text::Text;
 ///
 /// # Middleware
 ///
-/// [`before`](Self::before) sees every message before its handler and may answer instead. [`after`](Self::after) sees
-/// the result. [`fallback`](Self::fallback) puts them round a handler of any kind, whose other methods work as before:
+/// [`before`](Self::before) gets every message before its handler does and may answer instead. [`after`](Self::after)
+/// gets the result. [`fallback`](Self::fallback) wraps any handler, without a method to forward:
 ///
 /// ```
 /// use std::collections::HashSet;
@@ -144,12 +144,14 @@ pub struct Switch<S = ()> {
     opened: Option<Hook<(Session,), HandlerResult>>,
     closed: Option<Hook<(Session, Closed), ()>>,
     failed: Option<Hook<(Session, String), ()>>,
-    text: Option<Hook<(Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>>,
+    text: Option<TextHook>,
     binary: Option<Hook<(Session, Bytes), HandlerResult>>,
     before: Vec<Hook<(Session, Envelope), Result<Envelope, HandlerError>>>,
     after: Vec<Hook<(Session, Envelope, HandlerResult), HandlerResult>>,
     fallback: Option<Arc<dyn MessageHandler>>,
 }
+
+type TextHook = Hook<(Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>;
 
 impl Switch {
     /// A switch without state that knows no flag yet and answers code `44` to all of them.

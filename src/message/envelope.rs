@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_made_one_is_as_a_read_one() {
         let key = |key| Key::new(key).unwrap();
-        let made = Envelope::new(&key("alice"), "inform", [1, 2])
+        let made = Envelope::new(key("alice"), "inform", [1, 2])
             .with_reception(key("bob"))
             .with_id(MessageId::Number(7));
         let read = read(r#"{"flag":"inform","reception":"bob","body":[1,2],"id":7}"#).unwrap();

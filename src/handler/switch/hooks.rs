@@ -75,12 +75,12 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// A hook in front of every message, whatever its flag.
-    /// `async fn(Session, Envelope) -> Result<Envelope, HandlerError>`: it returns the envelope for the handler,
-    /// changed or not. An error ends the message as an error of the handler would, and a [`Reply`] as the error is the
-    /// answer.
+    /// A hook before every message, whatever its flag.
+    /// `async fn(Session, Envelope) -> Result<Envelope, HandlerError>`: it returns the envelope for the handler, changed
+    /// or not. With an error the handler is not called, and the error counts as the handler's: `Err(reply)?` answers in
+    /// its place.
     ///
-    /// Several are called in their order.
+    /// A switch may have several. They run in the order in which they were given, and after an error none runs.
     #[must_use]
     pub fn before<H, Kind>(mut self, hook: H) -> Self
     where
@@ -91,13 +91,14 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// A hook behind every message, whatever its flag.
-    /// `async fn(Session, Envelope, HandlerResult) -> HandlerResult`: it sees the envelope as it came and the result,
-    /// be it the handler's or that of [`before`](Self::before), and returns the result, changed or not.
+    /// A hook after every message, whatever its flag.
+    /// `async fn(Session, Envelope, HandlerResult) -> HandlerResult`: it gets the envelope as the client sent it and the
+    /// result of the handler or of [`before`](Self::before), and returns the result for the client, changed or not.
     ///
-    /// It is not called for a handler that panics or takes too long. [`failed`](Self::failed) is.
+    /// A handler that panics or takes too long has no result: only [`failed`](Self::failed) is called then.
     ///
-    /// Several are called in their order. The envelope is cloned for each of them.
+    /// A switch may have several. They run in the order in which they were given, each with a clone of the envelope and
+    /// the result of the one before.
     #[must_use]
     pub fn after<H, Kind>(mut self, hook: H) -> Self
     where
@@ -109,8 +110,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
     }
 
     /// The handler for all that this switch has no route and no hook for: messages with other flags, text and binary
-    /// frames, the life of a session. So a switch with [`before`](Self::before) and [`after`](Self::after) wraps any
-    /// handler.
+    /// frames, the life of a session. With [`before`](Self::before) and [`after`](Self::after) a switch is middleware for
+    /// any handler.
     ///
     /// [`unknown`](Self::unknown) comes first: with it no message reaches the fallback.
     ///
