@@ -70,3 +70,4 @@ macro_rules! functions_of {
 
 functions_of!(a: A);
 functions_of!(a: A, b: B);
+functions_of!(a: A, b: B, c: C);

@@ -62,7 +62,8 @@ use crate::text::Text;
 /// }
 /// ```
 ///
-/// Closures do as well: [`Switch`] builds a handler out of them.
+/// Closures do as well: [`Switch`] builds a handler out of them, and wraps a handler to log, authorise or count its
+/// messages.
 ///
 /// # Contract
 ///
@@ -107,11 +108,11 @@ pub trait MessageHandler: Send + Sync + 'static {
 
     /// A flag that nothing else is there for. Answers code `44`.
     async fn unknown(&self, _session: &Session, _envelope: Envelope) -> HandlerResult {
-        Ok(Reply::error(Code::UNKNOWN_FLAG, "nobody handles this flag"))
+        Ok(unknown_flag())
     }
 
-    /// Any message: switches over its flag. Overwrite it to have flags of your own, or to do something
-    /// before or after each message.
+    /// Any message: switches over its flag. Overwrite it to have flags of your own. To do something before or after
+    /// each message of a handler, wrap it: [`Switch::fallback`].
     async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         match envelope.flag.as_str() {
             "command" => self.command(session, envelope).await,
@@ -128,7 +129,7 @@ pub trait MessageHandler: Send + Sync + 'static {
 
     /// A binary frame. Answers code `40`.
     async fn binary(&self, _session: &Session, _bytes: Bytes) -> HandlerResult {
-        Ok(Reply::error(Code::MALFORMED, "binary frames are not understood"))
+        Ok(not_understood())
     }
 
     /// The session is open and in the store. What is answered here is sent first of all that this handler
@@ -144,6 +145,14 @@ pub trait MessageHandler: Send + Sync + 'static {
     async fn failed(&self, session: &Session, failure: &Failure) {
         log_failure(session, failure);
     }
+}
+
+fn unknown_flag() -> Reply {
+    Reply::error(Code::UNKNOWN_FLAG, "nobody handles this flag")
+}
+
+fn not_understood() -> Reply {
+    Reply::error(Code::MALFORMED, "binary frames are not understood")
 }
 
 fn log_failure(session: &Session, failure: &Failure) {

@@ -1,16 +1,18 @@
+mod handle;
+mod hooks;
+
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use bytes::Bytes;
 
-use super::{
-    Failure, HandlerError, HandlerResult, Hook, HookKind, IntoHook, IntoRoute, MessageHandler, Reply, Route,
-    RouteKind,
-};
+use super::{HandlerError, HandlerResult, Hook, IntoRoute, MessageHandler, Reply, Route, RouteKind};
 use crate::close::Closed;
-use crate::message::{Code, Envelope, Flag};
+use crate::message::{Envelope, Flag};
 use crate::session::Session;
+use crate::text::Text;
 
 /// A [`MessageHandler`] built out of closures, functions and other handlers, one for each flag.
 ///
@@ -44,8 +46,8 @@ use crate::session::Session;
 ///
 /// # State
 ///
-/// [`Switch::with`] gives the functions a state of the application's. Each of them may take an `Arc` of it as its first
-/// argument, so nothing is cloned into closures, and a method does for a handler:
+/// [`Switch::with`] takes a state of the application. A function that uses it has an `Arc` of it as its first argument;
+/// routes and hooks without it stand beside. A method that takes `self: Arc<Self>` is such a function:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -83,6 +85,58 @@ use crate::session::Session;
 ///     .closed(Shop::left);
 /// # let _ = switch;
 /// ```
+///
+/// # Middleware
+///
+/// [`before`](Self::before) gets every message before its handler does and may answer instead. [`after`](Self::after)
+/// gets the result. [`fallback`](Self::fallback) wraps any handler, without a method to forward:
+///
+/// ```
+/// use std::collections::HashSet;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use keywire::{
+///     Code, Envelope, HandlerError, HandlerResult, Key, MessageHandler, Reply, Session, Switch,
+/// };
+///
+/// struct Guard {
+///     admins: HashSet<Key>,
+///     errors: AtomicU64,
+/// }
+///
+/// impl Guard {
+///     /// Only admins give commands.
+///     async fn authorise(self: Arc<Self>, session: Session, envelope: Envelope) -> Result<Envelope, HandlerError> {
+///         if envelope.flag.as_str() == "command" && !self.admins.contains(session.key()) {
+///             Err(Reply::error(Code::FORBIDDEN, "for admins"))?;
+///         }
+///         Ok(envelope)
+///     }
+///
+///     async fn count(self: Arc<Self>, _: Session, _: Envelope, result: HandlerResult) -> HandlerResult {
+///         if result.is_err() {
+///             self.errors.fetch_add(1, Ordering::Relaxed);
+///         }
+///         result
+///     }
+///
+///     fn around(self, handler: impl MessageHandler) -> Switch<Self> {
+///         Switch::with(self).before(Self::authorise).after(Self::count).fallback(handler)
+///     }
+/// }
+///
+/// async fn log(session: Session, envelope: Envelope) -> Result<Envelope, HandlerError> {
+///     println!("{} sends {:?}", session.key(), envelope.flag);
+///     Ok(envelope)
+/// }
+///
+/// # fn example(app: Switch) {
+/// let guard = Guard { admins: HashSet::new(), errors: AtomicU64::new(0) };
+/// let handler = guard.around(app).before(log);
+/// # let _ = handler;
+/// # }
+/// ```
 pub struct Switch<S = ()> {
     state: Arc<S>,
     routes: HashMap<Flag, Route>,
@@ -90,7 +144,14 @@ pub struct Switch<S = ()> {
     opened: Option<Hook<(Session,), HandlerResult>>,
     closed: Option<Hook<(Session, Closed), ()>>,
     failed: Option<Hook<(Session, String), ()>>,
+    text: Option<TextHook>,
+    binary: Option<Hook<(Session, Bytes), HandlerResult>>,
+    before: Vec<Hook<(Session, Envelope), Result<Envelope, HandlerError>>>,
+    after: Vec<Hook<(Session, Envelope, HandlerResult), HandlerResult>>,
+    fallback: Option<Arc<dyn MessageHandler>>,
 }
+
+type TextHook = Hook<(Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>;
 
 impl Switch {
     /// A switch without state that knows no flag yet and answers code `44` to all of them.
@@ -134,7 +195,19 @@ impl<S: Send + Sync + 'static> Switch<S> {
     /// ```
     #[must_use]
     pub fn with_shared(state: Arc<S>) -> Self {
-        Self { state, routes: HashMap::new(), unknown: None, opened: None, closed: None, failed: None }
+        Self {
+            state,
+            routes: HashMap::new(),
+            unknown: None,
+            opened: None,
+            closed: None,
+            failed: None,
+            text: None,
+            binary: None,
+            before: Vec::new(),
+            after: Vec::new(),
+            fallback: None,
+        }
     }
 
     /// What a `command` does.
@@ -198,87 +271,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         assert!(former.is_none(), "unknown flags were given two handlers");
         self
     }
-
-    /// What happens when a session has opened, see [`MessageHandler::opened`]. `async fn(Session)`, its answer as that
-    /// of a handler.
-    #[must_use]
-    pub fn opened<H, Kind, R>(mut self, hook: H) -> Self
-    where
-        H: IntoHook<(Session,), Kind>,
-        Kind: HookKind<H, S, (Session,), Result<R, HandlerError>>,
-        R: Into<Reply> + 'static,
-    {
-        self.opened = Some(replying(Kind::hook(hook, &self.state)));
-        self
-    }
-
-    /// What happens when a session has closed, see [`MessageHandler::closed`]. `async fn(Session, Closed)`.
-    #[must_use]
-    pub fn closed<H, Kind>(mut self, hook: H) -> Self
-    where
-        H: IntoHook<(Session, Closed), Kind>,
-        Kind: HookKind<H, S, (Session, Closed), ()>,
-    {
-        self.closed = Some(Kind::hook(hook, &self.state));
-        self
-    }
-
-    /// What happens when a handler fails, in place of the log entry, see [`MessageHandler::failed`].
-    /// `async fn(Session, String)`: the string is the failure as text.
-    #[must_use]
-    pub fn failed<H, Kind>(mut self, hook: H) -> Self
-    where
-        H: IntoHook<(Session, String), Kind>,
-        Kind: HookKind<H, S, (Session, String), ()>,
-    {
-        self.failed = Some(Kind::hook(hook, &self.state));
-        self
-    }
-}
-
-/// The same hook with whatever it answers made a reply.
-fn replying<A: 'static, R: Into<Reply> + 'static>(
-    hook: Hook<A, Result<R, HandlerError>>,
-) -> Hook<A, HandlerResult> {
-    Box::new(move |arguments| {
-        let answer = hook(arguments);
-        Box::pin(async move { answer.await.map(Into::into) })
-    })
 }
 
 impl<S> fmt::Debug for Switch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Switch").field("flags", &self.routes.keys()).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl<S: Send + Sync + 'static> MessageHandler for Switch<S> {
-    async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
-        match self.routes.get(&envelope.flag).or(self.unknown.as_ref()) {
-            Some(route) => route.call(session, envelope).await,
-            None => Ok(Reply::error(Code::UNKNOWN_FLAG, "nobody handles this flag")),
-        }
-    }
-
-    async fn opened(&self, session: &Session) -> HandlerResult {
-        match &self.opened {
-            Some(hook) => hook((session.clone(),)).await,
-            None => Ok(Reply::none()),
-        }
-    }
-
-    async fn closed(&self, session: &Session, closed: &Closed) {
-        if let Some(hook) = &self.closed {
-            hook((session.clone(), closed.clone())).await;
-        }
-    }
-
-    async fn failed(&self, session: &Session, failure: &Failure) {
-        match &self.failed {
-            Some(hook) => hook((session.clone(), failure.to_string())).await,
-            None => super::log_failure(session, failure),
-        }
     }
 }
 

@@ -1,0 +1,198 @@
+//! What a switch is given beside its routes.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Switch;
+use crate::close::Closed;
+use crate::handler::{HandlerError, HandlerResult, Hook, HookKind, IntoHook, MessageHandler, Reply};
+use crate::message::Envelope;
+use crate::session::Session;
+use crate::text::Text;
+
+impl<S: Send + Sync + 'static> Switch<S> {
+    /// A hook for text frames before they are read as JSON, see [`MessageHandler::text`].
+    /// `async fn(Session, Text) -> Result<ControlFlow<Reply, Text>, HandlerError>`: `Continue` passes the text on, to
+    /// be read as an envelope; `Break` is the answer, and no envelope is read.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow::{self, Break, Continue};
+    ///
+    /// use keywire::{Frame, HandlerError, Reply, Session, Switch, Text};
+    ///
+    /// /// Answers the heartbeat of an older client.
+    /// async fn heartbeat(_: Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
+    ///     Ok(if &*text == "ping" { Break(Frame::text("pong").into()) } else { Continue(text) })
+    /// }
+    ///
+    /// let switch = Switch::new().text(heartbeat);
+    /// # let _ = switch;
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the switch has a `text` already.
+    #[must_use]
+    pub fn text<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session, Text), Kind>,
+        Kind: HookKind<H, S, (Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>,
+    {
+        let former = self.text.replace(Kind::hook(hook, &self.state));
+        assert!(former.is_none(), "a switch has one hook for text frames");
+        self
+    }
+
+    /// What a binary frame does, see [`MessageHandler::binary`]. `async fn(Session, Bytes)`, its answer as that of a
+    /// handler. Default: code `40`.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use keywire::{Frame, HandlerResult, Session, Switch};
+    ///
+    /// async fn echo(_: Session, bytes: Bytes) -> HandlerResult {
+    ///     Ok(Frame::binary(&bytes).into())
+    /// }
+    ///
+    /// let switch = Switch::new().binary(echo);
+    /// # let _ = switch;
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the switch has a `binary` already.
+    #[must_use]
+    pub fn binary<H, Kind, R>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session, Bytes), Kind>,
+        Kind: HookKind<H, S, (Session, Bytes), Result<R, HandlerError>>,
+        R: Into<Reply> + 'static,
+    {
+        let former = self.binary.replace(replying(Kind::hook(hook, &self.state)));
+        assert!(former.is_none(), "a switch has one hook for binary frames");
+        self
+    }
+
+    /// A hook before every message, whatever its flag.
+    /// `async fn(Session, Envelope) -> Result<Envelope, HandlerError>`: it returns the envelope for the handler, changed
+    /// or not. With an error the handler is not called, and the error counts as the handler's: `Err(reply)?` answers in
+    /// its place.
+    ///
+    /// A switch may have several. They run in the order in which they were given, and after an error none runs.
+    #[must_use]
+    pub fn before<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session, Envelope), Kind>,
+        Kind: HookKind<H, S, (Session, Envelope), Result<Envelope, HandlerError>>,
+    {
+        self.before.push(Kind::hook(hook, &self.state));
+        self
+    }
+
+    /// A hook after every message, whatever its flag.
+    /// `async fn(Session, Envelope, HandlerResult) -> HandlerResult`: it gets the envelope as the client sent it and the
+    /// result of the handler or of [`before`](Self::before), and returns the result for the client, changed or not.
+    ///
+    /// A handler that panics or takes too long has no result: only [`failed`](Self::failed) is called then.
+    ///
+    /// A switch may have several. They run in the order in which they were given, each with a clone of the envelope and
+    /// the result of the one before.
+    #[must_use]
+    pub fn after<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session, Envelope, HandlerResult), Kind>,
+        Kind: HookKind<H, S, (Session, Envelope, HandlerResult), HandlerResult>,
+    {
+        self.after.push(Kind::hook(hook, &self.state));
+        self
+    }
+
+    /// The handler for all that this switch has no route and no hook for: messages with other flags, text and binary
+    /// frames, the life of a session. With [`before`](Self::before) and [`after`](Self::after) a switch is middleware for
+    /// any handler.
+    ///
+    /// [`unknown`](Self::unknown) comes first: with it no message reaches the fallback.
+    ///
+    /// # Panics
+    ///
+    /// If the switch has a fallback already.
+    #[must_use]
+    pub fn fallback(mut self, handler: impl MessageHandler) -> Self {
+        let former = self.fallback.replace(Arc::new(handler));
+        assert!(former.is_none(), "a switch has one fallback");
+        self
+    }
+
+    /// What happens when a session has opened, see [`MessageHandler::opened`]. `async fn(Session)`, its answer as that
+    /// of a handler.
+    #[must_use]
+    pub fn opened<H, Kind, R>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session,), Kind>,
+        Kind: HookKind<H, S, (Session,), Result<R, HandlerError>>,
+        R: Into<Reply> + 'static,
+    {
+        self.opened = Some(replying(Kind::hook(hook, &self.state)));
+        self
+    }
+
+    /// What happens when a session has closed, see [`MessageHandler::closed`]. `async fn(Session, Closed)`.
+    #[must_use]
+    pub fn closed<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session, Closed), Kind>,
+        Kind: HookKind<H, S, (Session, Closed), ()>,
+    {
+        self.closed = Some(Kind::hook(hook, &self.state));
+        self
+    }
+
+    /// What happens when a handler fails, in place of the log entry, see [`MessageHandler::failed`].
+    /// `async fn(Session, String)`: the string is the failure as text.
+    #[must_use]
+    pub fn failed<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Session, String), Kind>,
+        Kind: HookKind<H, S, (Session, String), ()>,
+    {
+        self.failed = Some(Kind::hook(hook, &self.state));
+        self
+    }
+}
+
+/// The same hook with whatever it answers made a reply.
+fn replying<A: 'static, R: Into<Reply> + 'static>(
+    hook: Hook<A, Result<R, HandlerError>>,
+) -> Hook<A, HandlerResult> {
+    Box::new(move |arguments| {
+        let answer = hook(arguments);
+        Box::pin(async move { answer.await.map(Into::into) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "one hook for text frames")]
+    fn text_frames_have_one_hook() {
+        let text = |_: Session, text: Text| async { Ok(ControlFlow::Continue(text)) };
+        let _ = Switch::new().text(text).text(text);
+    }
+
+    #[test]
+    #[should_panic(expected = "one hook for binary frames")]
+    fn binary_frames_have_one_hook() {
+        let binary = |_: Session, _: Bytes| async { Ok(()) };
+        let _ = Switch::new().binary(binary).binary(binary);
+    }
+
+    #[test]
+    #[should_panic(expected = "one fallback")]
+    fn there_is_one_fallback() {
+        let _ = Switch::new().fallback(Switch::new()).fallback(Switch::new());
+    }
+}
