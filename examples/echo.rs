@@ -15,10 +15,12 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::Parser;
-use keywire::{
-    Compression, Config, Frame, HandlerError, HandlerResult, Hub, Identity, Key, MessageHandler, Origins,
-    Rejection, Reply, Session, SessionPolicy, Text, async_trait, extract_fn,
-};
+use keywire::auth::{Origins, Rejection, extract_fn};
+use keywire::frame::Frame;
+use keywire::handler::HandlerError;
+use keywire::limits::{Compression, SessionPolicy};
+use keywire::message::Text;
+use keywire::{Config, HandlerResult, Hub, Identity, Key, MessageHandler, Reply, Session, async_trait};
 use tokio::net::TcpListener;
 
 /// Sends back what it is sent.
@@ -65,7 +67,7 @@ pub(crate) fn config(compression: Compression) -> Config {
 pub(crate) fn hub(config: Config) -> Hub {
     let anybody =
         extract_fn(|_| async { Ok(Identity::new(Key::new("anybody").map_err(|_| Rejection::Malformed)?)) });
-    Hub::builder().keys(anybody).handler(Echo).origins(Origins::any()).config(config).build()
+    Hub::builder(anybody).handler(Echo).origins(Origins::any()).config(config).build()
 }
 
 #[tokio::main]
@@ -84,7 +86,7 @@ async fn main() -> ExitCode {
     let compression = if options.deflate { Compression::deflate() } else { Compression::OFF };
     #[cfg(not(feature = "deflate"))]
     let compression = Compression::OFF;
-    let routes = keywire::warp::websocket("websocket", hub(config(compression)));
+    let routes = keywire::adapter::warp::websocket("websocket", hub(config(compression)));
     warp::serve(routes).incoming(listener).run().await;
     ExitCode::SUCCESS
 }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use keywire::{BROWSER_CLIENT, Code, Envelope, HandlerResult, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::message::Code;
+use keywire::{BROWSER_CLIENT, Envelope, HandlerResult, Hub, Push, Reply, Session, Switch};
 use warp::Filter;
 
 const PAGE: &str = r#"<!doctype html>
@@ -38,7 +40,7 @@ async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(Switch::new().inform(relay)).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(Switch::new().inform(relay)).build();
 
     let push = hub.clone(); // cheap, without type parameters: keep one wherever there is something to say
     tokio::spawn(async move {
@@ -51,7 +53,7 @@ async fn main() -> std::io::Result<()> {
     let page = warp::path::end().map(|| warp::reply::html(PAGE));
     let client = warp::path!("keywire.js")
         .map(|| warp::reply::with_header(BROWSER_CLIENT, "content-type", "text/javascript"));
-    let routes = keywire::warp::websocket("websocket", hub.clone()).or(page).or(client);
+    let routes = keywire::adapter::warp::websocket("websocket", hub.clone()).or(page).or(client);
 
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8090".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;

@@ -30,7 +30,7 @@ impl CloseCode {
     /// Whether it asks the client to come back. Of the standard codes those do after which a second try may meet
     /// another end; whatever an application makes of 3000–3999, coming back is the safe way.
     #[must_use]
-    pub fn asks_to_return(self) -> bool {
+    pub fn is_retryable(self) -> bool {
         match u16::from(self) {
             1000 | 1002 | 1003 | 1007..=1010 => false,
             code => code < 4500,

@@ -86,7 +86,8 @@ impl Frame {
     /// The messages in this frame, in their order, without headers.
     ///
     /// ```
-    /// use keywire::{Frame, FrameKind, Push};
+    /// use keywire::frame::{Frame, FrameKind};
+    /// use keywire::Push;
     ///
     /// let frame = Frame::join([Frame::text("one"), Frame::binary(b"two")]);
     /// let messages: Vec<_> = frame.messages().collect();

@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
 use crate::path_key::{PathKey, decode};
-use crate::peer::Peer;
+use crate::peer::PeerAddr;
 use crate::rejection::Rejection;
 
 /// The subprotocol by which a client says that it knows keywire's close codes.
@@ -34,7 +34,7 @@ pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 /// each of them.
 ///
 /// ```
-/// use keywire::Handshake;
+/// use keywire::adapter::Handshake;
 ///
 /// let request = http::Request::get("/websocket?token=a%20b").header("cookie", "theme=dark; id=7").body(())?;
 /// let handshake = Handshake::new(request);
@@ -86,7 +86,7 @@ impl Handshake {
     /// nested axum router the URI lacks the prefix of the nest, so `endpoint` lacks it too.
     ///
     /// ```
-    /// use keywire::Handshake;
+    /// use keywire::adapter::Handshake;
     ///
     /// let (parts, ()) = http::Request::get("/websocket/zo%C3%AB?debug").body(())?.into_parts();
     /// let handshake = Handshake::from_parts(&parts, "/websocket");
@@ -101,7 +101,7 @@ impl Handshake {
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
             path_key: PathKey::below(endpoint, parts.uri.path()),
-            peer: parts.extensions.get().map(|Peer(peer)| *peer),
+            peer: parts.extensions.get().map(|PeerAddr(peer)| *peer),
             deferred: None,
         }))
     }
@@ -280,7 +280,7 @@ impl Handshake {
     }
 
     /// The address that the connection comes from: past the proxies that are trusted
-    /// ([`TrustedProxies`](crate::TrustedProxies)). `None` where the transport has no addresses, or where a trusted
+    /// ([`TrustedProxies`](crate::limits::TrustedProxies)). `None` where the transport has no addresses, or where a trusted
     /// proxy does not say where the client is.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {

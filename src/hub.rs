@@ -1,6 +1,9 @@
 //! The hub: what a backend holds on to.
 
+mod builder;
+pub(crate) mod drain;
 mod identify;
+pub(crate) mod underway;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,23 +11,24 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
+pub use self::builder::HubBuilder;
 use crate::app_call::{CallError, call_app};
-use crate::config::Config;
+use crate::auth::KeyExtractor;
 use crate::delivery::{Delivery, Order, Recipients};
-use crate::drain::Drain;
 use crate::excerpt::Excerpt;
-use crate::extract::KeyExtractor;
 use crate::frame::Frame;
-use crate::handler::{MessageHandler, Switch};
+use crate::handler::MessageHandler;
+use crate::hub::drain::Drain;
+use crate::hub::underway::Underway;
 use crate::key::{InvalidKey, Key};
 use crate::limits::Admission;
+use crate::limits::Config;
 use crate::metrics::{Metrics, Stopwatch};
 use crate::origin::Origins;
 use crate::refusal::RefusalLog;
 use crate::session::Session;
-use crate::store::{Counts, MemoryStore, SessionStore};
+use crate::store::{Counts, SessionStore};
 use crate::turns::Turns;
-use crate::underway::Underway;
 use crate::websocket::CloseCode;
 
 /// Every live connection of a backend, and the way to reach them.
@@ -33,10 +37,11 @@ use crate::websocket::CloseCode;
 /// parameters: what was given to the builder is behind it.
 ///
 /// ```
-/// use keywire::{Hub, Push, RawKey};
+/// use keywire::auth::RawKey;
+/// use keywire::{Hub, Push};
 ///
 /// # async fn example() {
-/// let hub = Hub::builder().keys(RawKey::from_path()).build();
+/// let hub = Hub::builder(RawKey::from_path()).build();
 ///
 /// // Somewhere else, any time later:
 /// let delivery = hub.send_to("alice", Push::message("your build is green")).await;
@@ -67,9 +72,10 @@ struct Core {
 }
 
 impl Hub {
-    /// Begins a hub. [`HubBuilder::keys`] must be given, the rest has defaults.
-    pub fn builder() -> HubBuilder {
-        HubBuilder::default()
+    /// Begins a hub with its extractor of keys. It is an argument, since trusting every client must be an explicit choice.
+    /// Everything else has a default.
+    pub fn builder(keys: impl KeyExtractor) -> HubBuilder {
+        HubBuilder::new(Arc::new(keys))
     }
 
     /// Sends to all sessions of a key: one push, or several (`[Push; N]`, `Vec<Push>`) in their order and in one write.
@@ -237,81 +243,5 @@ where
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("config", &self.0.config).finish_non_exhaustive()
-    }
-}
-
-/// Puts a [`Hub`] together.
-#[derive(Default)]
-#[must_use]
-pub struct HubBuilder {
-    keys: Option<Arc<dyn KeyExtractor>>,
-    handler: Option<Arc<dyn MessageHandler>>,
-    store: Option<Arc<dyn SessionStore>>,
-    origins: Origins,
-    config: Config,
-}
-
-impl HubBuilder {
-    /// Who somebody is. There is no default: to believe everybody must be somebody's choice.
-    pub fn keys(mut self, keys: impl KeyExtractor) -> Self {
-        self.keys = Some(Arc::new(keys));
-        self
-    }
-
-    /// What messages do. Without it each of them is answered with code `44`, and the hub still pushes.
-    pub fn handler(mut self, handler: impl MessageHandler) -> Self {
-        self.handler = Some(Arc::new(handler));
-        self
-    }
-
-    /// Where sessions live: a [`MemoryStore`] by default.
-    pub fn store(mut self, store: impl SessionStore) -> Self {
-        self.store = Some(Arc::new(store));
-        self
-    }
-
-    /// From whose pages a browser may connect: the server's own by default.
-    pub fn origins(mut self, origins: Origins) -> Self {
-        self.origins = origins;
-        self
-    }
-
-    /// The limits.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// The hub.
-    ///
-    /// With the feature `metrics` it reports to the recorder that is installed now.
-    ///
-    /// # Panics
-    ///
-    /// When [`HubBuilder::keys`] was not given.
-    pub fn build(self) -> Hub {
-        let Some(keys) = self.keys else {
-            panic!("a hub needs to know who somebody is: Hub::builder().keys(..)");
-        };
-        Hub(Arc::new(Core {
-            keys,
-            handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
-            store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
-            origins: self.origins,
-            admission: Admission::new(&self.config.limits),
-            config: self.config,
-            metrics: Metrics::register(),
-            drain: Drain::default(),
-            underway: Underway::default(),
-            refusal_log: RefusalLog::default(),
-            answers: Notify::new(),
-            turns: Turns::new(),
-        }))
-    }
-}
-
-impl fmt::Debug for HubBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HubBuilder").field("config", &self.config).finish_non_exhaustive()
     }
 }

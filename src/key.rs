@@ -36,7 +36,7 @@ use crate::invisible::is_visible;
 /// assert!(Key::new("").is_err());
 /// assert!(Key::new("two\nlines").is_err());
 /// assert!(Key::new("alice\u{200b}").is_err());
-/// # Ok::<(), keywire::InvalidKey>(())
+/// # Ok::<(), keywire::auth::InvalidKey>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(SmolStr);
@@ -210,7 +210,7 @@ impl<'de> Deserialize<'de> for Key {
 ///
 /// let identity = Identity::new(Key::new("alice")?).with(Plan("gold"));
 /// assert_eq!(identity.get::<Plan>(), Some(&Plan("gold")));
-/// # Ok::<(), keywire::InvalidKey>(())
+/// # Ok::<(), keywire::auth::InvalidKey>(())
 /// ```
 #[derive(Clone)]
 pub struct Identity {
@@ -252,7 +252,7 @@ impl Identity {
     /// let identity = identity.with_key(key);
     /// assert_eq!(identity.key().as_str(), "staff:7");
     /// assert_eq!(identity.expires_at(), Some(SystemTime::UNIX_EPOCH));
-    /// # Ok::<(), keywire::InvalidKey>(())
+    /// # Ok::<(), keywire::auth::InvalidKey>(())
     /// ```
     #[must_use]
     pub fn with_key(mut self, key: Key) -> Self {

@@ -16,7 +16,7 @@ use crate::rejection::Rejection;
 /// of other people's.
 ///
 /// ```
-/// use keywire::Origins;
+/// use keywire::auth::Origins;
 ///
 /// let origins = Origins::same().and("https://app.example.com").and_loopback();
 /// # let _ = origins;
@@ -31,7 +31,7 @@ use crate::rejection::Rejection;
 /// refuses all others.
 ///
 /// ```
-/// use keywire::Origins;
+/// use keywire::auth::Origins;
 ///
 /// let origins = Origins::same().hosts(["chat.example.com", "localhost"]);
 /// # let _ = origins;

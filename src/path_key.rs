@@ -9,19 +9,19 @@ use crate::rejection::Rejection;
 ///
 /// A URI writes the segment percent-encoded, and some routers decode it. The constructor says which of the two it
 /// is given, because decoding twice changes the key: `al%2569ce` is the key `al%69ce`, and not `alice`.
-/// [`Handshake::from_parts`](crate::Handshake::from_parts) takes the segment from the URI and needs no choice.
+/// [`Handshake::from_parts`](crate::adapter::Handshake::from_parts) takes the segment from the URI and needs no choice.
 ///
 /// [`Debug`] does not show it, since it may be a token.
 ///
 /// ```
-/// use keywire::{Handshake, PathKey};
+/// use keywire::adapter::{Handshake, PathKey};
 ///
 /// let handshake = Handshake::new(http::Request::new(()));
 /// let encoded = handshake.clone().with_path_key(PathKey::encoded("al%2569ce"));
 /// assert_eq!(encoded.path_key()?.as_deref(), Some("al%69ce"));
 /// let decoded = handshake.with_path_key(PathKey::decoded("al%69ce"));
 /// assert_eq!(decoded.path_key()?.as_deref(), Some("al%69ce"));
-/// # Ok::<(), keywire::Rejection>(())
+/// # Ok::<(), keywire::auth::Rejection>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct PathKey(Segment);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::CloseCode;
+use crate::websocket::CloseCode;
 
 /// Why a connection is refused.
 ///

@@ -14,14 +14,15 @@ use bytes::Bytes;
 
 pub use self::detached::{Sent, SentFrame};
 pub use self::extensions::Extensions;
-use crate::close::Closed;
-use crate::delivery::{Order, Outcome, Recipients, SessionId, Target};
+pub use crate::close::{Closed, ClosedBy};
+pub use crate::delivery::{InvalidSessionId, SessionId};
+use crate::delivery::{Order, Outcome, Recipients, Target};
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
 use crate::message::Push;
 use crate::outbox::{Outbox, Owned};
-use crate::websocket::CloseCode;
+pub use crate::websocket::{CloseCode, InvalidCloseCode};
 
 /// A handle on one live connection of a key: one tab, one device.
 ///
@@ -153,7 +154,7 @@ impl Session {
         self.state().identity.as_ref()?.expires_at()
     }
 
-    /// The client's address: past the proxies that are trusted ([`TrustedProxies`](crate::TrustedProxies)), and an IPv4
+    /// The client's address: past the proxies that are trusted ([`TrustedProxies`](crate::limits::TrustedProxies)), and an IPv4
     /// address always as such. `None` where the transport has no addresses, or where a trusted proxy does not say where
     /// the client is: then it is not known, and must not be taken for an address that is allowed more than others.
     #[must_use]

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use keywire::{Envelope, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::{Envelope, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{Server, opening};
 
@@ -36,7 +37,7 @@ fn blocking() -> (Switch, Sender<()>) {
 }
 
 fn hub(switch: Switch) -> Hub {
-    Hub::builder().keys(RawKey::from_path()).handler(switch).build()
+    Hub::builder(RawKey::from_path()).handler(switch).build()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use keywire::{Counts, Hub, KeyExtractor as _, Push, RawKey};
+use keywire::auth::RawKey;
+use keywire::store::Counts;
+use keywire::{Hub, KeyExtractor as _, Push};
 use support::{Client, Raw, Server, opening, until};
 
 /// How many keys there are for each way to come and go.
@@ -94,7 +96,7 @@ async fn come_and_go_and_leave_nothing(connections: usize) {
     let mark = Arc::new(());
     let marked = mark.clone();
     let keys = RawKey::from_path().map(move |identity| identity.with(marked.clone()));
-    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let server = Server::start(Hub::builder(keys).build()).await;
     let (files, tasks_before, marks) = (open_files(), tasks(), Arc::strong_count(&mark));
 
     churn(&server, 0..WARM_UP).await;

@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use keywire::adapter::Handshake;
+use keywire::auth::{CredentialSource, RawKey, Rejection};
 use keywire::client::{
     Client, ClientError, Credential, End, Event, Events, Message, RequestError, SendError,
 };
+use keywire::limits::SessionPolicy;
+use keywire::session::CloseCode;
+use keywire::store::Recipients;
 use keywire::{
-    CloseCode, Config, Envelope, Handshake, Hub, Identity, Key, KeyExtractor, Push, RawKey, Recipients,
-    Rejection, Reply, Session, SessionPolicy, Source, Switch, async_trait,
+    Config, Envelope, Hub, Identity, Key, KeyExtractor, Push, Reply, Session, Switch, async_trait,
 };
 use support::keywire_client::{QUICK, client, last, next, opened, pushed};
 use support::{Server, until, within};
@@ -31,7 +35,7 @@ fn hub() -> Hub {
         .command(|_: Session, envelope: Envelope| async move { Ok(Reply::data(&envelope.body)) })
         .inform(relay)
         .on("quiet", |_: Session, _: Envelope| async { Ok(Reply::none()) });
-    Hub::builder().keys(RawKey::from_path()).handler(switch).build()
+    Hub::builder(RawKey::from_path()).handler(switch).build()
 }
 
 #[tokio::test]
@@ -170,7 +174,7 @@ async fn a_request_that_nobody_waits_for_is_not_sent() {
 #[tokio::test]
 async fn a_close_code_says_whether_it_comes_back() {
     let config = Config { policy: SessionPolicy::Replace, ..Config::default() };
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await;
     let (_first, mut replaced) = client(&server).key("alice").connect();
     opened(&mut replaced).await;
     let (_second, mut events) = client(&server).key("alice").connect();
@@ -250,16 +254,16 @@ async fn a_server_that_falls_silent_is_given_up() {
 #[tokio::test]
 async fn a_credential_may_stand_anywhere() {
     for place in [
-        Source::Path,
-        Source::Query("token".into()),
-        Source::Bearer,
-        Source::Cookie("session".into()),
-        Source::Header("x-key".into()),
-        Source::Subprotocol,
+        CredentialSource::Path,
+        CredentialSource::Query("token".into()),
+        CredentialSource::Bearer,
+        CredentialSource::Cookie("session".into()),
+        CredentialSource::Header("x-key".into()),
+        CredentialSource::Subprotocol,
     ] {
         let expected = place.clone();
         let keys = TheOnly(expected);
-        let server = Server::start(Hub::builder().keys(keys).build()).await;
+        let server = Server::start(Hub::builder(keys).build()).await;
         let (_client, mut events) = client(&server).key("alice").at(place.clone()).connect();
         opened(&mut events).await;
         assert_eq!(server.hub.sessions("alice").await.len(), 1, "{place:?}");
@@ -267,17 +271,17 @@ async fn a_credential_may_stand_anywhere() {
 }
 
 /// Takes a key out of one place.
-struct TheOnly(Source);
+struct TheOnly(CredentialSource);
 
 #[async_trait]
 impl KeyExtractor for TheOnly {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         let text = match &self.0 {
-            Source::Path => handshake.path_key()?.map(Into::into),
-            Source::Query(name) => handshake.query(name)?,
-            Source::Bearer => handshake.bearer()?.map(Into::into),
-            Source::Cookie(name) => handshake.cookie(name)?.map(Into::into),
-            Source::Header(name) => handshake.header(&**name)?.map(Into::into),
+            CredentialSource::Path => handshake.path_key()?.map(Into::into),
+            CredentialSource::Query(name) => handshake.query(name)?,
+            CredentialSource::Bearer => handshake.bearer()?.map(Into::into),
+            CredentialSource::Cookie(name) => handshake.cookie(name)?.map(Into::into),
+            CredentialSource::Header(name) => handshake.header(&**name)?.map(Into::into),
             _ => handshake.protocol_token()?,
         };
         let key = Key::new(text.ok_or(Rejection::Missing)?).map_err(|_| Rejection::Malformed)?;
@@ -310,7 +314,7 @@ impl KeyExtractor for Passes {
 
 #[tokio::test]
 async fn a_credential_that_was_asked_for_is_exchanged_in_time() {
-    let server = Server::start(Hub::builder().keys(Passes).build()).await;
+    let server = Server::start(Hub::builder(Passes).build()).await;
     let asked = Arc::new(AtomicU64::new(0));
     let count = asked.clone();
     let passes = move || {
@@ -326,7 +330,7 @@ async fn a_credential_that_was_asked_for_is_exchanged_in_time() {
             Ok(Credential::new(pass).expiring_at(SystemTime::now() + Duration::from_secs(seconds)))
         }
     };
-    let (_client, mut events) = client(&server).keys(passes).at(Source::Bearer).connect();
+    let (_client, mut events) = client(&server).keys(passes).at(CredentialSource::Bearer).connect();
     assert!(matches!(next(&mut events).await, Event::Failed(ClientError::NoCredential(_))));
     opened(&mut events).await;
     assert!(matches!(next(&mut events).await, Event::Failed(ClientError::Refused(code)) if code == "41"));

@@ -5,8 +5,10 @@ mod support;
 
 use std::time::Duration;
 
+use keywire::auth::RawKey;
 use keywire::client::{Client, Event, Events, Message, RequestError, SendError};
-use keywire::{CloseCode, Envelope, Hub, RawKey, Reply, Session, Switch};
+use keywire::session::CloseCode;
+use keywire::{Envelope, Hub, Reply, Session, Switch};
 use support::keywire_client::{QUICK, client, client_of, closed, last, next, opened};
 use support::{CLOSE, PeerListener, Server, events, frame, within};
 
@@ -34,7 +36,7 @@ async fn every_close_code_asks_for_what_the_table_says() {
     let table = table();
     let returns = |code| table.iter().any(|&(from, to, returns)| returns && (from..=to).contains(&code));
     for code in (0..5000).filter_map(CloseCode::new) {
-        assert_eq!(code.asks_to_return(), returns(code.into()), "{code}");
+        assert_eq!(code.is_retryable(), returns(code.into()), "{code}");
     }
     // The others cannot be made, but a server may send them: what is near a border, and no code at all.
     let listener = PeerListener::bind();
@@ -60,7 +62,7 @@ async fn telling() -> (Server, support::Events<String>) {
         let _ = tell.send(envelope.body.as_str().to_owned());
         std::future::ready(Ok(Reply::none()))
     });
-    (Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await, told)
+    (Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await, told)
 }
 
 #[tokio::test]
@@ -159,7 +161,7 @@ async fn what_is_not_sent_is_reported() {
 
     // While there is nobody to connect to, and by a server that lets nobody in.
     let nowhere = client_of("ws://127.0.0.1:9").fixed_delay(Duration::MAX).connect();
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).build()).await;
     let (refused, mut refusals) = client(&server).fixed_delay(QUICK).connect();
     let request = accepts(&refused).await;
     let (lost, code) = unsent(&mut refusals).await;

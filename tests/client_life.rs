@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
+use keywire::auth::{CredentialSource, RawKey};
 use keywire::client::{ClientBuilder, ClientError, Credential, Event};
-use keywire::{CloseCode, Envelope, Hub, RawKey, Recipients, Reply, Session, Source, Switch};
+use keywire::session::CloseCode;
+use keywire::store::Recipients;
+use keywire::{Envelope, Hub, Reply, Session, Switch};
 use support::keywire_client::{QUICK, client, client_of, closed, next, opened, pushed};
 use support::{PING, PeerListener, Server, TEXT, frame, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +25,7 @@ const PATIENT: Duration = Duration::from_secs(20);
 fn echo() -> Hub {
     let switch = Switch::new()
         .command(|_: Session, envelope: Envelope| async move { Ok(Reply::data(&envelope.body)) });
-    Hub::builder().keys(RawKey::from_path()).handler(switch).build()
+    Hub::builder(RawKey::from_path()).handler(switch).build()
 }
 
 type Setter = fn(ClientBuilder, Duration) -> ClientBuilder;
@@ -143,7 +146,7 @@ async fn a_long_command_does_not_end_a_living_connection() {
             Ok(Reply::ok("done"))
         }
     });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let (url, mut sent) = counting(server.addr).await;
     let builder =
         client_of(&url).key("alice").heartbeat(QUICK).pong_timeout(PATIENT).request_timeout(Duration::MAX);
@@ -254,7 +257,7 @@ async fn a_credential_that_never_comes_is_said_to_be_that() {
             Ok::<_, std::io::Error>(Credential::new("alice").expiring_at(end))
         }
     };
-    let builder = client(&server).keys(once).at(Source::Path).renew(PATIENT);
+    let builder = client(&server).keys(once).at(CredentialSource::Path).renew(PATIENT);
     let (_client, mut events) = builder.attempt_timeout(Duration::from_millis(200)).connect();
     opened(&mut events).await;
     for _ in 0..2 {

@@ -6,8 +6,9 @@ mod support;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use keywire::auth::RawKey;
 use keywire::client::{Client, ClientError, Event};
-use keywire::{Hub, RawKey, Reply, Switch};
+use keywire::{Hub, Reply, Switch};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -46,7 +47,7 @@ async fn says(url: &str, authority: &str) -> String {
 #[tokio::test]
 async fn a_server_is_known_by_its_certificate() {
     let switch = Switch::new().command(|_, ()| async { Ok(Reply::ok("in private")) });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("wss://localhost:{}/websocket", listener.local_addr().expect("an address").port());
     let (target, acceptor) = (server.addr, acceptor());

@@ -4,10 +4,12 @@
 mod support;
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
-use keywire::{
-    Closed, Compression, Config, Envelope, Frame, HandlerResult, Hub, Order, Outcome, Push, RawKey,
-    Recipients, Session, Switch,
-};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::limits::Compression;
+use keywire::session::Closed;
+use keywire::store::{Order, Outcome, Recipients};
+use keywire::{Config, Envelope, HandlerResult, Hub, Push, Session, Switch};
 use serde_json::{Value, json};
 use support::{CLOSE, Events, PING, Raw, Server, TEXT, events, masked, opening};
 
@@ -32,7 +34,7 @@ async fn server(config: Config) -> (Server, Events<Closed>) {
         let _ = tell.send(closed);
         std::future::ready(())
     });
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     (Server::start(hub).await, ends)
 }
 
@@ -100,7 +102,7 @@ async fn it_is_there_for_who_offers_it_where_it_is_set() {
         server.hub.send_to("alice", Push::message(long())).await;
         assert_eq!(raw.push().await["msg"], long());
     }
-    let off = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let off = Server::start(Hub::builder(RawKey::from_path()).build()).await;
     let (mut raw, granted) = session(&off, "alice", &[OFFER]).await;
     assert_eq!(granted, None);
     off.hub.send_to("alice", Push::message(long())).await;
@@ -258,7 +260,7 @@ async fn frames_of_the_applications_own_are_compressed_too() {
 /// A client that is refused by a close frame is told nothing else.
 #[tokio::test]
 async fn a_refusal_grants_nothing() {
-    let hub = Hub::builder().keys(RawKey::from_query("key")).config(config()).build();
+    let hub = Hub::builder(RawKey::from_query("key")).config(config()).build();
     let server = Server::start(hub).await;
     let mut raw = server.raw().await;
     let headers = [OFFER, ("sec-websocket-protocol", "keywire.v1")];

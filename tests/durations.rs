@@ -5,7 +5,9 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Config, Hub, Limits, Push, Rate, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::limits::{Limits, Rate};
+use keywire::{Config, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::Server;
 
@@ -61,7 +63,7 @@ async fn a_time_may_be_as_long_as_there_is() {
                 tokio::task::yield_now().await;
                 Ok(Reply::data(number))
             });
-            let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+            let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
             let server = Server::start(hub).await;
             let mut alice = server.open("/websocket/alice").await;
             alice.send(json!({ "flag": "command", "body": 7 })).await;
@@ -88,7 +90,7 @@ async fn a_time_may_be_as_short_as_there_is() {
         for time in [Duration::ZERO, Duration::from_nanos(1)] {
             let mut config = Config::default();
             set(&mut config, time);
-            let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
+            let server = Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await;
             let _ = server.raw().await;
             let mut alice = server.raw().await;
             alice.write(support::opening("/websocket/alice", &[]).as_bytes()).await;

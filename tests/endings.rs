@@ -5,7 +5,9 @@ mod support;
 
 use std::time::{Duration, SystemTime};
 
-use keywire::{Config, Handshake, Hub, Identity, Key, Push, RawKey, Rejection, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, Rejection, extract_fn};
+use keywire::{Config, Hub, Identity, Key, Push};
 use support::{Raw, Server, frame, masked};
 
 const LIMIT: usize = 64 * 1024;
@@ -13,7 +15,7 @@ const LIMIT: usize = 64 * 1024;
 /// Without a limit to how long the server waits for others: what ends here ends by itself.
 async fn patient() -> Server {
     let config = Config { close_timeout: Duration::MAX, ..Config::default() };
-    Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await
 }
 
 /// The server says why, and does not wait for an answer from one who breaks the rules.
@@ -106,7 +108,7 @@ async fn the_largest_message_is_no_violation_and_neither_are_its_pieces() {
 #[tokio::test]
 async fn a_limit_of_ones_own_counts() {
     let config = Config { message_bytes: 20, ..Config::default() };
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await;
     let mut raw = server.raw_session("alice").await;
     raw.write(&masked(1, &[b' '; 20])).await;
     assert_eq!(raw.push().await["code"], "40");
@@ -116,7 +118,7 @@ async fn a_limit_of_ones_own_counts() {
 
 fn hasty() -> Hub {
     let config = Config { close_timeout: Duration::from_millis(100), ..Config::default() };
-    Hub::builder().keys(RawKey::from_path()).config(config).build()
+    Hub::builder(RawKey::from_path()).config(config).build()
 }
 
 #[tokio::test]
@@ -154,7 +156,7 @@ async fn a_session_ends_with_its_credential() {
             Ok(if expiring { identity.expiring_at(moment) } else { identity })
         });
         let config = Config { ping_interval, pong_timeout: Duration::MAX, ..Config::default() };
-        let server = Server::start(Hub::builder().keys(keys).config(config).build()).await;
+        let server = Server::start(Hub::builder(keys).config(config).build()).await;
         let mut bob = server.client("bob").await;
         let mut alice = server.open("/websocket/alice").await;
         let end = alice.end().await;
@@ -169,7 +171,7 @@ async fn a_credential_that_has_ended_already_opens_nothing() {
         let identity = Identity::new(Key::new("alice").map_err(|_| Rejection::Malformed)?);
         Ok(identity.expiring_at(SystemTime::UNIX_EPOCH))
     });
-    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let server = Server::start(Hub::builder(keys).build()).await;
     assert_eq!(server.refusal("/websocket", &[]).await.status, 401);
     let mut client = server.open_with("/websocket", &[("sec-websocket-protocol", "keywire.v1")]).await;
     assert_eq!(client.end().await.code, 4001);

@@ -8,10 +8,10 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use anyhow::Context as _;
-use keywire::{
-    Code, Envelope, HandlerError, HandlerResult, Hub, MessageHandler, Push, RawKey, Reply, Session, Switch,
-    Text, async_trait,
-};
+use keywire::auth::RawKey;
+use keywire::handler::HandlerError;
+use keywire::message::{Code, Text};
+use keywire::{Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, Switch, async_trait};
 use serde_json::{Value, json};
 use support::{Server, events};
 
@@ -76,7 +76,7 @@ async fn any_error_is_a_failure_and_shows_the_client_nothing() {
             let _ = tell.send(failure);
             async {}
         });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let mut alice = server.client("alice").await;
     for (flag, failure) in [
         ("anyhow", "error: the port"),
@@ -123,14 +123,14 @@ impl MessageHandler for Early {
         Ok(Reply::none())
     }
 
-    async fn failed(&self, _: &Session, failure: &keywire::Failure) {
+    async fn failed(&self, _: &Session, failure: &keywire::handler::Failure) {
         panic!("a reply is no failure: {failure}");
     }
 }
 
 #[tokio::test]
 async fn a_reply_is_an_answer_and_no_failure() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(Early).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(Early).build()).await;
     let mut alice = server.client("alice").await;
     let answer = alice.ask(json!({ "flag": "command", "id": 1 })).await;
     assert_eq!(answer, json!({ "code": "40", "msg": "to whom?", "id": 1 }));
@@ -145,7 +145,7 @@ async fn a_reply_is_an_answer_and_no_failure() {
 /// The session is not the one that the application meant it to be, and the client learns why.
 #[tokio::test]
 async fn a_reply_that_ends_the_beginning_early_ends_the_session() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(Early).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(Early).build()).await;
     let mut eve = server.open("/websocket/eve").await;
     assert_eq!(eve.next().await, json!({ "code": "43", "msg": "no plan" }) as Value);
     assert_eq!(eve.end().await.code, 1011);

@@ -6,7 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Config, Delivery, Hub, Push, RawKey, SlowPolicy};
+use keywire::auth::RawKey;
+use keywire::limits::SlowPolicy;
+use keywire::{Config, Delivery, Hub, Push};
 use support::Server;
 
 /// What was sent was received, or was said to have been dropped; memory stays where it was; nobody else misses
@@ -20,7 +22,7 @@ async fn flood(slow_readers: SlowPolicy) {
         close_timeout: Duration::MAX,
         ..Config::default()
     };
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
     let mut slow = server.raw_session("slow").await;
     let mut good = server.client("good").await;

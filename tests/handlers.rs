@@ -6,16 +6,17 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use keywire::{
-    CloseCode, Closed, Envelope, HandlerError, HandlerResult, Hub, Push, RawKey, Reply, Session, Switch,
-};
+use keywire::auth::RawKey;
+use keywire::handler::HandlerError;
+use keywire::session::{CloseCode, Closed};
+use keywire::{Envelope, HandlerResult, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{Server, TEXT, events, masked};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 async fn server(switch: Switch) -> Server {
-    Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -278,7 +279,7 @@ async fn what_comes_behind_a_message_that_closed_the_session_is_not_handled() {
         session.close(CloseCode::POLICY, "enough");
         async { Ok(()) }
     });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let mut raw = server.raw_session("alice").await;
     // In one packet.
     raw.write(&[masked(TEXT, br#"{"flag":"last"}"#), masked(TEXT, br#"{"flag":"last"}"#)].concat()).await;
@@ -331,7 +332,7 @@ async fn the_functions_of_a_switch_share_its_state() {
         .opened(Shop::opened)
         .closed(Shop::closed)
         .failed(Shop::failed);
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let mut alice = server.open("/websocket/alice").await;
     assert_eq!(alice.next().await["msg"], "7 orders before alice");
     assert_eq!(alice.ask(json!({ "flag": "command", "body": "tea" })).await["msg"], "tea 7");

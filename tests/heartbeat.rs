@@ -5,7 +5,9 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{ClosedBy, Config, Hub, RawKey};
+use keywire::auth::RawKey;
+use keywire::session::ClosedBy;
+use keywire::{Config, Hub};
 use support::{PING, Raw, Server, masked, opening, telling_ends};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -13,7 +15,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 fn hub(ping_interval: Duration, pong_timeout: Duration) -> keywire::HubBuilder {
     let config = Config { ping_interval, pong_timeout, ..Config::default() };
-    Hub::builder().keys(RawKey::from_path()).config(config)
+    Hub::builder(RawKey::from_path()).config(config)
 }
 
 async fn open(server: &Server) -> Raw {

@@ -6,7 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywire::{CloseCode, Closed, Config, Envelope, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::session::{CloseCode, Closed};
+use keywire::{Config, Envelope, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{CLOSE, Events, Raw, Server, TEXT, events, masked};
 use tokio::sync::Semaphore;
@@ -36,7 +38,7 @@ async fn server(config: Config) -> (Server, Arc<Semaphore>, Events<Told>) {
             let _ = tell_end.send(Told::Closed(closed.code.into()));
             async {}
         });
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     (Server::start(hub).await, allowed, told)
 }
 
@@ -151,7 +153,7 @@ async fn a_handler_may_answer_after_it_has_closed_its_own_session() {
         tokio::task::yield_now().await;
         Ok(Reply::ok("bye"))
     });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let mut alice = server.raw_session("alice").await;
     alice.write(&command(1)).await;
     assert_eq!(alice.push().await["msg"], "bye");

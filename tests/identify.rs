@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
-use keywire::{
-    Config, Handshake, Hub, Identity, Key, KeyExtractor, Limits, Peer, RawKey, Rejection, TicketKey, Tickets,
-    TrustedProxies, extract_fn,
-};
+use keywire::adapter::{Handshake, PeerAddr};
+use keywire::auth::{RawKey, Rejection, TicketKey, Tickets, extract_fn};
+use keywire::limits::{Limits, TrustedProxies};
+use keywire::{Config, Hub, Identity, Key, KeyExtractor};
 
 fn parts(path: &str, headers: &[(&str, &str)]) -> Parts {
     let mut request = http::Request::get(path);
@@ -19,7 +19,7 @@ fn parts(path: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn hub(keys: impl KeyExtractor) -> Hub {
-    Hub::builder().keys(keys).build()
+    Hub::builder(keys).build()
 }
 
 /// Who it is, or why nobody.
@@ -44,7 +44,7 @@ async fn the_extractor_of_the_openings_decides() {
 async fn an_extractor_that_fails_takes_nobody_with_it() {
     let config = Config { handler_timeout: Duration::from_secs(3), ..Config::default() };
     let slow = extract_fn(|_| pending::<Result<Identity, Rejection>>());
-    let slow = Hub::builder().keys(slow).config(config).build();
+    let slow = Hub::builder(slow).config(config).build();
     let begin = tokio::time::Instant::now();
     assert_eq!(identify(&slow, &parts("/", &[])).await, Err(Rejection::Unavailable));
     assert_eq!(begin.elapsed().as_secs(), 3);
@@ -72,12 +72,12 @@ async fn the_address_is_that_behind_the_trusted_proxies() {
     });
     let proxies = TrustedProxies::x_forwarded_for(["10.0.0.1"]).expect("an address");
     let limits = Limits { proxies, ..Limits::default() };
-    let hub = Hub::builder().keys(by_address).config(Config { limits, ..Config::default() }).build();
+    let hub = Hub::builder(by_address).config(Config { limits, ..Config::default() }).build();
     let mut forwarded = parts("/", &[("x-forwarded-for", "192.0.2.7")]);
     assert_eq!(identify(&hub, &forwarded).await, Err(Rejection::Missing));
-    forwarded.extensions.insert(Peer(SocketAddr::from(([10, 0, 0, 1], 80))));
+    forwarded.extensions.insert(PeerAddr(SocketAddr::from(([10, 0, 0, 1], 80))));
     assert_eq!(identify(&hub, &forwarded).await, Ok("192.0.2.7".into()));
-    forwarded.extensions.insert(Peer(SocketAddr::from(([10, 0, 0, 2], 80))));
+    forwarded.extensions.insert(PeerAddr(SocketAddr::from(([10, 0, 0, 2], 80))));
     assert_eq!(identify(&hub, &forwarded).await, Ok("10.0.0.2".into()));
 }
 

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keywire::{CloseCode, Config, Hub, Outcome, Push, RawKey, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::session::CloseCode;
+use keywire::store::Outcome;
+use keywire::{Config, Hub, Push, Session, Switch};
 use rand::random_range;
 use serde_json::json;
 use support::{Client, Server, within};
@@ -157,7 +160,7 @@ async fn play(round: Round) {
         ..Config::default()
     };
     let server =
-        Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build()).await;
+        Server::start(Hub::builder(RawKey::from_path()).handler(switch).config(config).build()).await;
     let mut client = server.client("alice").await;
     let target = server.hub.sessions("alice").await.remove(0);
     let history = Arc::new(History::default());

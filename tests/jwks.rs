@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
-use keywire::{Hub, InvalidJwks, Jwks, JwksError, JwtAlgorithm, JwtKey, Rejection};
+use keywire::Hub;
+use keywire::auth::{InvalidJwks, Jwks, JwksError, JwtAlgorithm, JwtKey, Rejection};
 use serde_json::{Value, json};
 use support::Server;
 use support::tokens::{Signer, base64url, claims, der, fixture};
@@ -117,7 +118,7 @@ async fn a_set_is_asked_for_once_and_again_when_it_is_old() {
     let provider = Provider::start(&set(&["a"])).await;
     let key = JwtKey::new(provider.jwks());
     assert_eq!(provider.asked(), 0, "not before a token comes");
-    let server = Server::start(Hub::builder().keys(key.clone()).build()).await;
+    let server = Server::start(Hub::builder(key.clone()).build()).await;
     for _ in 0..3 {
         server.open(&format!("/websocket/{}", token("a"))).await.ping().await;
     }
@@ -159,7 +160,7 @@ async fn an_unknown_name_asks_again_but_once_a_minute() {
 async fn a_set_that_is_rotated_asks_to_come_back() {
     let provider = Provider::start(&json!({ "keys": [jwk("old")] })).await;
     let keys = JwtKey::new(provider.jwks());
-    let server = Server::start(Hub::builder().keys(keys.clone()).build()).await;
+    let server = Server::start(Hub::builder(keys.clone()).build()).await;
     let v1 = [("Sec-WebSocket-Protocol", "keywire.v1")];
     let code =
         async |token: &str| server.open_with(&format!("/websocket/{token}"), &v1).await.end().await.code;
@@ -282,7 +283,7 @@ async fn without_any_set_a_client_is_told_to_come_back() {
     let provider = Provider::start(&set(&["a"])).await;
     provider.answers(503, "");
     let key = JwtKey::new(provider.jwks());
-    let server = Server::start(Hub::builder().keys(key.clone()).build()).await;
+    let server = Server::start(Hub::builder(key.clone()).build()).await;
     let refusal = server.refusal(&format!("/websocket/{}", token("a")), &[]).await;
     assert_eq!((refusal.status, refusal.json()), (503, json!({ "error": "unavailable" })));
     assert_eq!(verify(&key, "a").await, Err(Rejection::Unavailable));

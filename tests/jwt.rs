@@ -6,7 +6,8 @@ mod support;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jsonwebtoken::Algorithm;
-use keywire::{Envelope, Hub, JwtKey, Reply, Session, Switch};
+use keywire::auth::JwtKey;
+use keywire::{Envelope, Hub, Reply, Session, Switch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::tokens::{Signer, now};
@@ -29,7 +30,7 @@ fn good() -> String {
 }
 
 async fn server(keys: JwtKey) -> Server {
-    Server::start(Hub::builder().keys(keys).build()).await
+    Server::start(Hub::builder(keys).build()).await
 }
 
 #[tokio::test]
@@ -281,8 +282,7 @@ async fn the_claims_reach_the_session_as_a_type_of_the_applications() {
         Ok(Reply::data(json!({ "key": session.key(), "role": role, "teams": teams })))
     };
     let keys = JwtKey::hs256(SECRET).claims::<Mine>();
-    let server =
-        Server::start(Hub::builder().keys(keys).handler(Switch::new().command(whoami)).build()).await;
+    let server = Server::start(Hub::builder(keys).handler(Switch::new().command(whoami)).build()).await;
     let with =
         |role: Value, exp: u64| hs256(&json!({ "sub": "zoë", "exp": exp, "role": role, "teams": [1, 2] }));
     let mut client = server.open(&format!("/websocket/{}", with(json!("admin"), now() + 3600))).await;

@@ -4,9 +4,9 @@
 mod support;
 
 use jsonwebtoken::Algorithm;
-use keywire::{
-    Hub, InvalidJwks, InvalidVerifyingKey as Wrong, JwtAlgorithm, JwtKey, Rejection, VerifyingKey,
-    VerifyingKeys,
+use keywire::Hub;
+use keywire::auth::{
+    InvalidJwks, InvalidVerifyingKey as Wrong, JwtAlgorithm, JwtKey, Rejection, VerifyingKey, VerifyingKeys,
 };
 use serde_json::json;
 use support::Server;
@@ -54,7 +54,7 @@ async fn each_algorithm_lets_its_own_tokens_in_and_no_others() {
     let all = all();
     let tokens: Vec<_> = all.iter().map(|(signer, _)| signer.token(&claims("alice"))).collect();
     for (i, (signer, key)) in all.iter().enumerate() {
-        let server = Server::start(Hub::builder().keys(key.clone()).build()).await;
+        let server = Server::start(Hub::builder(key.clone()).build()).await;
         for (j, token) in tokens.iter().enumerate() {
             assert_eq!(lets_in(&server, token).await, i == j, "{:?}, {j}", signer.algorithm());
         }
@@ -182,7 +182,7 @@ fn a_key_that_cannot_be_used_is_an_error_that_says_why() {
 async fn old_and_new_secret_are_both_good_until_the_old_one_is_removed() {
     let secret = |secret| VerifyingKey::from_secret(JwtAlgorithm::HS256, secret).unwrap();
     let keys = VerifyingKeys::new();
-    let server = Server::start(Hub::builder().keys(JwtKey::new(keys.clone())).build()).await;
+    let server = Server::start(Hub::builder(JwtKey::new(keys.clone())).build()).await;
     let sign = |kid: Option<&str>, secret: &[u8]| {
         let mut header = json!({ "alg": "HS256" });
         if let Some(kid) = kid {
@@ -250,7 +250,7 @@ async fn a_key_that_is_listed_twice_is_one_key() {
             let set =
                 json!({ "keys": [jwk(name, json!({ "kid": "a" })), jwk(name, more.clone())] }).to_string();
             let keys = JwtKey::new(VerifyingKeys::from_jwks(&set, &JwtAlgorithm::ASYMMETRIC).unwrap());
-            let server = Server::start(Hub::builder().keys(keys).build()).await;
+            let server = Server::start(Hub::builder(keys).build()).await;
             assert!(lets_in(&server, &named).await, "{alg}, {more}");
             assert!(lets_in(&server, &nameless).await, "{alg}, {more}");
         }
@@ -311,7 +311,7 @@ async fn a_set_of_keys_lets_in_what_its_keys_are_for() {
     let read = |text: &str| VerifyingKeys::from_jwks(text, &JwtAlgorithm::ASYMMETRIC);
     for good in [json!({}), json!({ "use": "sig" }), json!({ "alg": "ES256", "key_ops": ["verify"] })] {
         let keys = read(&ec(good)).unwrap();
-        let server = Server::start(Hub::builder().keys(JwtKey::new(keys)).build()).await;
+        let server = Server::start(Hub::builder(JwtKey::new(keys)).build()).await;
         assert!(lets_in(&server, &token).await);
     }
     for bad in [

@@ -5,7 +5,10 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Closed, ClosedBy, Config, Counts, Envelope, HandlerResult, Hub, Push, RawKey, Session};
+use keywire::auth::RawKey;
+use keywire::session::{Closed, ClosedBy};
+use keywire::store::Counts;
+use keywire::{Config, Envelope, HandlerResult, Hub, Push, Session};
 use serde_json::json;
 use support::{Events, Server, masked, telling_ends};
 
@@ -16,7 +19,7 @@ async fn panics(_: Session, _: Envelope) -> HandlerResult {
 async fn server() -> (Server, Events<(Session, Closed)>) {
     let (switch, ends) = telling_ends();
     let switch = switch.command(panics).failed(|_, _| async {});
-    (Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await, ends)
+    (Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await, ends)
 }
 
 /// The end as the handler was told it. The store has forgotten the session by then.
@@ -114,7 +117,7 @@ async fn by_a_panic_of_the_hook_that_opens_it() {
         assert_ne!(session.key().as_str(), "alice", "a hook's bug");
         Ok(())
     });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let _bystander = server.client("bob").await;
     assert_eq!(server.open("/websocket/alice").await.end().await.code, 1011);
     assert_eq!(told(&server, &mut ends).await.0, 1011);
@@ -126,11 +129,11 @@ async fn by_an_error_of_the_hook_that_opens_it() {
     let (switch, mut ends) = telling_ends();
     let switch = switch.failed(|_, _| async {}).opened(|session: Session| async move {
         match session.key().as_str() {
-            "alice" => Err(keywire::HandlerError::msg("no profile")),
+            "alice" => Err(keywire::handler::HandlerError::msg("no profile")),
             _ => Ok(()),
         }
     });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let _bystander = server.client("bob").await;
     assert_eq!(server.open("/websocket/alice").await.end().await.code, 1011);
     assert_eq!(told(&server, &mut ends).await.0, 1011);
@@ -142,11 +145,11 @@ async fn by_a_hook_that_turns_it_away() {
     let switch = switch.opened(|session: Session| async move {
         if session.key().as_str() == "alice" {
             session.send(Push::message("sorry"));
-            session.close(keywire::CloseCode::FORBIDDEN, "not today");
+            session.close(keywire::session::CloseCode::FORBIDDEN, "not today");
         }
         Ok(())
     });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let _bystander = server.client("bob").await;
     let (pushes, end) = server.open("/websocket/alice").await.rest().await;
     assert_eq!((pushes.len(), end.code, &*end.reason), (1, 4503, "not today"));
@@ -162,7 +165,7 @@ async fn even_if_the_hook_that_is_told_panics() {
         async { panic!("a hook's bug") }
     });
     let config = Config { close_timeout: Duration::MAX, ..Config::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
     let mut alice = server.raw_session("alice").await;
     server.hub.disconnect("alice").await;
@@ -183,7 +186,7 @@ async fn even_if_the_hook_that_is_told_panics() {
 async fn even_if_the_hook_for_failures_panics() {
     let (switch, mut ends) = telling_ends();
     let switch = switch.command(panics).failed(|_, _| async { panic!("a hook's bug") });
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let _bystander = server.client("bob").await;
     let mut alice = server.client("alice").await;
     alice.send(json!({ "flag": "command" })).await;

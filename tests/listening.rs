@@ -6,7 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywire::{Config, Envelope, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::{Config, Envelope, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{CLOSE, Events, PING, Raw, Server, TEXT, events, masked};
 use tokio::sync::Semaphore;
@@ -31,7 +32,7 @@ fn waiting() -> (Switch, Arc<Semaphore>, Events<String>) {
 }
 
 async fn server(switch: Switch, config: Config) -> Server {
-    Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).handler(switch).config(config).build()).await
 }
 
 fn command(number: usize) -> Vec<u8> {

@@ -3,7 +3,9 @@
 
 mod support;
 
-use keywire::{Envelope, Handshake, Hub, Identity, Key, Rejection, Reply, Session, Switch, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{Rejection, extract_fn};
+use keywire::{Envelope, Hub, Identity, Key, Reply, Session, Switch};
 use serde_json::json;
 use support::{Lines, Server, events};
 use tracing::Level;
@@ -34,7 +36,7 @@ async fn life(level: Level) -> (String, Vec<String>) {
     let keys = extract_fn(|_: Handshake| async {
         Key::new("al ice").map(Identity::new).map_err(|_| Rejection::Malformed)
     });
-    let server = Server::start(Hub::builder().keys(keys).handler(handler).build()).await;
+    let server = Server::start(Hub::builder(keys).handler(handler).build()).await;
     let mut client = server.open("/websocket").await;
     assert_eq!(client.ask(json!({ "flag": "command" })).await["code"], "50");
     client.send(json!({ "flag": "inform" })).await;

@@ -5,10 +5,11 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use keywire::{
-    Code, Envelope, Flag, HandlerResult, Handshake, Hub, MessageHandler, Push, RawKey, Reply, Session,
-    Switch, Text, async_trait, handler_fn,
-};
+use keywire::adapter::Handshake;
+use keywire::auth::RawKey;
+use keywire::handler::handler_fn;
+use keywire::message::{Code, Flag, Text};
+use keywire::{Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, Switch, async_trait};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{Client, Server};
@@ -47,7 +48,7 @@ fn switch() -> Switch {
 }
 
 async fn server(handler: impl MessageHandler) -> Server {
-    Server::start(Hub::builder().keys(RawKey::from_path()).handler(handler).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).handler(handler).build()).await
 }
 
 #[tokio::test]
@@ -239,7 +240,11 @@ struct Hooks;
 
 #[async_trait]
 impl MessageHandler for Hooks {
-    async fn text(&self, _: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, keywire::HandlerError> {
+    async fn text(
+        &self,
+        _: &Session,
+        text: Text,
+    ) -> Result<ControlFlow<Reply, Text>, keywire::handler::HandlerError> {
         Ok(match text.strip_prefix("shout ") {
             Some(rest) => ControlFlow::Break(Reply::ok(rest.to_uppercase())),
             None if text.starts_with('x') => ControlFlow::Continue(Text::from(&text[1..])),
@@ -248,7 +253,7 @@ impl MessageHandler for Hooks {
     }
 
     async fn binary(&self, _: &Session, bytes: bytes::Bytes) -> HandlerResult {
-        Ok(Reply::from(keywire::Frame::binary(&[&bytes[..], b"!"].concat())))
+        Ok(Reply::from(keywire::frame::Frame::binary(&[&bytes[..], b"!"].concat())))
     }
 
     async fn inform(&self, _: &Session, envelope: Envelope) -> HandlerResult {
@@ -275,16 +280,16 @@ async fn hooks_may_take_or_change_a_frame_before_it_is_an_envelope() {
 async fn what_an_extractor_knows_reaches_the_handler() {
     #[derive(Clone)]
     struct Plan(String);
-    let keys = keywire::extract_fn(|handshake: Handshake| async move {
-        let plan = handshake.query("plan")?.ok_or(keywire::Rejection::Missing)?;
-        let key = keywire::Key::new("alice").map_err(|_| keywire::Rejection::Malformed)?;
+    let keys = keywire::auth::extract_fn(|handshake: Handshake| async move {
+        let plan = handshake.query("plan")?.ok_or(keywire::auth::Rejection::Missing)?;
+        let key = keywire::Key::new("alice").map_err(|_| keywire::auth::Rejection::Malformed)?;
         Ok(keywire::Identity::new(key).with(Plan(plan)))
     });
     let plan = |session: Session, _: Envelope| async move {
         let identity = session.identity();
         Ok(Reply::data(identity.get::<Plan>().map(|plan| plan.0.clone())))
     };
-    let server = Server::start(Hub::builder().keys(keys).handler(Switch::new().command(plan)).build()).await;
+    let server = Server::start(Hub::builder(keys).handler(Switch::new().command(plan)).build()).await;
     let mut alice = server.open("/websocket?plan=gold%20one").await;
     assert_eq!(alice.ask(json!({ "flag": "command" })).await["data"], "gold one");
 }

@@ -3,10 +3,12 @@
 
 mod support;
 
-use keywire::{
-    CloseCode, Config, Envelope, HandlerError, Handshake, Hub, HubBuilder, Identity, Push, RawKey,
-    Recipients, Rejection, Reply, Session, Switch, extract_fn,
-};
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, Rejection, extract_fn};
+use keywire::handler::HandlerError;
+use keywire::session::CloseCode;
+use keywire::store::Recipients;
+use keywire::{Config, Envelope, Hub, HubBuilder, Identity, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{CLOSE, Numbers, TEXT, masked, moves, opening, watched};
 
@@ -20,7 +22,7 @@ const PING: &str = r#"{"flag":"kw:ping"}"#;
 const PONG: &str = r#"{"code":"00","msg":"","flag":"kw:pong"}"#;
 
 fn hub() -> HubBuilder {
-    Hub::builder().keys(RawKey::from_path())
+    Hub::builder(RawKey::from_path())
 }
 
 #[tokio::test]
@@ -187,7 +189,7 @@ async fn each_kind_of_refusal() {
             Some(_) => panic!("an extractor's bug"),
         })
     });
-    let (server, mut numbers) = watched(Hub::builder().keys(keys)).await;
+    let (server, mut numbers) = watched(Hub::builder(keys)).await;
     for (key, kind) in [
         ("", "missing"),
         ("invalid", "invalid"),
@@ -226,7 +228,7 @@ async fn how_handlers_fail() {
             Ok(Reply::none())
         })
         .failed(async |_, _| {})
-        .closed(async |_, closed: keywire::Closed| assert_ne!(closed.code, CloseCode::NORMAL));
+        .closed(async |_, closed: keywire::session::Closed| assert_ne!(closed.code, CloseCode::NORMAL));
     let (server, mut numbers) = watched(hub().handler(switch)).await;
     let failures = |numbers: &mut Numbers| {
         let mut moved = numbers.moved();
@@ -263,7 +265,7 @@ async fn how_handlers_fail() {
 #[tokio::test]
 async fn bytes_are_those_on_the_wire() {
     const OFFER: (&str, &str) = ("sec-websocket-extensions", "permessage-deflate");
-    let compression = keywire::Compression::deflate().threshold(200);
+    let compression = keywire::limits::Compression::deflate().threshold(200);
     let (server, mut numbers) = watched(hub().config(Config { compression, ..Config::default() })).await;
     let mut plain = server.raw_session("plain").await;
     let mut raw = server.raw().await;

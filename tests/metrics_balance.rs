@@ -5,15 +5,15 @@ mod support;
 
 use std::sync::Arc;
 
-use keywire::{
-    Counts, Delivery, Hub, HubBuilder, Inserted, MemoryStore, Order, RawKey, Recipients, Removed, Session,
-    SessionPolicy, SessionStore, StoreError, async_trait,
-};
+use keywire::auth::RawKey;
+use keywire::limits::SessionPolicy;
+use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
+use keywire::{Delivery, Hub, HubBuilder, Session, SessionStore, async_trait};
 use support::{CLOSE, Numbers, Server, masked, moves, until, watched};
 use tokio::sync::Barrier;
 
 fn hub() -> HubBuilder {
-    Hub::builder().keys(RawKey::from_path())
+    Hub::builder(RawKey::from_path())
 }
 
 #[tokio::test]

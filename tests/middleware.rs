@@ -7,17 +7,19 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use keywire::{
-    Closed, Code, Envelope, Failure, Frame, HandlerError, HandlerResult, Hub, MessageHandler, RawKey, Reply,
-    Session, Switch, Text, async_trait,
-};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::handler::{Failure, HandlerError};
+use keywire::message::{Code, Text};
+use keywire::session::Closed;
+use keywire::{Envelope, HandlerResult, Hub, MessageHandler, Reply, Session, Switch, async_trait};
 use serde_json::json;
 use support::{Events, Server, events};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_tungstenite::tungstenite::Message;
 
 async fn server(handler: impl MessageHandler) -> Server {
-    Server::start(Hub::builder().keys(RawKey::from_path()).handler(handler).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).handler(handler).build()).await
 }
 
 /// Tells what it saw.

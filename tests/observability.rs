@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use keywire::{Hub, METRICS, MetricKind, RawKey};
+use keywire::Hub;
+use keywire::auth::RawKey;
+use keywire::metrics::{METRICS, MetricKind};
 use metrics::Unit;
 use metrics_util::MetricKind as Registered;
 use metrics_util::debugging::DebuggingRecorder;
@@ -25,7 +27,7 @@ fn words(cell: &str) -> BTreeSet<&str> {
 #[test]
 fn each_number_stands_in_the_guide_as_it_is_registered() {
     let recorder = DebuggingRecorder::new();
-    let _hub = metrics::with_local_recorder(&recorder, || Hub::builder().keys(RawKey::from_path()).build());
+    let _hub = metrics::with_local_recorder(&recorder, || Hub::builder(RawKey::from_path()).build());
     let registered = recorder.snapshotter().snapshot().into_vec();
 
     let mut rows = rows("| `keywire_").into_iter();
@@ -69,7 +71,7 @@ fn each_number_stands_in_the_guide_as_it_is_registered() {
 #[test]
 fn each_value_of_a_label_stands_in_the_guide() {
     let recorder = DebuggingRecorder::new();
-    let _hub = metrics::with_local_recorder(&recorder, || Hub::builder().keys(RawKey::from_path()).build());
+    let _hub = metrics::with_local_recorder(&recorder, || Hub::builder(RawKey::from_path()).build());
     let mut registered = BTreeMap::<_, BTreeSet<_>>::new();
     for (key, ..) in recorder.snapshotter().snapshot().into_vec() {
         // Which codes there are depends on who ends the session.

@@ -3,12 +3,13 @@
 
 mod support;
 
-use keywire::{Hub, RawKey};
+use keywire::Hub;
+use keywire::auth::RawKey;
 use serde_json::json;
 use support::{Server, masked, opening};
 
 async fn server() -> Server {
-    Server::start(Hub::builder().keys(RawKey::from_path()).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).build()).await
 }
 
 const GOOD: &str = "GET /websocket/alice HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -200,7 +201,7 @@ async fn keys_are_percent_decoded() {
 
 #[tokio::test]
 async fn the_path_may_have_several_segments() {
-    let hub = Hub::builder().keys(RawKey::from_path()).build();
+    let hub = Hub::builder(RawKey::from_path()).build();
     let server = Server::start_at("api/live", hub).await;
     let mut alice = server.open("/api/live/alice").await;
     alice.ping().await;

@@ -7,11 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use keywire::adapter::Handshake;
+use keywire::auth::{JwtKey, RawKey, Rejection};
+use keywire::limits::SessionPolicy;
+use keywire::message::{Code, Flag};
+use keywire::session::Closed;
+use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{
-    Closed, Code, Config, Counts, Delivery, Envelope, Flag, HandlerResult, Handshake, Hub, HubBuilder,
-    Identity, Inserted, JwtKey, Key, KeyExtractor, MemoryStore, MessageHandler, Order, Push, RawKey,
-    Recipients, Rejection, Removed, Reply, Session, SessionPolicy, SessionStore, StoreError, Switch,
-    async_trait,
+    Config, Delivery, Envelope, HandlerResult, Hub, HubBuilder, Identity, Key, KeyExtractor, MessageHandler,
+    Push, Reply, Session, SessionStore, Switch, async_trait,
 };
 use serde_json::json;
 use support::{Events, Server, events};
@@ -203,26 +207,26 @@ async fn talk(hub: HubBuilder, ways: Ways, mut left: Events<String>) {
 #[tokio::test]
 async fn with_what_keywire_brings() {
     let (tell, left) = events();
-    talk(Hub::builder().keys(RawKey::from_path()).handler(switch(tell)), raw_ways(), left).await;
+    talk(Hub::builder(RawKey::from_path()).handler(switch(tell)), raw_ways(), left).await;
 }
 
 #[tokio::test]
 async fn with_an_extractor_by_hand() {
     let (tell, left) = events();
     let ways = ["key-of-alice", "key-of-bob"].map(|key| ("/websocket".into(), vec![("X-Api-Key", key)]));
-    talk(Hub::builder().keys(api_keys()).handler(switch(tell)), ways, left).await;
+    talk(Hub::builder(api_keys()).handler(switch(tell)), ways, left).await;
 }
 
 #[tokio::test]
 async fn with_a_handler_by_hand() {
     let (tell, left) = events();
-    talk(Hub::builder().keys(RawKey::from_path()).handler(Relay(tell)), raw_ways(), left).await;
+    talk(Hub::builder(RawKey::from_path()).handler(Relay(tell)), raw_ways(), left).await;
 }
 
 #[tokio::test]
 async fn with_a_store_by_hand() {
     let (tell, left) = events();
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch(tell)).store(ListStore::default());
+    let hub = Hub::builder(RawKey::from_path()).handler(switch(tell)).store(ListStore::default());
     talk(hub, raw_ways(), left).await;
 }
 
@@ -231,7 +235,7 @@ async fn with_a_store_around_a_store() {
     let (tell, left) = events();
     let calls = Arc::new(AtomicUsize::new(0));
     let store = Counting { inner: MemoryStore::new(), calls: calls.clone() };
-    talk(Hub::builder().keys(RawKey::from_path()).handler(Relay(tell)).store(store), raw_ways(), left).await;
+    talk(Hub::builder(RawKey::from_path()).handler(Relay(tell)).store(store), raw_ways(), left).await;
     // Three came and went, and there were four pushes, calls and kicks.
     assert!(calls.load(Ordering::SeqCst) >= 10);
 }
@@ -241,7 +245,7 @@ async fn with_a_store_around_a_store() {
 async fn with_tokens() {
     let (tell, left) = events();
     let secret = b"the secret of the tests, longer than 32 bytes";
-    let hub = Hub::builder().keys(JwtKey::hs256(secret)).handler(Relay(tell));
+    let hub = Hub::builder(JwtKey::hs256(secret)).handler(Relay(tell));
     let ways = ["alice", "bob"].map(|sub| {
         let claims = json!({ "sub": sub, "exp": 32_503_680_000_u64 });
         let key = jsonwebtoken::EncodingKey::from_secret(secret);
@@ -258,7 +262,7 @@ async fn with_everything_by_hand_and_behind_pointers() {
     let keys: Arc<dyn KeyExtractor> = Arc::new(api_keys().or(RawKey::from_path()));
     let handler: Arc<dyn MessageHandler> = Arc::new(Relay(tell));
     let store: Arc<dyn SessionStore> = Arc::new(ListStore::default());
-    talk(Hub::builder().keys(keys).handler(handler).store(store), raw_ways(), left).await;
+    talk(Hub::builder(keys).handler(handler).store(store), raw_ways(), left).await;
 }
 
 /// A store that cannot decide sends clients away until it can.
@@ -288,7 +292,7 @@ async fn a_store_that_fails_lets_nobody_in() {
             Counts::default()
         }
     }
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).store(Down).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).store(Down).build()).await;
     let end = server.open("/websocket/alice").await.end().await;
     assert_eq!((end.code, &*end.reason), (1013, "unavailable"));
 }

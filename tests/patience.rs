@@ -8,10 +8,15 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, Rejection};
+use keywire::handler::{Failure, HandlerError};
+use keywire::message::Text;
+use keywire::session::Closed;
+use keywire::store::{Counts, Recipients};
 use keywire::{
-    Closed, Config, Counts, Envelope, Failure, HandlerError, HandlerResult, Handshake, Hub, HubBuilder,
-    Identity, KeyExtractor, MessageHandler, Push, RawKey, Recipients, Rejection, Reply, Session, Switch,
-    Text, async_trait,
+    Config, Envelope, HandlerResult, Hub, HubBuilder, Identity, KeyExtractor, MessageHandler, Push, Reply,
+    Session, Switch, async_trait,
 };
 use serde_json::json;
 use support::{Client, Events, events, telling_ends, within};
@@ -21,8 +26,12 @@ use tokio_tungstenite::tungstenite::Message;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn hub(handler: impl MessageHandler) -> HubBuilder {
+    hub_of(RawKey::from_path(), handler)
+}
+
+fn hub_of(keys: impl KeyExtractor, handler: impl MessageHandler) -> HubBuilder {
     let config = Config { handler_timeout: PATIENCE, ..Config::default() };
-    Hub::builder().keys(RawKey::from_path()).handler(handler).config(config)
+    Hub::builder(keys).handler(handler).config(config)
 }
 
 /// Tells when it is dropped.
@@ -250,7 +259,7 @@ impl KeyExtractor for Silent {
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_that_is_never_checked_is_not_waited_for() {
-    let hub = hub(Switch::new()).keys(Silent).build();
+    let hub = hub_of(Silent, Switch::new()).build();
     let mut alice = Client::piped(&hub, "alice").await;
     assert_eq!(alice.ask(json!({ "flag": "kw:refresh", "body": "x" })).await["code"], "50");
     alice.ping().await;
@@ -265,7 +274,8 @@ async fn reach_back(session: &Session, hook: &'static str) {
     hub.broadcast(Push::message(hook)).await;
     assert!(hub.counts().await.sessions <= 1);
     assert!(hub.sessions(session.key()).await.len() <= 1);
-    hub.dispatch(&Recipients::everyone(), &keywire::Order::Deliver(keywire::Frame::burst([]))).await;
+    hub.dispatch(&Recipients::everyone(), &keywire::store::Order::Deliver(keywire::frame::Frame::burst([])))
+        .await;
 }
 
 struct Reentrant(UnboundedSender<&'static str>);
@@ -300,7 +310,7 @@ impl MessageHandler for Reentrant {
 
     async fn inform(&self, session: &Session, _: Envelope) -> HandlerResult {
         session.hub().disconnect(session.key()).await;
-        session.close(keywire::CloseCode::NORMAL, "");
+        session.close(keywire::session::CloseCode::NORMAL, "");
         reach_back(session, "inform").await;
         self.tell("inform");
         Ok(Reply::ok("goodbye"))

@@ -6,7 +6,10 @@ mod support;
 use std::future::pending;
 use std::time::Duration;
 
-use keywire::{Config, Handshake, Hub, KeyExtractor as _, Limits, RawKey, Session, Switch, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, extract_fn};
+use keywire::limits::Limits;
+use keywire::{Config, Hub, KeyExtractor as _, Session, Switch};
 use support::{events, request, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -17,7 +20,7 @@ const V1: (&str, &str) = ("Sec-WebSocket-Protocol", "keywire.v1");
 async fn narrow(hub: &Hub) -> DuplexStream {
     use tower_service::Service as _;
     let (near, mut far) = tokio::io::duplex(64);
-    let routes = warp::service(keywire::warp::websocket("websocket", hub.clone()));
+    let routes = warp::service(keywire::adapter::warp::websocket("websocket", hub.clone()));
     let service = hyper::service::service_fn(move |request| routes.clone().call(request));
     let connection = hyper::server::conn::http1::Builder::new();
     let connection = connection.serve_connection(hyper_util::rt::TokioIo::new(near), service).with_upgrades();
@@ -40,7 +43,7 @@ async fn who_does_not_read_gains_nothing() {
         let _ = extracted.send(());
         identity
     });
-    let hub = Hub::builder().keys(keys).handler(switch).build();
+    let hub = Hub::builder(keys).handler(switch).build();
     let mut alice = narrow(&hub).await;
     extractions.next("the decision").await;
     hub.disconnect("alice").await;
@@ -61,12 +64,12 @@ async fn who_does_not_read_loses_its_place() {
     });
     let limits = Limits { sessions: 1, ..Limits::default() };
     let config = Config { limits, upgrade_timeout: Duration::from_secs(7), ..Config::default() };
-    let hub = Hub::builder().keys(keys).config(config).build();
+    let hub = Hub::builder(keys).config(config).build();
     let _alice = narrow(&hub).await;
     extractions.next("the decision").await;
     let free = async || {
         let plain = Handshake::new(request(([127, 0, 0, 1], 1).into(), "/", &[]))
-            .with_path_key(keywire::PathKey::decoded("bob"));
+            .with_path_key(keywire::adapter::PathKey::decoded("bob"));
         hub.upgrade(plain).await.response.status() == 101
     };
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -93,7 +96,7 @@ async fn an_extractor_has_a_time_and_its_opening_a_place() {
     });
     let limits = Limits { sessions: 1, ..Limits::default() };
     let config = Config { limits, handler_timeout: Duration::from_secs(5), ..Config::default() };
-    let hub = Hub::builder().keys(keys).config(config).build();
+    let hub = Hub::builder(keys).config(config).build();
     let plain = || {
         let hub = hub.clone();
         async move {

@@ -6,10 +6,11 @@ mod support;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use keywire::{
-    Config, Counts, Delivery, Handshake, Hub, Inserted, MemoryStore, Order, Push, RawKey, Recipients,
-    Removed, Session, SessionPolicy, SessionStore, StoreError, async_trait,
-};
+use keywire::adapter::Handshake;
+use keywire::auth::RawKey;
+use keywire::limits::SessionPolicy;
+use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
+use keywire::{Config, Delivery, Hub, Push, Session, SessionStore, async_trait};
 use serde_json::json;
 use support::{Client, Server};
 use tokio::sync::oneshot;
@@ -19,7 +20,7 @@ const V1: (&str, &str) = ("Sec-WebSocket-Protocol", "keywire.v1");
 
 async fn server(policy: SessionPolicy) -> Server {
     let config = Config { policy, ..Config::default() };
-    Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await
+    Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await
 }
 
 /// A client that reads, and so answers pings, until it is needed again.
@@ -169,7 +170,7 @@ impl SessionStore for Blind {
 #[tokio::test]
 async fn the_store_has_the_last_word() {
     let config = Config { policy: SessionPolicy::Reject, ..Config::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).config(config).store(Blind::default()).build();
+    let hub = Hub::builder(RawKey::from_path()).config(config).store(Blind::default()).build();
     let server = Server::start(hub).await;
     let mut first = server.client("alice").await;
     for headers in [&[][..], &[V1]] {
@@ -184,7 +185,7 @@ async fn the_store_has_the_last_word() {
 async fn told_beside_a_ghost(hub: &Hub) -> (u16, u16) {
     let open = async |headers: &[(&'static str, &str)]| {
         let head = support::request(([127, 0, 0, 1], 1).into(), "/", headers);
-        hub.upgrade(Handshake::new(head).with_path_key(keywire::PathKey::decoded("alice"))).await
+        hub.upgrade(Handshake::new(head).with_path_key(keywire::adapter::PathKey::decoded("alice"))).await
     };
     let plain = open(&[]).await.response;
     assert_eq!(plain.headers().contains_key("retry-after"), plain.status() == 503);
@@ -201,7 +202,7 @@ async fn who_is_kept_out_by_a_silent_line_is_asked_to_come_back() {
         let config = Config { policy, ..Config::default() };
         let (lifetime, hub) = (
             config.ping_interval + config.pong_timeout,
-            Hub::builder().keys(RawKey::from_path()).config(config).build(),
+            Hub::builder(RawKey::from_path()).config(config).build(),
         );
         let start = tokio::time::Instant::now();
         // It says something, and then its line breaks without a word.
@@ -241,14 +242,14 @@ async fn who_is_kept_out_by_a_silent_line_is_asked_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn those_who_ask_whether_a_session_lives_share_the_answer() {
     let config = Config { policy: SessionPolicy::Reject, ..Config::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).config(config).build();
     let mut raw = Client::piped(&hub, "alice").await;
     raw.ping().await;
     let asking: Vec<_> = (0..100)
         .map(|_| {
             let hub = hub.clone();
             let head = support::request(([127, 0, 0, 1], 1).into(), "/", &[]);
-            let handshake = Handshake::new(head).with_path_key(keywire::PathKey::decoded("alice"));
+            let handshake = Handshake::new(head).with_path_key(keywire::adapter::PathKey::decoded("alice"));
             tokio::spawn(async move { hub.upgrade(handshake).await.response.status().as_u16() })
         })
         .collect();

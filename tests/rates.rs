@@ -5,7 +5,9 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Config, Hub, Rate, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::limits::Rate;
+use keywire::{Config, Hub, Reply, Session, Switch};
 use serde_json::{Value, json};
 use support::{Client, Events, PING, Server, TEXT, events, masked};
 
@@ -19,7 +21,7 @@ fn hub(config: Config) -> (Hub, Events<u64>) {
         let _ = tell.send(number);
         async move { Ok(Reply::data(number)) }
     });
-    (Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build(), told)
+    (Hub::builder(RawKey::from_path()).handler(switch).config(config).build(), told)
 }
 
 fn command(number: u64) -> Value {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use keywire::{Handshake, Hub, Identity, Key, KeyExtractor, RawKey, Rejection, async_trait};
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, Rejection};
+use keywire::{Hub, Identity, Key, KeyExtractor, async_trait};
 use serde_json::{Value, json};
 use support::{Client, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,7 +46,7 @@ impl KeyExtractor for Passes {
 }
 
 async fn server(keys: impl KeyExtractor) -> Server {
-    Server::start(Hub::builder().keys(keys).build()).await
+    Server::start(Hub::builder(keys).build()).await
 }
 
 async fn open(server: &Server, pass: &str) -> Client {
@@ -170,7 +172,7 @@ impl KeyExtractor for Counting {
 #[tokio::test(start_paused = true)]
 async fn few_credentials_are_checked_in_a_time() {
     let checked = Arc::new(AtomicUsize::new(0));
-    let hub = Hub::builder().keys(Counting(checked.clone())).build();
+    let hub = Hub::builder(Counting(checked.clone())).build();
     let mut alice = Client::piped(&hub, "alice").await;
     for round in 1..=3 {
         for _ in 0..10 {
@@ -193,7 +195,7 @@ async fn few_credentials_are_checked_in_a_time() {
 #[tokio::test]
 async fn no_two_credentials_are_checked_in_a_row() {
     let checked = Arc::new(AtomicUsize::new(0));
-    let hub = Hub::builder().keys(Counting(checked.clone())).build();
+    let hub = Hub::builder(Counting(checked.clone())).build();
     let mut clients = Vec::new();
     for key in ["alice", "bob", "carol"] {
         let mut client = Client::piped(&hub, key).await;

@@ -7,10 +7,10 @@ use std::future::pending;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use keywire::{
-    Config, Handshake, Hub, HubBuilder, Identity, Key, Limits, Origins, Rate, RawKey, Rejection,
-    SessionPolicy, extract_fn,
-};
+use keywire::adapter::Handshake;
+use keywire::auth::{Origins, RawKey, Rejection, extract_fn};
+use keywire::limits::{Limits, Rate, SessionPolicy};
+use keywire::{Config, Hub, HubBuilder, Identity, Key};
 use support::{Client, Lines, request};
 use tracing::Level;
 
@@ -31,17 +31,17 @@ async fn refuse(hub: &Hub, path: &str, headers: &[(&'static str, &str)]) {
     let request = request(([127, 0, 0, 1], 8090).into(), path, headers);
     let handshake = Handshake::new(request)
         .with_peer(([192, 0, 2, 1], 4321).into())
-        .with_path_key(keywire::PathKey::encoded(&path[1..]));
+        .with_path_key(keywire::adapter::PathKey::encoded(&path[1..]));
     let upgrade = hub.upgrade(handshake).await;
     assert_ne!(upgrade.response.status(), 101, "{path}");
 }
 
 fn raw() -> HubBuilder {
-    Hub::builder().keys(RawKey::from_path())
+    Hub::builder(RawKey::from_path())
 }
 
 fn saying(rejection: Rejection) -> HubBuilder {
-    Hub::builder().keys(extract_fn(move |_: Handshake| async move { Err(rejection) }))
+    Hub::builder(extract_fn(move |_: Handshake| async move { Err(rejection) }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +92,7 @@ async fn each_kind_says_what_which_and_by_which_setting() {
         ),
         (saying(Rejection::Unavailable), &[], "unavailable", &["the extractor says: unavailable"]),
         (
-            Hub::builder().keys(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),
+            Hub::builder(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),
             &[],
             "unavailable",
             &["the extractor did not answer in time", "Config::handler_timeout"],
@@ -158,7 +158,7 @@ async fn no_line_shows_a_credential_or_is_forged() {
     let keys = extract_fn(|_: Handshake| async {
         Key::new("alice").map(Identity::new).map_err(|_| Rejection::Invalid)
     });
-    let hub = Hub::builder().keys(keys).origins(Origins::same().hosts(["127.0.0.1"])).build();
+    let hub = Hub::builder(keys).origins(Origins::same().hosts(["127.0.0.1"])).build();
     let long = format!("https://{}.example", "a".repeat(5_000));
     for origin in
         ["s3cret", "Bearer s3cret", "https://user:s3cret@127.0.0.1:8090", "https://x/?token=s3cret", &long]

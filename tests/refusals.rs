@@ -6,7 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use keywire::{Handshake, Hub, Identity, Key, KeyExtractor as _, Origins, RawKey, Rejection, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{Origins, RawKey, Rejection, extract_fn};
+use keywire::{Hub, Identity, Key, KeyExtractor as _};
 use serde_json::json;
 use support::{Server, opening};
 
@@ -28,7 +30,7 @@ fn refusing() -> Hub {
             Some(_) => panic!("an extractor's bug"),
         })
     });
-    Hub::builder().keys(keys).build()
+    Hub::builder(keys).build()
 }
 
 #[tokio::test]
@@ -64,7 +66,7 @@ async fn each_reason_has_its_status_and_its_close_code() {
 
 #[tokio::test]
 async fn without_a_key_nobody_gets_in() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).build()).await;
     for path in ["/websocket", "/websocket/", "/websocket?key=alice"] {
         let refusal = server.refusal(path, &[]).await;
         assert_eq!((refusal.status, &*refusal.body), (401, r#"{"error":"missing"}"#), "{path}");
@@ -78,7 +80,7 @@ async fn keys_come_from_where_the_extractor_looks() {
         .or(RawKey::from_cookie("id"))
         .or(RawKey::from_header("x-forwarded-user"))
         .or(RawKey::from_path());
-    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let server = Server::start(Hub::builder(keys).build()).await;
     for (path, headers, key) in [
         ("/websocket?key=query", &[][..], "query"),
         ("/websocket", &[("Cookie", "theme=dark; id=cookie")], "cookie"),
@@ -105,7 +107,7 @@ async fn pages_of_other_origins_do_not_even_get_to_the_extractor() {
         async { Key::new("alice").map(Identity::new).map_err(|_| Rejection::Malformed) }
     });
     let origins = Origins::same().and("https://app.example.com");
-    let server = Server::start(Hub::builder().keys(keys).origins(origins).build()).await;
+    let server = Server::start(Hub::builder(keys).origins(origins).build()).await;
     for origin in
         ["https://evil.example", "http://localhost:1", "https://app.example.com.evil.example", "null", ""]
     {
@@ -131,7 +133,7 @@ async fn pages_of_other_origins_do_not_even_get_to_the_extractor() {
 async fn who_is_no_browser_may_be_kept_out() {
     let keys = extract_fn(|_: Handshake| async { panic!("nobody is asked") });
     let origins = Origins::same().or_none(false);
-    let server = Server::start(Hub::builder().keys(keys).origins(origins).build()).await;
+    let server = Server::start(Hub::builder(keys).origins(origins).build()).await;
     let refusal = server.refusal("/websocket", &[]).await;
     assert_eq!((refusal.status, refusal.json()), (403, json!({ "error": "forbidden" })));
     assert_eq!(server.open_with("/websocket", &[V1]).await.end().await.code, 4503);
@@ -154,7 +156,7 @@ async fn a_client_that_goes_away_while_it_is_decided_about_leaves_nothing() {
             std::future::pending().await
         }
     });
-    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let server = Server::start(Hub::builder(keys).build()).await;
     let mut raw = server.raw().await;
     raw.write(opening("/websocket/alice", &[]).as_bytes()).await;
     assert_eq!(calls.next("the extractor").await, "asked");

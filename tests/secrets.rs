@@ -10,10 +10,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
-use keywire::{
-    Config, Envelope, Handshake, Hub, Identity, JwtKey, Key, KeyExtractor as _, Limits, Push, Rejection,
-    Reply, Session, Source, Switch, TicketKey, Tickets, TrustedProxies, extract_fn,
-};
+use keywire::adapter::Handshake;
+use keywire::auth::{CredentialSource, JwtKey, Rejection, TicketKey, Tickets, extract_fn};
+use keywire::limits::{Limits, TrustedProxies};
+use keywire::{Config, Envelope, Hub, Identity, Key, KeyExtractor as _, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{Lines, Server, TEXT, masked, opening};
 use tracing::field::{Field, Visit};
@@ -59,13 +59,13 @@ impl Subscriber for Log {
 
 fn hub(decide: impl Fn() -> Result<Identity, Rejection> + Clone + Send + Sync + 'static) -> Hub {
     let fails = |_: Session, envelope: Envelope| async move {
-        Err::<(), _>(keywire::HandlerError::msg(format!("forged\nline {}", envelope.body.as_str())))
+        Err::<(), _>(keywire::handler::HandlerError::msg(format!("forged\nline {}", envelope.body.as_str())))
     };
     let keys = extract_fn(move |_: Handshake| {
         let decided = decide();
         async { decided }
     });
-    Hub::builder().keys(keys).handler(Switch::new().command(fails)).build()
+    Hub::builder(keys).handler(Switch::new().command(fails)).build()
 }
 
 /// Opens with the secret in each of the places where a credential may stand, and some where none should; what
@@ -148,12 +148,12 @@ async fn no_real_credential_comes_back_or_is_logged() {
     let _guard = tracing::subscriber::set_default(log.clone());
     let hmac = b"the secret of the tests, longer than 32 bytes";
     let sources = [
-        Source::Path,
-        Source::Query("token".into()),
-        Source::Bearer,
-        Source::Cookie("session".into()),
-        Source::Header("x-api-key".into()),
-        Source::Subprotocol,
+        CredentialSource::Path,
+        CredentialSource::Query("token".into()),
+        CredentialSource::Bearer,
+        CredentialSource::Cookie("session".into()),
+        CredentialSource::Header("x-api-key".into()),
+        CredentialSource::Subprotocol,
     ];
     let tickets = Tickets::new();
     let limits = Limits {
@@ -165,8 +165,8 @@ async fn no_real_credential_comes_back_or_is_logged() {
     let tokens = TicketKey::new(&tickets).or(JwtKey::hs256(hmac).sources(sources.clone()));
     let tickets_anywhere = TicketKey::new(&tickets).sources(sources);
     let servers = [
-        Server::start(Hub::builder().keys(tokens).config(config).build()).await,
-        Server::start(Hub::builder().keys(tickets_anywhere).build()).await,
+        Server::start(Hub::builder(tokens).config(config).build()).await,
+        Server::start(Hub::builder(tickets_anywhere).build()).await,
     ];
 
     let exp = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs() + 3600;
@@ -235,7 +235,7 @@ async fn handlers_work_within_a_span() {
         tracing::info!("in extract");
         Key::new("alice").map(Identity::new).map_err(|_| Rejection::Malformed)
     });
-    let server = Server::start(Hub::builder().keys(keys).handler(handler).build()).await;
+    let server = Server::start(Hub::builder(keys).handler(handler).build()).await;
     let mut client = server.open("/websocket").await;
     client.send(json!({ "flag": "command" })).await;
     client.ping().await;

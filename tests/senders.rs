@@ -6,7 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{Config, Envelope, Frame, Hub, HubBuilder, Outcome, Push, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::store::Outcome;
+use keywire::{Config, Envelope, Hub, HubBuilder, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::{Client, Server};
 
@@ -30,9 +33,7 @@ async fn server() -> Server {
 
 /// Without the heartbeat, which would bring to light in the end what nobody had written.
 fn hub() -> HubBuilder {
-    Hub::builder()
-        .keys(RawKey::from_path())
-        .config(Config { ping_interval: Duration::MAX, ..Config::default() })
+    Hub::builder(RawKey::from_path()).config(Config { ping_interval: Duration::MAX, ..Config::default() })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

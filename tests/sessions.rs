@@ -3,12 +3,15 @@
 
 mod support;
 
-use keywire::{CloseCode, Config, Counts, Hub, Outcome, Push, RawKey, Recipients, Remote};
+use keywire::auth::RawKey;
+use keywire::session::CloseCode;
+use keywire::store::{Counts, Outcome, Recipients, Remote};
+use keywire::{Config, Hub, Push};
 use serde_json::json;
 use support::{Server, telling_ends};
 
 fn hub() -> Hub {
-    Hub::builder().keys(RawKey::from_path()).build()
+    Hub::builder(RawKey::from_path()).build()
 }
 
 #[tokio::test]
@@ -33,7 +36,7 @@ async fn every_session_of_a_key_gets_what_is_sent_to_it() {
 #[tokio::test]
 async fn counts_and_sessions_follow_who_comes_and_goes() {
     let (switch, mut ends) = telling_ends();
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let hub = &server.hub;
     assert_eq!(hub.counts().await, Counts::default());
 
@@ -143,7 +146,7 @@ async fn a_code_of_the_applications_reaches_the_client_with_its_reason() {
 async fn a_thousand_pushes_keep_their_order() {
     // Bounded by the test's own number: how fast the reader is must not matter here.
     let config = Config { queue_messages: 3_000, ..Config::default() };
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await;
     let mut clients = [server.client("alice").await, server.client("alice").await];
 
     let senders = ["a", "b"].map(|name| {
@@ -174,7 +177,7 @@ async fn a_thousand_pushes_keep_their_order() {
 #[tokio::test]
 async fn a_handle_outlives_its_session_without_harm() {
     let (switch, mut ends) = telling_ends();
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(switch).build()).await;
     let mut alice = server.client("alice").await;
     let session = server.hub.sessions("alice").await.remove(0);
     assert!(session.is_open());

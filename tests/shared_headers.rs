@@ -4,7 +4,9 @@
 mod support;
 
 use http::{HeaderValue, Request};
-use keywire::{Handshake, Hub, KeyExtractor as _, RawKey};
+use keywire::adapter::Handshake;
+use keywire::auth::RawKey;
+use keywire::{Hub, KeyExtractor as _};
 use serde_json::json;
 use support::{Head, Raw, Server, opening};
 
@@ -14,7 +16,7 @@ const V1: &[u8] = b"Sec-WebSocket-Protocol: keywire.v1";
 async fn server() -> Server {
     let keys = RawKey::from_cookie("sid").or(RawKey::from_bearer());
     let keys = keys.or(RawKey::from_query("key")).or(RawKey::from_path());
-    Server::start(Hub::builder().keys(keys).build()).await
+    Server::start(Hub::builder(keys).build()).await
 }
 
 /// The answer to an opening with further lines, of any bytes, behind or in place of its own.

@@ -6,10 +6,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywire::{
-    Config, Counts, Delivery, Envelope, Handshake, Hub, Identity, Inserted, Key, Order, RawKey, Recipients,
-    Removed, Session, SessionPolicy, SessionStore, StoreError, Switch, async_trait, extract_fn,
-};
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, extract_fn};
+use keywire::limits::SessionPolicy;
+use keywire::store::{Counts, Inserted, Order, Recipients, Removed, StoreError};
+use keywire::{Config, Delivery, Envelope, Hub, Identity, Key, Session, SessionStore, Switch, async_trait};
 use serde_json::json;
 use support::{Client, Server, events, opening, within};
 use tokio::sync::Notify;
@@ -26,7 +27,7 @@ async fn end(mut client: Client) -> (u16, String) {
 
 #[tokio::test]
 async fn every_client_is_told_in_words_that_it_understands() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).build()).await;
     let plain = server.client("alice").await;
     let mut other = server.raw().await;
     other.write(opening("/websocket/bob", &[("sec-websocket-protocol", "chat")]).as_bytes()).await;
@@ -46,7 +47,7 @@ async fn every_client_is_told_in_words_that_it_understands() {
 
 #[tokio::test]
 async fn nobody_is_let_in_any_more() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).build()).await;
     assert_eq!(server.hub.shutdown(WINDOW).await, 0);
     let refusal = server.refusal("/websocket/alice", &[]).await;
     assert_eq!((refusal.status, refusal.json()), (503, json!({ "error": "unavailable" })));
@@ -65,10 +66,10 @@ async fn who_was_just_coming_in_is_sent_away() {
         async move {
             let _ = tell.send(());
             decision.notified().await;
-            Ok(Identity::new(Key::new("alice").map_err(|_| keywire::Rejection::Malformed)?))
+            Ok(Identity::new(Key::new("alice").map_err(|_| keywire::auth::Rejection::Malformed)?))
         }
     });
-    let server = Server::start(Hub::builder().keys(keys).build()).await;
+    let server = Server::start(Hub::builder(keys).build()).await;
     let coming = async { server.open("/websocket").await.end().await };
     let going = async {
         asked.next("the extractor").await;
@@ -99,7 +100,7 @@ fn waiting() -> (Hub, Arc<Notify>, support::Events<&'static str>) {
             let _ = on_close.send("closed");
             async {}
         });
-    (Hub::builder().keys(RawKey::from_path()).handler(switch).build(), release, calls)
+    (Hub::builder(RawKey::from_path()).handler(switch).build(), release, calls)
 }
 
 #[tokio::test]
@@ -149,7 +150,7 @@ fn stuck() -> (Hub, support::Events<&'static str>) {
             let _ = on_close.send("closed");
             async {}
         });
-    (Hub::builder().keys(RawKey::from_path()).handler(switch).build(), calls)
+    (Hub::builder(RawKey::from_path()).handler(switch).build(), calls)
 }
 
 #[tokio::test]
@@ -178,7 +179,7 @@ fn patient() -> Config {
 
 #[tokio::test]
 async fn who_does_not_answer_the_close_frame_is_cut() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(patient()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).config(patient()).build()).await;
     let mut mute = server.raw_session("mute").await;
     let left = within("the shutdown", server.hub.shutdown(Duration::from_millis(50))).await;
     assert_eq!(left, 1);
@@ -189,7 +190,7 @@ async fn who_does_not_answer_the_close_frame_is_cut() {
 
 #[tokio::test]
 async fn without_time_everybody_is_told_and_cut() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(patient()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).config(patient()).build()).await;
     let mut clients = Vec::new();
     for _ in 0..200 {
         clients.push(server.raw_session("alice").await);
@@ -222,8 +223,8 @@ async fn another_shutdown_ends_one_that_takes_too_long() {
 
 #[tokio::test]
 async fn who_is_being_refused_is_cut_as_well() {
-    let keys = extract_fn(|_: Handshake| async { Err(keywire::Rejection::Invalid) });
-    let server = Server::start(Hub::builder().keys(keys).config(patient()).build()).await;
+    let keys = extract_fn(|_: Handshake| async { Err(keywire::auth::Rejection::Invalid) });
+    let server = Server::start(Hub::builder(keys).config(patient()).build()).await;
     let mut raw = server.raw().await;
     raw.write(opening("/websocket", &[V1]).as_bytes()).await;
     assert_eq!(raw.head().await.status, 101);
@@ -262,7 +263,7 @@ impl SessionStore for Undecided {
 #[tokio::test]
 async fn who_waits_for_the_store_is_cut_as_well() {
     let (tell, mut asked) = events();
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).store(Undecided(tell)).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).store(Undecided(tell)).build()).await;
     let mut raw = server.raw().await;
     raw.write(opening("/websocket/alice", &[]).as_bytes()).await;
     assert_eq!(raw.head().await.status, 101);

@@ -6,7 +6,12 @@ mod support;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use keywire::{Closed, ClosedBy, Config, Frame, Hub, Outcome, Push, RawKey, Session, SlowPolicy};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::limits::SlowPolicy;
+use keywire::session::{Closed, ClosedBy};
+use keywire::store::Outcome;
+use keywire::{Config, Hub, Push, Session};
 use serde_json::json;
 use support::{Client, Server, events};
 use tokio::io::DuplexStream;
@@ -20,7 +25,7 @@ async fn who_does_not_read_is_closed_and_the_others_get_everything() {
     });
     let config = Config { close_timeout: Duration::MAX, ..Config::default() };
     let server =
-        Server::start(Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build()).await;
+        Server::start(Hub::builder(RawKey::from_path()).handler(switch).config(config).build()).await;
     let mut slow = server.raw_session("slow").await;
     let mut good = server.client("good").await;
     let session = server.hub.sessions("slow").await.remove(0);
@@ -65,7 +70,7 @@ async fn who_does_not_read_is_closed_and_the_others_get_everything() {
 
 /// Over a pipe, and on the thread of this test, nothing is written before the test awaits something.
 async fn over_a_pipe(config: Config) -> (Session, Client<DuplexStream>) {
-    let hub = Hub::builder().keys(RawKey::from_path()).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).config(config).build();
     let mut client = Client::piped(&hub, "alice").await;
     client.ping().await;
     (hub.sessions("alice").await.remove(0), client)
@@ -151,7 +156,7 @@ async fn a_slow_reader_that_stays_is_heard() {
         let _ = tell.send(number);
         async move { Ok(keywire::Reply::data(number)) }
     });
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let mut client = Client::piped(&hub, "alice").await;
     client.ping().await;
     let session = hub.sessions("alice").await.remove(0);
@@ -184,7 +189,7 @@ async fn sending_to_oneself_until_it_is_full_ends_it_as_well() {
             .map_ok(keywire::Reply::data)
     });
     let config = Config { queue_messages: 10, ..Config::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let mut client = Client::piped(&hub, "alice").await;
     client.send(json!({ "flag": "command" })).await;
     assert_eq!(client.end().await.code, 4003);
@@ -196,7 +201,7 @@ async fn sending_to_oneself_until_it_is_full_ends_it_as_well() {
 
 #[tokio::test]
 async fn nothing_at_all_can_be_sent() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).build()).await;
     let mut alice = server.client("alice").await;
     assert_eq!(server.hub.send_to("alice", []).await.delivered, 1);
     alice.ping().await;

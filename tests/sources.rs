@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
-use keywire::{Hub, JwtKey, KeyExtractor, RawKey, Source};
+use keywire::auth::{CredentialSource, JwtKey, RawKey};
+use keywire::{Hub, KeyExtractor};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use support::Server;
@@ -19,7 +20,7 @@ const SECRET: &[u8] = b"the secret of the tests, longer than 32 bytes";
 const LONGEST: usize = 8 * 1024;
 
 async fn server(keys: impl KeyExtractor) -> Server {
-    Server::start(Hub::builder().keys(keys).build()).await
+    Server::start(Hub::builder(keys).build()).await
 }
 
 /// A good token, exactly so long.
@@ -35,16 +36,16 @@ fn token(len: usize) -> String {
 }
 
 /// The path and the headers of an opening with the credential in this place.
-fn with(source: &Source, credential: &str) -> (String, Vec<(&'static str, String)>) {
+fn with(source: &CredentialSource, credential: &str) -> (String, Vec<(&'static str, String)>) {
     let escaped = utf8_percent_encode(credential, NON_ALPHANUMERIC).to_string();
     let nowhere = "/websocket".to_owned();
     match source {
-        Source::Path => (format!("/websocket/{escaped}"), vec![]),
-        Source::Query(name) => (format!("/websocket?a=b&{name}={escaped}"), vec![]),
-        Source::Bearer => (nowhere, vec![("Authorization", format!("Bearer {credential}"))]),
-        Source::Cookie(name) => (nowhere, vec![("Cookie", format!("a=b; {name}={credential}"))]),
-        Source::Header(_) => (nowhere, vec![("X-Api-Key", credential.to_owned())]),
-        Source::Subprotocol => {
+        CredentialSource::Path => (format!("/websocket/{escaped}"), vec![]),
+        CredentialSource::Query(name) => (format!("/websocket?a=b&{name}={escaped}"), vec![]),
+        CredentialSource::Bearer => (nowhere, vec![("Authorization", format!("Bearer {credential}"))]),
+        CredentialSource::Cookie(name) => (nowhere, vec![("Cookie", format!("a=b; {name}={credential}"))]),
+        CredentialSource::Header(_) => (nowhere, vec![("X-Api-Key", credential.to_owned())]),
+        CredentialSource::Subprotocol => {
             let offer =
                 format!("keywire.v1, base64url.bearer.keywire.{}", URL_SAFE_NO_PAD.encode(credential));
             (nowhere, vec![("Sec-WebSocket-Protocol", offer)])
@@ -53,14 +54,14 @@ fn with(source: &Source, credential: &str) -> (String, Vec<(&'static str, String
     }
 }
 
-fn all() -> [Source; 6] {
+fn all() -> [CredentialSource; 6] {
     [
-        Source::Path,
-        Source::Query("token".into()),
-        Source::Bearer,
-        Source::Cookie("keywire".into()),
-        Source::Header("x-api-key".into()),
-        Source::Subprotocol,
+        CredentialSource::Path,
+        CredentialSource::Query("token".into()),
+        CredentialSource::Bearer,
+        CredentialSource::Cookie("keywire".into()),
+        CredentialSource::Header("x-api-key".into()),
+        CredentialSource::Subprotocol,
     ]
 }
 
@@ -77,7 +78,7 @@ async fn a_token_is_found_in_each_place_and_only_there() {
             if elsewhere == source {
                 server.open_with(&path, &borrowed(&headers)).await.ping().await;
                 assert_eq!(server.hub.sessions("alice").await.len(), 1, "{source:?}");
-            } else if elsewhere == Source::Subprotocol {
+            } else if elsewhere == CredentialSource::Subprotocol {
                 let end = server.open_with(&path, &borrowed(&headers)).await.end().await;
                 assert_eq!((end.code, &*end.reason), (4501, "missing"), "{source:?}");
             } else {
@@ -96,7 +97,7 @@ async fn a_token_of_8_kib_is_good_in_each_place_and_one_byte_more_in_none() {
         let (path, headers) = with(&source, &longest);
         server.open_with(&path, &borrowed(&headers)).await.ping().await;
         let (path, headers) = with(&source, &too_long);
-        if source == Source::Subprotocol {
+        if source == CredentialSource::Subprotocol {
             let end = server.open_with(&path, &borrowed(&headers)).await.end().await;
             assert_eq!((end.code, &*end.reason), (4501, "invalid"));
         } else {
@@ -110,17 +111,20 @@ async fn a_token_of_8_kib_is_good_in_each_place_and_one_byte_more_in_none() {
 async fn two_credentials_are_refused_in_any_two_places_that_a_page_chooses() {
     let server = server(JwtKey::hs256(SECRET).sources(all())).await;
     let token = token(300);
-    let chosen: Vec<_> = all().into_iter().filter(|source| !matches!(source, Source::Cookie(_))).collect();
+    let chosen: Vec<_> =
+        all().into_iter().filter(|source| !matches!(source, CredentialSource::Cookie(_))).collect();
     for (number, one) in chosen.iter().enumerate() {
         for other in &chosen[number + 1..] {
             let ((path, mut headers), (other_path, other_headers)) = (with(one, &token), with(other, &token));
             headers.extend(other_headers);
             let path = match other {
                 // Both of these stand in the URL.
-                Source::Query(_) => format!("{path}{}", other_path.trim_start_matches("/websocket")),
+                CredentialSource::Query(_) => {
+                    format!("{path}{}", other_path.trim_start_matches("/websocket"))
+                }
                 _ => path,
             };
-            if *other == Source::Subprotocol {
+            if *other == CredentialSource::Subprotocol {
                 let end = server.open_with(&path, &borrowed(&headers)).await.end().await;
                 assert_eq!((end.code, &*end.reason), (4501, "malformed"), "{one:?} {other:?}");
             } else {
@@ -139,7 +143,7 @@ async fn a_cookie_decides_nothing_where_there_is_another_credential() {
     let token = token(300);
     for cookie in [token.as_str(), "forged", "\u{e9}"] {
         let cookies = [("Cookie", format!("keywire={cookie}"))];
-        for source in all().iter().filter(|source| !matches!(source, Source::Cookie(_))) {
+        for source in all().iter().filter(|source| !matches!(source, CredentialSource::Cookie(_))) {
             let (path, headers) = with(source, &token);
             let headers = [&headers[..], &cookies].concat();
             server.open_with(&path, &borrowed(&headers)).await.ping().await;
@@ -155,7 +159,7 @@ async fn an_ambiguous_cookie_is_no_credential_where_there_is_another() {
     let cookies = [("Cookie", "keywire=a; keywire=b".to_owned())];
     let refusal = server.refusal("/websocket", &borrowed(&cookies)).await;
     assert_eq!((refusal.status, refusal.json()), (503, json!({ "error": "ambiguous" })));
-    for source in all().iter().filter(|source| !matches!(source, Source::Cookie(_))) {
+    for source in all().iter().filter(|source| !matches!(source, CredentialSource::Cookie(_))) {
         let (path, headers) = with(source, &token);
         let headers = [&headers[..], &cookies].concat();
         server.open_with(&path, &borrowed(&headers)).await.ping().await;
@@ -165,12 +169,12 @@ async fn an_ambiguous_cookie_is_no_credential_where_there_is_another() {
 #[tokio::test]
 async fn a_raw_key_is_found_in_each_place() {
     let keys = [
-        (Source::Path, RawKey::from_path(), "zoë /東%"),
-        (Source::Query("token".into()), RawKey::from_query("token"), "zoë +&=/東%"),
-        (Source::Bearer, RawKey::from_bearer(), "zoe%20+"),
-        (Source::Cookie("keywire".into()), RawKey::from_cookie("keywire"), "zoe%20+"),
-        (Source::Header("x-api-key".into()), RawKey::from_header("x-api-key"), "zoe%20+"),
-        (Source::Subprotocol, RawKey::from_subprotocol(), "zoë /東%"),
+        (CredentialSource::Path, RawKey::from_path(), "zoë /東%"),
+        (CredentialSource::Query("token".into()), RawKey::from_query("token"), "zoë +&=/東%"),
+        (CredentialSource::Bearer, RawKey::from_bearer(), "zoe%20+"),
+        (CredentialSource::Cookie("keywire".into()), RawKey::from_cookie("keywire"), "zoe%20+"),
+        (CredentialSource::Header("x-api-key".into()), RawKey::from_header("x-api-key"), "zoe%20+"),
+        (CredentialSource::Subprotocol, RawKey::from_subprotocol(), "zoë /東%"),
     ];
     for (source, extractor, key) in keys {
         let server = server(extractor).await;

@@ -10,7 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use keywire::{ClosedBy, Config, Frame, Hub, Order, Outcome, RawKey, Recipients};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::session::ClosedBy;
+use keywire::store::{Order, Outcome, Recipients};
+use keywire::{Config, Hub};
 use support::{Client, Server, opening, telling_ends, until, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -61,7 +65,7 @@ async fn a_client_that_is_stopped_is_given_up() {
         close_timeout: Duration::from_millis(100),
         ..Config::default()
     };
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
     let process = Process::start(server.addr);
     let session = until("the other process", async || {
@@ -105,7 +109,7 @@ async fn who_reads_nothing_of_a_flood_of_a_gigabyte_harms_nobody() {
     const FLOOD: u64 = 1 << 30;
     let (switch, mut ends) = telling_ends();
     let config = Config { ping_interval: Duration::MAX, ..Config::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
     let _deaf = open(&server, "deaf").await;
     let deaf = server.hub.sessions("deaf").await.remove(0);

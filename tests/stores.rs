@@ -8,10 +8,10 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keywire::{
-    Config, Counts, Delivery, Hub, Inserted, MemoryStore, Order, Push, RawKey, Recipients, Removed, Session,
-    SessionPolicy, SessionStore, StoreError, async_trait,
-};
+use keywire::auth::RawKey;
+use keywire::limits::SessionPolicy;
+use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
+use keywire::{Config, Delivery, Hub, Push, Session, SessionStore, async_trait};
 use support::{Client, Server, telling_ends, within};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +88,7 @@ impl SessionStore for Faulty {
 
 fn hub(store: &Faulty) -> keywire::HubBuilder {
     let config = Config { store_timeout: Duration::from_secs(5), ..Config::default() };
-    Hub::builder().keys(RawKey::from_path()).config(config).store(store.clone())
+    Hub::builder(RawKey::from_path()).config(config).store(store.clone())
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,7 +231,7 @@ fn a_runtime_that_goes_away_takes_its_sessions_along() {
         drop(runtime);
         assert!(store.0.asked.lock().expect("no panic").contains("remove"));
         assert!(!session.is_open());
-        assert_eq!(session.send(Push::message("too late")), keywire::Outcome::Gone);
+        assert_eq!(session.send(Push::message("too late")), keywire::store::Outcome::Gone);
         // Of what was kept nothing else is kept alive.
         drop((hub, session));
         if fault.is_none() {

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use keywire::{
-    Config, Handshake, Hub, Identity, Key, KeyExtractor, MemoryTickets, RawKey, Rejection, SessionPolicy,
-    Source, TicketError, TicketHash, TicketKey, TicketStore, Tickets, async_trait,
+use keywire::adapter::Handshake;
+use keywire::auth::{
+    CredentialSource, MemoryTickets, RawKey, Rejection, TicketError, TicketHash, TicketKey, TicketStore,
+    Tickets,
 };
+use keywire::limits::SessionPolicy;
+use keywire::{Config, Hub, Identity, Key, KeyExtractor, async_trait};
 use serde_json::json;
 use support::{Raw, Server, opening};
 
 const V1: (&str, &str) = ("Sec-WebSocket-Protocol", "keywire.v1");
 
 async fn server(keys: impl KeyExtractor) -> Server {
-    Server::start(Hub::builder().keys(keys).build()).await
+    Server::start(Hub::builder(keys).build()).await
 }
 
 async fn issue(tickets: &Tickets, key: &str) -> String {
@@ -94,7 +97,8 @@ async fn of_two_at_the_same_moment_one_gets_in() {
 #[tokio::test]
 async fn a_ticket_may_stand_elsewhere_and_next_to_other_credentials() {
     let tickets = Tickets::new();
-    let anywhere = [Source::Path, Source::Subprotocol, Source::Query("t".into())];
+    let anywhere =
+        [CredentialSource::Path, CredentialSource::Subprotocol, CredentialSource::Query("t".into())];
     let anywhere_but_default = server(TicketKey::new(&tickets).sources(anywhere)).await;
     let ticket = issue(&tickets, "path").await;
     let both = format!("/websocket/{ticket}?t={ticket}");
@@ -179,7 +183,7 @@ async fn a_ticket_is_used_up_last() {
         if identity.key().as_str() == "mallory" { Err(Rejection::Forbidden) } else { Ok(identity) }
     };
     let keys = TicketKey::new(&tickets).and_then(banned);
-    let server = Server::start(Hub::builder().keys(keys).config(config).build()).await;
+    let server = Server::start(Hub::builder(keys).config(config).build()).await;
     let path = async |key| format!("/websocket?ticket={}", issue(&tickets, key).await);
 
     let mut first = server.open(&path("alice").await).await;
@@ -221,8 +225,7 @@ async fn of_four_at_the_same_moment_one_gets_in_whatever_the_policy() {
     for policy in [SessionPolicy::default(), SessionPolicy::Reject, SessionPolicy::Replace] {
         let tickets = Tickets::new();
         let config = Config { policy, ..Config::default() };
-        let server =
-            Server::start(Hub::builder().keys(TicketKey::new(&tickets)).config(config).build()).await;
+        let server = Server::start(Hub::builder(TicketKey::new(&tickets)).config(config).build()).await;
         for round in 0..20 {
             let path = format!("/websocket?ticket={}", issue(&tickets, &round.to_string()).await);
             let open = async || {

@@ -7,7 +7,9 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use keywire::{Config, Connection, Handshake, Hub, Identity, Rejection, extract_fn};
+use keywire::adapter::{Connection, Handshake};
+use keywire::auth::{Rejection, extract_fn};
+use keywire::{Config, Hub, Identity};
 use support::{CLOSE, TEXT, frame, masked, request, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -18,7 +20,7 @@ fn hub() -> Hub {
     let keys = extract_fn(|_: Handshake| async { Err::<Identity, _>(Rejection::Invalid) });
     // Nobody is cut off while the test lasts.
     let config = Config { close_timeout: Duration::MAX, ..Config::default() };
-    Hub::builder().keys(keys).config(config).build()
+    Hub::builder(keys).config(config).build()
 }
 
 async fn refused(hub: &Hub) -> Connection {

@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use keywire::adapter::{Connection, Handshake};
+use keywire::auth::{RawKey, extract_fn};
+use keywire::limits::SessionPolicy;
+use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{
-    Config, Connection, Counts, Delivery, Handshake, Hub, HubBuilder, Identity, Inserted, Key, KeyExtractor,
-    MemoryStore, Order, Push, RawKey, Recipients, Removed, Session, SessionPolicy, SessionStore, StoreError,
-    Switch, async_trait, extract_fn,
+    Config, Delivery, Hub, HubBuilder, Identity, Key, KeyExtractor, Push, Session, SessionStore, Switch,
+    async_trait,
 };
 use support::{Client, End, Events, events, request, until, within};
 use tokio::io::DuplexStream;
@@ -24,17 +27,21 @@ const V1: (&str, &str) = ("Sec-WebSocket-Protocol", "keywire.v1");
 
 /// Tells of each session whose beginning the handler is told of.
 fn hub() -> (HubBuilder, Events<String>) {
+    hub_of(RawKey::from_path())
+}
+
+fn hub_of(keys: impl KeyExtractor) -> (HubBuilder, Events<String>) {
     let (tell, opened) = events();
     let switch = Switch::new().opened(move |session: Session| {
         let _ = tell.send(session.key().to_string());
         async { Ok(()) }
     });
-    (Hub::builder().keys(RawKey::from_path()).handler(switch), opened)
+    (Hub::builder(keys).handler(switch), opened)
 }
 
 fn handshake(key: &str) -> Handshake {
     Handshake::new(request(([127, 0, 0, 1], 1).into(), "/", &[V1]))
-        .with_path_key(keywire::PathKey::decoded(key))
+        .with_path_key(keywire::adapter::PathKey::decoded(key))
 }
 
 /// A client that was promised a connection and has not taken it.
@@ -81,7 +88,7 @@ async fn who_is_disconnected_on_the_way_in_does_not_enter() {
 #[tokio::test]
 async fn whatever_ends_the_sessions_of_some_ends_those_on_their_way_in() {
     let hub = hub().0.build();
-    let code = keywire::CloseCode::new(4321).expect("a code");
+    let code = keywire::session::CloseCode::new(4321).expect("a code");
     let alice = Client::piped(&hub, "alice").await;
     let mut ends = Vec::new();
     until("alice", async || hub.sessions("alice").await.pop().ok_or_else(String::new)).await;
@@ -124,7 +131,7 @@ async fn a_shutdown_tells_those_on_their_way_in_and_waits_for_them() {
     });
     until("the shutdown", async || {
         let plain = Handshake::new(request(([127, 0, 0, 1], 1).into(), "/", &[]))
-            .with_path_key(keywire::PathKey::decoded("bob"));
+            .with_path_key(keywire::adapter::PathKey::decoded("bob"));
         match hub.upgrade(plain).await.response.status().as_u16() {
             503 => Ok(()),
             status => Err(status.to_string()),
@@ -146,9 +153,9 @@ fn until_then(end: SystemTime) -> impl KeyExtractor {
 
 #[tokio::test]
 async fn a_credential_that_expires_on_the_way_in_opens_nothing() {
-    let (builder, mut opened) = hub();
     let end_of_it = SystemTime::now() + Duration::from_millis(200);
-    let hub = builder.keys(until_then(end_of_it)).build();
+    let (builder, mut opened) = hub_of(until_then(end_of_it));
+    let hub = builder.build();
     let alice = promised(&hub, "alice").await;
     until("its end", async || if SystemTime::now() > end_of_it { Ok(()) } else { Err("not yet".into()) })
         .await;
@@ -189,7 +196,7 @@ fn slow() -> (HubBuilder, Arc<Notify>, Events<()>) {
             Ok(Identity::new(Key::new(key).expect("a key")))
         }
     });
-    (Hub::builder().keys(keys), go, told)
+    (Hub::builder(keys), go, told)
 }
 
 #[tokio::test]

@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, Rejection};
+use keywire::limits::SessionPolicy;
+use keywire::message::{Code, Flag, MessageId};
+use keywire::session::{CloseCode, Closed, ClosedBy};
+use keywire::store::MemoryStore;
 use keywire::{
-    CloseCode, Closed, ClosedBy, Code, Envelope, Flag, HandlerResult, Handshake, Hub, Identity, Key,
-    KeyExtractor, MemoryStore, MessageHandler, MessageId, Push, RawKey, Rejection, Reply, Session,
-    SessionPolicy, SessionStore, Switch, async_trait,
+    Envelope, HandlerResult, Hub, Identity, Key, KeyExtractor, MessageHandler, Push, Reply, Session,
+    SessionStore, Switch, async_trait,
 };
 
 // The application.
@@ -96,7 +101,7 @@ async fn a_switch_is_called_as_a_connection_does() {
 #[tokio::test]
 async fn a_relay_between_two_sessions_of_a_hub() {
     let store = Arc::new(MemoryStore::new());
-    let hub = Hub::builder().keys(RawKey::from_path()).store(store.clone()).build();
+    let hub = Hub::builder(RawKey::from_path()).store(store.clone()).build();
     let (alice, _alices) = Session::detached_on(&hub, identity("alice"));
     let (bob, mut bobs) = Session::detached_on(&hub, identity("bob"));
     let envelope = Envelope::new(alice.key(), "inform", [1]).with_id(MessageId::Number(1));

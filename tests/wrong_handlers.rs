@@ -6,8 +6,9 @@ use std::process::{Command, Output};
 /// What an application begins with.
 const PROLOGUE: &str = "
     #![allow(unused, unreachable_code)]
-    use keywire::{Envelope, HandlerError, HandlerResult, Reply, Session, Switch};
-    use keywire::Closed;
+    use keywire::handler::HandlerError;
+    use keywire::{Envelope, HandlerResult, Reply, Session, Switch};
+    use keywire::session::Closed;
     use std::rc::Rc;
     use std::sync::Arc;
 
@@ -143,7 +144,7 @@ const MISTAKES: [(&str, &str, &[&str]); 22] = [
         "async fn hook(_: Session) {}
          pub fn main() { let _ = Switch::new().closed(hook); }",
         "{hook}` is not a hook of this kind: its arguments are not those of one",
-        &["expected an async function of `(keywire::Session, keywire::Closed)`"],
+        &["expected an async function of `(keywire::Session, keywire::session::Closed)`"],
     ),
     (
         "async fn hook(_: Arc<Shop>, _: Session, _: Closed) {}

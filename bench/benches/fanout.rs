@@ -10,7 +10,11 @@ use std::task::{Context, Poll};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use http::Request;
-use keywire::{Frame, Handshake, Hub, Order, PathKey, Push, RawKey, Recipients};
+use keywire::adapter::{Handshake, PathKey};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::store::{Order, Recipients};
+use keywire::{Hub, Push};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
@@ -53,7 +57,7 @@ struct World {
 impl World {
     fn new(sessions: usize) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let hub = Hub::builder().keys(RawKey::from_path()).build();
+        let hub = Hub::builder(RawKey::from_path()).build();
         let written = Arc::new(AtomicUsize::new(0));
         runtime.block_on(async {
             for number in 0..sessions {
@@ -72,8 +76,8 @@ impl World {
     fn deliver(&self, to: &Recipients, order: &Order, sessions: usize) {
         let Order::Deliver(frame) = order else { return };
         // A short frame's header has two bytes.
-        let end = self.written.load(Ordering::Relaxed) + sessions * (frame.payload().len() + 2);
-        assert!(frame.payload().len() < 126, "a longer header");
+        let end = self.written.load(Ordering::Relaxed) + sessions * (frame.as_bytes().len());
+        assert_eq!(frame.count(), 1);
         self.runtime.block_on(async {
             self.hub.dispatch(to, order).await;
             while self.written.load(Ordering::Relaxed) < end {

@@ -1,7 +1,9 @@
 //! A push becomes a frame.
 
 use divan::{Bencher, black_box};
-use keywire::{Frame, Json, Push};
+use keywire::Push;
+use keywire::frame::Frame;
+use keywire::message::Json;
 
 fn main() {
     divan::main();

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use keywire::{JwtAlgorithm, Key};
+use keywire::Key;
+use keywire::auth::JwtAlgorithm;
 use serde::{Deserialize, Serialize};
 
 const LIFETIME: Duration = Duration::from_secs(60 * 60);

@@ -23,7 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use keywire::{Closed, Config, Envelope, Hub, Origins, RawKey, ServeConfig, Session, Switch};
+use keywire::auth::{Origins, RawKey};
+use keywire::serve::ServeConfig;
+use keywire::session::Closed;
+use keywire::{Config, Envelope, Hub, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -139,13 +142,13 @@ fn hub(options: &Options, tokens: post::Tokens) -> Hub {
     let mut config = Config::default();
     #[cfg(feature = "deflate")]
     if options.deflate {
-        config.compression = keywire::Compression::deflate();
+        config.compression = keywire::limits::Compression::deflate();
     }
-    let hub = Hub::builder().handler(switch).origins(origins).config(config);
-    match tokens {
-        Some(tokens) => hub.keys(tokens).build(),
-        None => hub.keys(RawKey::from_path()).build(),
-    }
+    let hub = match tokens {
+        Some(tokens) => Hub::builder(tokens),
+        None => Hub::builder(RawKey::from_path()),
+    };
+    hub.handler(switch).origins(origins).config(config).build()
 }
 
 /// The names that the demo answers to, so that no page reaches it by DNS rebinding. None, which is any, where it listens to a

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keywire::{Code, Envelope, HandlerResult, Hub, Key, Push, Reply, Session};
+use keywire::message::Code;
+use keywire::{Envelope, HandlerResult, Hub, Key, Push, Reply, Session};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

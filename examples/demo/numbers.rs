@@ -13,7 +13,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Collects what keywire reports from now on. The hub must be built afterwards.
 pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
     let mut prometheus = PrometheusBuilder::new();
-    for metric in keywire::METRICS.iter().filter(|metric| !metric.buckets.is_empty()) {
+    for metric in keywire::metrics::METRICS.iter().filter(|metric| !metric.buckets.is_empty()) {
         let name = Matcher::Full(metric.name.to_owned());
         prometheus = prometheus.set_buckets_for_metric(name, metric.buckets)?;
     }

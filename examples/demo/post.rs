@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use keywire::{JwtKey, Key, KeyExtractor as _, Rejection};
+use keywire::auth::{JwtKey, Rejection};
+use keywire::{Key, KeyExtractor as _};
 use serde::de::DeserializeOwned;
 use warp::Filter;
 use warp::filters::BoxedFilter;

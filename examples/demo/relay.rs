@@ -1,6 +1,8 @@
 //! `inform`: passes a body on.
 
-use keywire::{Code, Envelope, Flag, HandlerResult, Push, Recipients, Reply, Session};
+use keywire::message::{Code, Flag};
+use keywire::store::Recipients;
+use keywire::{Envelope, HandlerResult, Push, Reply, Session};
 use serde_json::json;
 
 /// To `reception`, or to everyone if there is none.

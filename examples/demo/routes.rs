@@ -29,7 +29,7 @@ type Answer = Response<String>;
 
 /// All routes, the socket's among them.
 pub(crate) fn all(hub: Hub, login: Login, tokens: Tokens) -> BoxedFilter<(impl Reply,)> {
-    keywire::warp::websocket("websocket", hub.clone())
+    keywire::adapter::warp::websocket("websocket", hub.clone())
         .or(files())
         .or(config(&login))
         .or(issue(login))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use keywire::{Jwks, JwtAlgorithm, JwtKey, Source, VerifyingKey};
+use keywire::auth::{CredentialSource, Jwks, JwtAlgorithm, JwtKey, VerifyingKey};
 
 use crate::login::Issuer;
 
@@ -79,11 +79,11 @@ impl TokenOptions {
         };
 
         key = key.sources([
-            Source::Path,
-            Source::Query("token".into()),
-            Source::Bearer,
-            Source::Cookie("keywire".into()),
-            Source::Subprotocol,
+            CredentialSource::Path,
+            CredentialSource::Query("token".into()),
+            CredentialSource::Bearer,
+            CredentialSource::Cookie("keywire".into()),
+            CredentialSource::Subprotocol,
         ]);
         if let Some(issuer) = &self.jwt_issuer {
             key = key.issuer(issuer);
@@ -122,7 +122,10 @@ impl TokenOptions {
 
 type Secret = (JwtAlgorithm, Vec<u8>);
 
-fn hmac(algorithm: JwtAlgorithm, secret: &[u8]) -> Result<(JwtKey, Secret), keywire::InvalidVerifyingKey> {
+fn hmac(
+    algorithm: JwtAlgorithm,
+    secret: &[u8],
+) -> Result<(JwtKey, Secret), keywire::auth::InvalidVerifyingKey> {
     let key = VerifyingKey::from_secret(algorithm, secret)?;
     Ok((JwtKey::new(key), (algorithm, secret.to_vec())))
 }

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keywire::{Counts, Envelope, Frame, HandlerResult, Hub, Push, Session};
+use keywire::frame::Frame;
+use keywire::store::Counts;
+use keywire::{Envelope, HandlerResult, Hub, Push, Session};
 
 /// A rush of openings makes one push, not a thousand.
 const PAUSE: Duration = Duration::from_millis(200);

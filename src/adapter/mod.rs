@@ -1,6 +1,10 @@
-//! Adapters for web frameworks: each collects the head, calls the hub, and runs the connection.
+//! Adapters for web frameworks, and what an adapter of your own needs: [`Hub::upgrade`](crate::Hub::upgrade) takes a
+//! [`Handshake`] and returns an [`Upgrade`], the response with its [`Connection`].
 
-#[cfg(feature = "hyper")]
-pub(crate) mod hyper;
 #[cfg(feature = "warp")]
 pub mod warp;
+
+pub use crate::handshake::Handshake;
+pub use crate::path_key::PathKey;
+pub use crate::peer::PeerAddr;
+pub use crate::upgrade::{Connection, Upgrade};

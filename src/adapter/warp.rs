@@ -13,7 +13,7 @@ use warp::{Filter, Reply};
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::path_key::PathKey;
-use crate::peer::Peer;
+use crate::peer::PeerAddr;
 use crate::upgrade::Upgrade;
 
 /// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials outside the path.
@@ -22,11 +22,12 @@ use crate::upgrade::Upgrade;
 /// routes of your own below them before it.
 ///
 /// ```no_run
-/// use keywire::{Hub, RawKey};
+/// use keywire::auth::RawKey;
+/// use keywire::Hub;
 ///
 /// # async fn example() {
-/// let hub = Hub::builder().keys(RawKey::from_path()).build();
-/// warp::serve(keywire::warp::websocket("websocket", hub)).run(([127, 0, 0, 1], 8090)).await;
+/// let hub = Hub::builder(RawKey::from_path()).build();
+/// warp::serve(keywire::adapter::warp::websocket("websocket", hub)).run(([127, 0, 0, 1], 8090)).await;
 /// # }
 /// ```
 ///
@@ -64,8 +65,9 @@ async fn key(tail: Tail) -> Result<PathKey, warp::Rejection> {
 
 /// The address of the client: from `keywire::serve`, or from warp's own server.
 fn peer() -> impl Filter<Extract = (Option<SocketAddr>,), Error = Infallible> + Copy {
-    let told = warp::ext::optional::<Peer>();
-    told.and(warp::addr::remote()).map(|told: Option<Peer>, remote| told.map(|Peer(addr)| addr).or(remote))
+    let told = warp::ext::optional::<PeerAddr>();
+    told.and(warp::addr::remote())
+        .map(|told: Option<PeerAddr>, remote| told.map(|PeerAddr(addr)| addr).or(remote))
 }
 
 fn handshake(

@@ -10,21 +10,21 @@ use super::credential::Credentials;
 use super::dial::Endpoint;
 use super::supervisor::{Shutdown, Supervisor};
 use super::{Client, ClientError, Credential, Events};
-use crate::extract::Source;
+use crate::auth::CredentialSource;
 
 /// Settings of a [`Client`]. The defaults are those of the browser's client.
 ///
 /// ```no_run
 /// use std::time::Duration;
 ///
-/// use keywire::Source;
+/// use keywire::auth::CredentialSource;
 /// use keywire::client::Client;
 ///
 /// # async fn fresh_token() -> Result<String, std::io::Error> { Ok(String::new()) }
 /// # fn example() -> Result<(), keywire::client::ClientError> {
 /// let (client, events) = Client::builder("wss://live.example/websocket")?
 ///     .keys(fresh_token)
-///     .at(Source::Bearer)
+///     .at(CredentialSource::Bearer)
 ///     .queue(1000)
 ///     .heartbeat(Duration::from_secs(10))
 ///     .connect();
@@ -41,7 +41,7 @@ pub struct ClientBuilder {
 pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) credentials: Credentials,
-    pub(super) place: Source,
+    pub(super) place: CredentialSource,
     pub(super) backoff: Backoff,
     pub(super) settle: Duration,
     pub(super) attempt: Duration,
@@ -59,7 +59,7 @@ impl ClientBuilder {
         let settings = Settings {
             endpoint: Endpoint::new(url)?,
             credentials: Credentials::None,
-            place: Source::Path,
+            place: CredentialSource::Path,
             backoff: Backoff { min: Duration::from_millis(500), max: Duration::from_secs(20), fixed: None },
             settle: Duration::from_secs(5),
             attempt: Duration::from_secs(10),
@@ -97,7 +97,7 @@ impl ClientBuilder {
 
     /// Place of the credential. Default: the path, as with the browser's client.
     #[must_use]
-    pub fn at(mut self, place: Source) -> Self {
+    pub fn at(mut self, place: CredentialSource) -> Self {
         self.settings.place = place;
         self
     }

@@ -18,7 +18,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 use super::ClientError;
 use super::progress::{Progress, Watched};
 use super::race;
-use crate::extract::Source;
+use crate::auth::CredentialSource;
 use crate::handshake::{KEYWIRE_V1, TOKEN_PROTOCOL};
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<Watched<TcpStream>>>;
@@ -64,7 +64,7 @@ impl Endpoint {
     pub(super) async fn connect(
         &self,
         credential: Option<&str>,
-        place: &Source,
+        place: &CredentialSource,
         message_bytes: usize,
     ) -> Result<(Socket, Progress), ClientError> {
         let request = self.request(credential, place)?;
@@ -86,7 +86,11 @@ impl Endpoint {
     }
 
     /// The opening, with the credential where it belongs.
-    fn request(&self, credential: Option<&str>, place: &Source) -> Result<Request<()>, ClientError> {
+    fn request(
+        &self,
+        credential: Option<&str>,
+        place: &CredentialSource,
+    ) -> Result<Request<()>, ClientError> {
         let (mut path, mut query) =
             (self.uri.path().to_owned(), self.uri.query().unwrap_or_default().to_owned());
         let mut headers = HeaderMap::new();
@@ -97,23 +101,23 @@ impl Endpoint {
             }
             let escaped = utf8_percent_encode(credential, RESERVED);
             match place {
-                Source::Path => path = format!("{}/{escaped}", path.trim_end_matches('/')),
-                Source::Query(name) => {
+                CredentialSource::Path => path = format!("{}/{escaped}", path.trim_end_matches('/')),
+                CredentialSource::Query(name) => {
                     let name = utf8_percent_encode(name, RESERVED);
                     query = [&*query, if query.is_empty() { "" } else { "&" }, &format!("{name}={escaped}")]
                         .concat();
                 }
-                Source::Bearer => {
+                CredentialSource::Bearer => {
                     headers.insert(AUTHORIZATION, secret(&format!("Bearer {credential}"))?);
                 }
-                Source::Cookie(name) => {
+                CredentialSource::Cookie(name) => {
                     headers.insert(COOKIE, secret(&format!("{name}={credential}"))?);
                 }
-                Source::Header(name) => {
+                CredentialSource::Header(name) => {
                     let name = HeaderName::try_from(&**name).map_err(|_| ClientError::Credential)?;
                     headers.insert(name, secret(credential)?);
                 }
-                Source::Subprotocol => {
+                CredentialSource::Subprotocol => {
                     protocols =
                         format!("{protocols}, {TOKEN_PROTOCOL}{}", URL_SAFE_NO_PAD.encode(credential));
                 }
@@ -170,7 +174,7 @@ fn tls() -> Result<Arc<ClientConfig>, ClientError> {
 mod tests {
     use super::*;
 
-    fn request(url: &str, credential: &str, place: Source) -> Request<()> {
+    fn request(url: &str, credential: &str, place: CredentialSource) -> Request<()> {
         Endpoint::new(url).unwrap().request(Some(credential), &place).unwrap()
     }
 
@@ -178,25 +182,28 @@ mod tests {
     fn the_credential_goes_where_it_belongs() {
         let strange = "a/b c?é";
         let uri = |url, place| request(url, strange, place).uri().to_string();
-        assert_eq!(uri("http://h/ws/", Source::Path), "ws://h/ws/a%2Fb%20c%3F%C3%A9");
-        assert_eq!(uri("ws://h:8/ws?room=1", Source::Path), "ws://h:8/ws/a%2Fb%20c%3F%C3%A9?room=1");
+        assert_eq!(uri("http://h/ws/", CredentialSource::Path), "ws://h/ws/a%2Fb%20c%3F%C3%A9");
         assert_eq!(
-            uri("ws://h/ws?room=1", Source::Query("t".into())),
+            uri("ws://h:8/ws?room=1", CredentialSource::Path),
+            "ws://h:8/ws/a%2Fb%20c%3F%C3%A9?room=1"
+        );
+        assert_eq!(
+            uri("ws://h/ws?room=1", CredentialSource::Query("t".into())),
             "ws://h/ws?room=1&t=a%2Fb%20c%3F%C3%A9"
         );
-        assert_eq!(uri("ws://h/ws", Source::Query("t".into())), "ws://h/ws?t=a%2Fb%20c%3F%C3%A9");
+        assert_eq!(uri("ws://h/ws", CredentialSource::Query("t".into())), "ws://h/ws?t=a%2Fb%20c%3F%C3%A9");
 
         let header = |name: &str, place| {
             let request = request("ws://h/ws", "t0ken", place);
             assert_eq!(request.uri(), "ws://h/ws");
             request.headers()[name].to_str().unwrap().to_owned()
         };
-        assert_eq!(header("authorization", Source::Bearer), "Bearer t0ken");
-        assert_eq!(header("cookie", Source::Cookie("id".into())), "id=t0ken");
-        assert_eq!(header("x-key", Source::Header("x-key".into())), "t0ken");
-        assert_eq!(header("sec-websocket-protocol", Source::Bearer), "keywire.v1");
+        assert_eq!(header("authorization", CredentialSource::Bearer), "Bearer t0ken");
+        assert_eq!(header("cookie", CredentialSource::Cookie("id".into())), "id=t0ken");
+        assert_eq!(header("x-key", CredentialSource::Header("x-key".into())), "t0ken");
+        assert_eq!(header("sec-websocket-protocol", CredentialSource::Bearer), "keywire.v1");
         assert_eq!(
-            header("sec-websocket-protocol", Source::Subprotocol),
+            header("sec-websocket-protocol", CredentialSource::Subprotocol),
             "keywire.v1, base64url.bearer.keywire.dDBrZW4"
         );
     }
@@ -204,11 +211,20 @@ mod tests {
     #[test]
     fn what_cannot_stand_there_is_an_error() {
         let endpoint = Endpoint::new("ws://h/ws").unwrap();
-        for place in [Source::Bearer, Source::Header("x y".into()), Source::Header("x".into())] {
+        for place in [
+            CredentialSource::Bearer,
+            CredentialSource::Header("x y".into()),
+            CredentialSource::Header("x".into()),
+        ] {
             let error = endpoint.request(Some("two\nlines"), &place).unwrap_err();
             assert!(matches!(error, ClientError::Credential), "{place:?}");
         }
-        for place in [Source::Path, Source::Query("t".into()), Source::Bearer, Source::Subprotocol] {
+        for place in [
+            CredentialSource::Path,
+            CredentialSource::Query("t".into()),
+            CredentialSource::Bearer,
+            CredentialSource::Subprotocol,
+        ] {
             assert!(matches!(endpoint.request(Some(""), &place), Err(ClientError::Credential)), "{place:?}");
         }
         for url in ["ws://h:80", "ws://h:65535/", "ws://h:/ws", "ws://[::1]", "ws://[::1]:8090/ws", "wss://h"]

@@ -72,7 +72,7 @@ mod tests {
     use super::super::credential::Credentials;
     use super::super::dial::Endpoint;
     use super::*;
-    use crate::extract::Source;
+    use crate::auth::CredentialSource;
 
     fn asking(seconds: u64) -> Arc<Settings> {
         let fresh = move || -> BoxFuture<'static, _> {
@@ -83,7 +83,7 @@ mod tests {
         Arc::new(Settings {
             endpoint: Endpoint::new("ws://host/").unwrap(),
             credentials: Credentials::Asked(Arc::new(fresh)),
-            place: Source::Path,
+            place: CredentialSource::Path,
             backoff: Backoff { min: minute, max: minute, fixed: None },
             settle: minute,
             attempt: minute,

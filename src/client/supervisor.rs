@@ -81,7 +81,7 @@ impl Supervisor {
             if opened_at.is_some_and(|moment: Instant| moment.elapsed() >= self.settings.settle) {
                 failures = 0;
             }
-            let returns = code.asks_to_return() && !self.shutdown.has_begun();
+            let returns = code.is_retryable() && !self.shutdown.has_begun();
             if !returns {
                 return self.finish(End { code, reason, returns_in: None }).await;
             }

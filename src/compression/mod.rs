@@ -37,7 +37,8 @@ impl Compression {
     /// clients are accepted.
     ///
     /// ```
-    /// use keywire::{Compression, Config};
+    /// use keywire::limits::Compression;
+    /// use keywire::Config;
     ///
     /// let config = Config { compression: Compression::deflate().threshold(512), ..Config::default() };
     /// # let _ = config;

@@ -266,7 +266,11 @@ impl<'a> HandlerCall<'a> {
         if !matches!(failed, State::Failed(_)) {
             let metrics = self.session.hub().metrics();
             metrics.handled(self.since);
-            metrics.failed(&failure);
+            match failure {
+                Failure::Error(_) => metrics.handler_error(),
+                Failure::Panic(_) => metrics.handler_panic(),
+                Failure::TimedOut => metrics.handler_timeout(),
+            }
             let report = report(self.session, failure, ends, self.id.take());
             self.state = State::Failed(span::around(self.session, Box::pin(report)));
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Config;
 use crate::deadline::after;
+use crate::limits::Config;
 use crate::limits::{Rate, RateLimiter, Verdict};
 
 /// The signs of life of a client, and its debt at the message rate.

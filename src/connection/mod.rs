@@ -29,15 +29,15 @@ use self::handler_call::{HandlerCall, Incoming};
 pub(crate) use self::permit::{OpeningPermit, SessionPermit};
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
-use crate::config::{Config, SessionPolicy};
 use crate::excerpt::Excerpt;
+use crate::hub::underway::{Promised, REPLACED};
+use crate::limits::{Config, SessionPolicy};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::rejection::Rejection;
 use crate::session::Session;
 use crate::span;
 use crate::store::{Inserted, Removed, StoreError};
-use crate::underway::{Promised, REPLACED};
 use crate::websocket::{CloseCode, Decoder};
 
 /// The socket, and the bytes that the HTTP server has read already.

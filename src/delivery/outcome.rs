@@ -9,10 +9,10 @@ pub enum Outcome {
     /// Queued, behind what was sent before.
     Accepted,
     /// Queued. This many older messages to the same slow client were dropped to make room
-    /// ([`SlowPolicy::DropOldest`](crate::SlowPolicy::DropOldest)).
+    /// ([`SlowPolicy::DropOldest`](crate::limits::SlowPolicy::DropOldest)).
     Displaced(usize),
     /// Dropped, with this many messages in it: the queue of this slow client is full
-    /// ([`SlowPolicy::DropNewest`](crate::SlowPolicy::DropNewest)). The session stays open.
+    /// ([`SlowPolicy::DropNewest`](crate::limits::SlowPolicy::DropNewest)). The session stays open.
     Dropped(usize),
     /// Not queued: the queue of this slow client is full, and the session is being closed with 4003.
     Slow,
@@ -31,7 +31,8 @@ impl Outcome {
     /// [`Slow`](Self::Slow). For a list of sessions of your own:
     ///
     /// ```
-    /// use keywire::{Frame, Session};
+    /// use keywire::frame::Frame;
+    /// use keywire::Session;
     ///
     /// fn tell(subscribers: &mut Vec<Session>, frame: &Frame) {
     ///     subscribers.retain(|session| !session.send_frame(frame).is_gone());
@@ -67,7 +68,7 @@ pub struct Delivery {
     /// Sessions of slow clients that are being closed.
     pub slow: usize,
     /// Messages dropped for slow clients that stay connected: this one where it was not taken, older ones where it was.
-    /// 0 with [`SlowPolicy::Close`](crate::SlowPolicy::Close).
+    /// 0 with [`SlowPolicy::Close`](crate::limits::SlowPolicy::Close).
     pub dropped: usize,
     /// The store failed or took too long ([`Config::store_timeout`](crate::Config::store_timeout)). More sessions than
     /// counted here may have got the message.

@@ -6,9 +6,10 @@ use crate::key::Key;
 /// The sessions that an order is for.
 ///
 /// ```
-/// use keywire::{Key, Recipients};
+/// use keywire::store::Recipients;
+/// use keywire::Key;
 ///
-/// # fn example(session: &keywire::Session) -> Result<(), keywire::InvalidKey> {
+/// # fn example(session: &keywire::Session) -> Result<(), keywire::auth::InvalidKey> {
 /// let all_of_alice = Recipients::key(Key::new("alice")?);
 /// let everyone_else = Recipients::everyone().except(session);
 /// # let _ = (all_of_alice, everyone_else);

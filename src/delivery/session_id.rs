@@ -11,12 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// As a string it is 16 hexadecimal digits, a hyphen and a decimal number:
 ///
 /// ```
-/// use keywire::SessionId;
+/// use keywire::session::SessionId;
 ///
 /// let id: SessionId = "00c0ffee00c0ffee-42".parse()?;
 /// assert_eq!(id.to_string(), "00c0ffee00c0ffee-42");
 /// assert!("42".parse::<SessionId>().is_err());
-/// # Ok::<(), keywire::InvalidSessionId>(())
+/// # Ok::<(), keywire::session::InvalidSessionId>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId {

@@ -11,7 +11,8 @@ pub type HandlerResult = Result<Reply, HandlerError>;
 /// `anyhow::Error`, a boxed error, a `String` and a `&str`. And a [`Reply`], which `?` returns early.
 ///
 /// ```
-/// use keywire::{Code, Envelope, HandlerResult, Reply, Session};
+/// use keywire::message::Code;
+/// use keywire::{Envelope, HandlerResult, Reply, Session};
 ///
 /// async fn save(_session: Session, envelope: Envelope) -> HandlerResult {
 ///     let to = envelope.reception.as_ref().ok_or(Reply::error(Code::MALFORMED, "reception: missing"))?;
@@ -55,7 +56,8 @@ impl HandlerError {
     /// The reply inside. `None`: an error is inside.
     ///
     /// ```
-    /// use keywire::{Code, Envelope, HandlerResult, Identity, Key, Push, Reply, Session};
+    /// use keywire::message::Code;
+    /// use keywire::{Envelope, HandlerResult, Identity, Key, Push, Reply, Session};
     ///
     /// async fn relay(_: Session, envelope: Envelope) -> HandlerResult {
     ///     let to = envelope.reception.ok_or(Reply::error(Code::MALFORMED, "to whom?"))?;
@@ -63,7 +65,7 @@ impl HandlerError {
     /// }
     ///
     /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), keywire::InvalidKey> {
+    /// # async fn main() -> Result<(), keywire::auth::InvalidKey> {
     /// let (session, _) = Session::detached(Identity::new(Key::new("alice")?));
     /// let envelope = Envelope::new(session.key(), "inform", ());
     /// let early = relay(session, envelope).await.unwrap_err();

@@ -7,7 +7,8 @@ use crate::session::Session;
 /// Makes a handler of an async closure or function that gets every message, whatever its flag.
 ///
 /// ```
-/// use keywire::{Envelope, Reply, Session, handler_fn};
+/// use keywire::handler::handler_fn;
+/// use keywire::{Envelope, Reply, Session};
 ///
 /// let echo = handler_fn(|_: Session, envelope: Envelope| async move { Ok(Reply::data(envelope.body)) });
 /// # let _ = echo;

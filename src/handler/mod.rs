@@ -32,9 +32,9 @@ use crate::text::Text;
 /// Every method has a default, so a handler writes down what it cares about.
 ///
 /// ```
-/// use keywire::{
-///     Closed, Code, Envelope, Flag, HandlerResult, MessageHandler, Push, Reply, Session, async_trait,
-/// };
+/// use keywire::message::{Code, Flag};
+/// use keywire::session::Closed;
+/// use keywire::{Envelope, HandlerResult, MessageHandler, Push, Reply, Session, async_trait};
 ///
 /// /// Passes messages on and remembers nothing.
 /// struct Relay;

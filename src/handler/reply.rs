@@ -47,7 +47,8 @@ impl Reply {
     /// The push that is sent. `None`: nothing is sent, or a [`Frame`].
     ///
     /// ```
-    /// use keywire::{Code, Push, Reply};
+    /// use keywire::message::Code;
+    /// use keywire::{Push, Reply};
     ///
     /// let reply = Reply::error(Code::ABSENT, "bob is not connected");
     /// assert_eq!(reply.as_push(), Some(&Push::new("45", "bob is not connected")));

@@ -62,7 +62,8 @@ impl Route {
 /// A function of your own that passes a handler on to a `Switch` has the same bounds as [`Switch::on`]:
 ///
 /// ```
-/// use keywire::{IntoRoute, RouteKind, Switch};
+/// use keywire::handler::{IntoRoute, RouteKind};
+/// use keywire::Switch;
 ///
 /// fn typing<S, H, Kind>(switch: Switch<S>, handler: H) -> Switch<S>
 /// where

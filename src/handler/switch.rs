@@ -53,7 +53,8 @@ use crate::text::Text;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use keywire::{Closed, HandlerResult, Reply, Session, Switch};
+/// use keywire::session::Closed;
+/// use keywire::{HandlerResult, Reply, Session, Switch};
 /// use serde::Deserialize;
 ///
 /// #[derive(Default)]
@@ -96,9 +97,9 @@ use crate::text::Text;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use keywire::{
-///     Code, Envelope, HandlerError, HandlerResult, Key, MessageHandler, Reply, Session, Switch,
-/// };
+/// use keywire::handler::HandlerError;
+/// use keywire::message::Code;
+/// use keywire::{Envelope, HandlerResult, Key, MessageHandler, Reply, Session, Switch};
 ///
 /// struct Guard {
 ///     admins: HashSet<Key>,

@@ -11,7 +11,7 @@ fn handshake(uri: &str, headers: &[(&str, &str)]) -> Handshake {
 #[test]
 fn the_parts_of_a_request_give_the_key_and_the_peer() {
     let peer = SocketAddr::from(([192, 0, 2, 1], 47));
-    let request = Request::get("http://example.com/ws/al%2569ce?token=1").extension(Peer(peer));
+    let request = Request::get("http://example.com/ws/al%2569ce?token=1").extension(PeerAddr(peer));
     let (parts, ()) = request.header("x-badge", "7").body(()).unwrap().into_parts();
     let handshake = Handshake::from_parts(&parts, "/ws");
     assert_eq!(handshake.path_key(), Ok(Some("al%69ce".into())));

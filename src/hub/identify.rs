@@ -11,11 +11,12 @@ impl Hub {
     /// in the path, [`Handshake::new`] and [`Handshake::with_peer`] where the framework has no `Parts`. The address
     /// is resolved behind trusted proxies, as for an opening. A ticket is used up.
     ///
-    /// [`Origins`](crate::Origins) and the limits of [`Door`](crate::Door) are for openings and are not checked: a route
+    /// [`Origins`](crate::auth::Origins) and the limits of [`Door`](crate::Door) are for openings and are not checked: a route
     /// that changes something by a cookie needs its own protection against cross-site requests.
     ///
     /// ```
-    /// use keywire::{Hub, Push, RawKey, Rejection};
+    /// use keywire::auth::{RawKey, Rejection};
+    /// use keywire::{Hub, Push};
     ///
     /// /// `POST /paid`: tells all tabs of the user.
     /// async fn paid(hub: Hub, parts: http::request::Parts) -> Result<(), Rejection> {
@@ -26,7 +27,7 @@ impl Hub {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let hub = Hub::builder().keys(RawKey::from_header("x-user")).build();
+    /// let hub = Hub::builder(RawKey::from_header("x-user")).build();
     /// let (parts, ()) = http::Request::post("/paid").header("x-user", "alice").body(())?.into_parts();
     /// assert_eq!(paid(hub.clone(), parts).await, Ok(()));
     /// let (parts, ()) = http::Request::post("/paid").body(())?.into_parts();

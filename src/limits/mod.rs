@@ -2,6 +2,7 @@
 
 mod address;
 mod admission;
+mod config;
 mod eviction;
 mod forwarded;
 mod proxies;
@@ -10,9 +11,12 @@ mod session_quota;
 
 pub(crate) use address::Address;
 pub(crate) use admission::{Admission, RefusalPermit};
+pub use config::{Config, SessionPolicy, SlowPolicy};
 pub use proxies::{InvalidNetwork, TrustedProxies};
 pub use rate::Rate;
 pub(crate) use rate::{RateLimiter, Verdict};
+
+pub use crate::compression::Compression;
 
 /// Limits on openings and sessions, checked before the credential.
 ///
@@ -27,7 +31,8 @@ pub(crate) use rate::{RateLimiter, Verdict};
 /// ```
 /// use std::time::Duration;
 ///
-/// use keywire::{Config, Limits, Rate, TrustedProxies};
+/// use keywire::limits::{Limits, Rate, TrustedProxies};
+/// use keywire::Config;
 ///
 /// let limits = Limits {
 ///     proxies: TrustedProxies::x_forwarded_for(["10.0.0.0/8", "::1"])?,
@@ -37,7 +42,7 @@ pub(crate) use rate::{RateLimiter, Verdict};
 /// };
 /// let config = Config { limits, ..Config::default() };
 /// # let _ = config;
-/// # Ok::<(), keywire::InvalidNetwork>(())
+/// # Ok::<(), keywire::limits::InvalidNetwork>(())
 /// ```
 ///
 /// If the transport has no addresses, as with Unix sockets, only [`Limits::sessions`] applies. If [`Limits::proxies`] names

@@ -23,19 +23,19 @@ use super::forwarded;
 /// List the addresses of the proxies, not a network that contains clients: every client in it could forge its address. Make
 /// sure that each proxy writes the header, or all its clients have its address.
 ///
-/// Clients whose peer is `None` count as one address for [`Limits`](crate::Limits). Empty elements of the list are ignored
+/// Clients whose peer is `None` count as one address for [`Limits`](crate::limits::Limits). Empty elements of the list are ignored
 /// (RFC 9110, section 5.6.1.2), several lines are one list, and an IPv4-mapped IPv6 address is an IPv4 address.
 ///
 /// Only the header that the proxies write is read. The other header would come from the client alone. A proxy often writes no
 /// port; the port is 0 then.
 ///
 /// ```
-/// use keywire::TrustedProxies;
+/// use keywire::limits::TrustedProxies;
 ///
 /// // nginx on this machine, with `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`
 /// let proxies = TrustedProxies::x_forwarded_for(["127.0.0.1", "::1"])?;
 /// # let _ = proxies;
-/// # Ok::<(), keywire::InvalidNetwork>(())
+/// # Ok::<(), keywire::limits::InvalidNetwork>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct TrustedProxies {

@@ -34,13 +34,14 @@ impl Envelope {
     /// for tests, and for handlers that call others.
     ///
     /// ```
-    /// use keywire::{Envelope, Flag, Key, MessageId};
+    /// use keywire::message::{Flag, MessageId};
+    /// use keywire::{Envelope, Key};
     ///
     /// let envelope = Envelope::new(Key::new("alice")?, Flag::INFORM, ["any", "JSON"])
     ///     .with_reception(Key::new("bob")?)
     ///     .with_id(MessageId::Number(7));
     /// assert_eq!(envelope.body.as_str(), r#"["any","JSON"]"#);
-    /// # Ok::<(), keywire::InvalidKey>(())
+    /// # Ok::<(), keywire::auth::InvalidKey>(())
     /// ```
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// `kw:` are keywire's and never reach a handler.
 ///
 /// ```
-/// use keywire::Flag;
+/// use keywire::message::Flag;
 ///
 /// assert_eq!(Flag::from("command"), Flag::COMMAND);
 /// assert_eq!(Flag::from("typing").as_str(), "typing");

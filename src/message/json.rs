@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 /// clone copies a pointer.
 ///
 /// ```
-/// use keywire::Json;
+/// use keywire::message::Json;
 ///
 /// let json = Json::new(&[1, 2, 3])?;
 /// assert_eq!(json.as_str(), "[1,2,3]");
 /// assert_eq!(json.parse::<Vec<u8>>()?, [1, 2, 3]);
-/// # Ok::<(), keywire::JsonError>(())
+/// # Ok::<(), keywire::message::JsonError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(

@@ -17,3 +17,5 @@ pub use flag::Flag;
 pub use id::MessageId;
 pub use json::{Json, JsonError};
 pub use push::Push;
+
+pub use crate::text::Text;

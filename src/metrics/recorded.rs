@@ -7,9 +7,8 @@ use ::metrics::{
 
 use super::table::{self, METRICS, Metric, MetricKind};
 use crate::close::{Closed, ClosedBy};
-use crate::config::Config;
 use crate::delivery::Outcome;
-use crate::handler::Failure;
+use crate::limits::Config;
 use crate::rejection::Rejection;
 use crate::websocket::CloseCode;
 
@@ -217,14 +216,19 @@ impl Metrics {
         self.handler.record(since.elapsed());
     }
 
-    /// A call of the handler has failed.
-    pub(crate) fn failed(&self, failure: &Failure) {
-        let count = match failure {
-            Failure::Error(_) => &self.errors,
-            Failure::Panic(_) => &self.panics,
-            Failure::TimedOut => &self.timeouts,
-        };
-        count.increment(1);
+    /// The handler has returned an error.
+    pub(crate) fn handler_error(&self) {
+        self.errors.increment(1);
+    }
+
+    /// The handler has panicked.
+    pub(crate) fn handler_panic(&self) {
+        self.panics.increment(1);
+    }
+
+    /// The handler has not returned in time.
+    pub(crate) fn handler_timeout(&self) {
+        self.timeouts.increment(1);
     }
 
     /// A hook from which nothing was expected has panicked or taken too long.

@@ -1,9 +1,8 @@
 //! What stands in the place of the recording without that feature: nothing, at no cost.
 
 use crate::close::Closed;
-use crate::config::Config;
 use crate::delivery::Outcome;
-use crate::handler::Failure;
+use crate::limits::Config;
 use crate::rejection::Rejection;
 
 pub(crate) struct Metrics;
@@ -37,7 +36,11 @@ impl Metrics {
 
     pub(crate) fn handled(&self, _: Stopwatch) {}
 
-    pub(crate) fn failed(&self, _: &Failure) {}
+    pub(crate) fn handler_error(&self) {}
+
+    pub(crate) fn handler_panic(&self) {}
+
+    pub(crate) fn handler_timeout(&self) {}
 
     pub(crate) fn hook_failed(&self) {}
 }

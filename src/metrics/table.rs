@@ -11,7 +11,7 @@
 /// use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 ///
 /// let mut prometheus = PrometheusBuilder::new();
-/// for metric in keywire::METRICS.iter().filter(|metric| !metric.buckets.is_empty()) {
+/// for metric in keywire::metrics::METRICS.iter().filter(|metric| !metric.buckets.is_empty()) {
 ///     prometheus = prometheus.set_buckets_for_metric(Matcher::Full(metric.name.into()), metric.buckets)?;
 /// }
 /// let recorder = prometheus.build_recorder();

@@ -23,8 +23,8 @@ pub(crate) use self::owned::{Owned, Owner};
 pub(crate) use self::state::Stream;
 use self::state::{Attention, Life, Replies, State};
 use crate::close::Closed;
-use crate::config::{Config, SlowPolicy};
 use crate::delivery::Outcome;
+use crate::limits::{Config, SlowPolicy};
 use crate::metrics::Metrics;
 use crate::websocket::{self, CloseCode};
 
@@ -62,8 +62,7 @@ impl Outbox {
         state.home = Handle::try_current().ok().map(|runtime| runtime.id());
     }
 
-    /// Appends the bytes of a frame that is this many messages, unless the queue is full: then the policy decides.
-    /// `owned` is this outbox with its owner.
+    /// Appends a frame of this many messages. If the queue is full, the policy decides. `owned` is this outbox.
     pub(crate) fn push<T: Owner>(
         &self,
         bytes: Bytes,
@@ -79,8 +78,7 @@ impl Outbox {
         }
     }
 
-    /// The same for the reply to a message, which a session takes that is ending, if the message came before the end.
-    /// For the connection's own task, which flushes afterwards.
+    /// The same for a reply, also while the session ends. For the connection's own task, which flushes afterwards.
     pub(crate) fn reply<T: Owner>(
         &self,
         bytes: Bytes,

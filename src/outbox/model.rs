@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::extract::RawKey;
+use crate::auth::RawKey;
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
@@ -86,7 +86,7 @@ impl World {
     async fn new(config: Config) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let hub = Hub::builder().keys(RawKey::from_path()).config(config).build();
+        let hub = Hub::builder(RawKey::from_path()).config(config).build();
         let session = Session::new(hub, Identity::new(Key::new("alice").unwrap()), None, true, false);
         session.outbox().attach(listener.accept().await.unwrap().0);
         let called = Arc::new(Called(AtomicBool::new(true)));

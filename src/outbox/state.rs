@@ -14,7 +14,7 @@ use tokio::runtime;
 
 use super::queue::Queue;
 use crate::close::Closed;
-use crate::config::Config;
+use crate::limits::Config;
 
 /// The writing side of a socket that is not bare TCP.
 pub(crate) type Stream<'a> = Option<Pin<&'a mut (dyn AsyncWrite + Unpin)>>;

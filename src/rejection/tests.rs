@@ -49,9 +49,9 @@ fn each_code_stands_there_with_who_gives_it_and_why_it_is_final_or_not() {
         let [code, by, again, why] = row[..] else { panic!("{row:?}") };
         let code: u16 = code.parse().expect("a code");
         let asks = match CloseCode::new(code) {
-            Some(code) => code.asks_to_return(),
-            None if code == 1005 => CloseCode::NO_STATUS.asks_to_return(),
-            None => CloseCode::ABNORMAL.asks_to_return(),
+            Some(code) => code.is_retryable(),
+            None if code == 1005 => CloseCode::NO_STATUS.is_retryable(),
+            None => CloseCode::ABNORMAL.is_retryable(),
         };
         assert_eq!(again, if asks { "yes" } else { "no" }, "{code}");
         assert!(!by.is_empty() && !why.is_empty(), "{code}");
@@ -78,7 +78,7 @@ fn each_refusal_stands_there_with_its_status_and_its_code() {
 #[test]
 fn a_status_and_a_code_agree() {
     for rejection in all() {
-        let again = rejection.close_code().asks_to_return();
+        let again = rejection.close_code().is_retryable();
         // It asks for a fresh credential, not for patience.
         let waits = again && rejection != Rejection::Expired;
         assert_eq!(rejection.retry_after().is_some(), waits, "{rejection:?}");

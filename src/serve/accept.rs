@@ -18,7 +18,7 @@ use super::listener::{Listener, is_of_one_connection};
 use super::quota::ConnectionQuota;
 use super::transport::Transport;
 use crate::limits::Address;
-use crate::peer::Peer;
+use crate::peer::PeerAddr;
 
 /// Number of connections that wait here for a permit, so that their addresses are known. Others wait in the kernel's queue.
 const WAITING: usize = 256;
@@ -45,12 +45,12 @@ pub(super) struct Acceptor<L, S> {
 
 struct Newcomer {
     transport: Transport,
-    peer: Option<Peer>,
+    peer: Option<PeerAddr>,
 }
 
 impl Newcomer {
     fn address(&self) -> Option<Address> {
-        self.peer.map(|Peer(addr)| addr.into())
+        self.peer.map(|PeerAddr(addr)| addr.into())
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
         let mut listener = TcpListener::bind(address).await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let newcomer = next(&mut listener, &mut false, &ConnectionQuota::new(config)).await;
-        assert_eq!(newcomer.peer, client.local_addr().ok().map(Peer));
+        assert_eq!(newcomer.peer, client.local_addr().ok().map(PeerAddr));
         newcomer.transport.set_up(config).unwrap();
         let Transport::Tcp(stream) = newcomer.transport else { panic!("not TCP") };
         (stream, client)

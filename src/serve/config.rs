@@ -7,7 +7,7 @@ use std::time::Duration;
 /// ```
 /// use std::time::Duration;
 ///
-/// use keywire::ServeConfig;
+/// use keywire::serve::ServeConfig;
 ///
 /// let config = ServeConfig { grace: Duration::from_secs(30), ..ServeConfig::default() };
 /// # let _ = config;
@@ -15,7 +15,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// Number of connections at the same time. Default: 10,000. Sessions of keywire do not count:
-    /// [`Limits::sessions`](crate::Limits::sessions) limits those. File descriptors are needed for both, and for 256
+    /// [`Limits::sessions`](crate::limits::Limits::sessions) limits those. File descriptors are needed for both, and for 256
     /// connections that wait for a permit.
     ///
     /// When the limit is reached, a new connection replaces the connection that has been idle for the longest time. If none

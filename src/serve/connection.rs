@@ -23,7 +23,7 @@ use super::progress::ProgressTimeout;
 use super::quota::ConnectionQuota;
 use super::stream::PermittedStream;
 use super::transport::Transport;
-use crate::peer::Peer;
+use crate::peer::PeerAddr;
 
 /// hyper's minimum for its buffers.
 const MIN_BUFFER: usize = 8 * 1024;
@@ -49,7 +49,7 @@ impl Connections {
     pub(super) fn begin<S, B>(
         &self,
         transport: Transport,
-        peer: Option<Peer>,
+        peer: Option<PeerAddr>,
         service: S,
         config: &ServeConfig,
     ) where
@@ -58,7 +58,7 @@ impl Connections {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let permit = self.quota.acquire(peer.map(|Peer(addr)| addr.into()));
+        let permit = self.quota.acquire(peer.map(|PeerAddr(addr)| addr.into()));
         let activity = permit.activity().clone();
         let stream = PermittedStream::new(transport, permit, ProgressTimeout::new(config));
         let service = Prepared { service, peer, config: config.clone(), activity: activity.clone() };
@@ -86,7 +86,7 @@ impl Connections {
                 }
             });
             if let Err(error) = ended.await {
-                tracing::debug!(peer = peer.map(|Peer(addr)| tracing::field::display(addr)), %error, "connection failed");
+                tracing::debug!(peer = peer.map(|PeerAddr(addr)| tracing::field::display(addr)), %error, "connection failed");
             }
             activity.is_upgraded();
         });
@@ -116,7 +116,7 @@ impl Connections {
 /// Adds the client's address to requests, and timeouts to their bodies.
 struct Prepared<S> {
     service: S,
-    peer: Option<Peer>,
+    peer: Option<PeerAddr>,
     config: ServeConfig,
     activity: Arc<Activity>,
 }

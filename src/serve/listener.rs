@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 
 use super::transport::Transport;
-use crate::peer::Peer;
+use crate::peer::PeerAddr;
 
 /// What connections come from: tokio's `TcpListener`, for either version of IP or for both, and its `UnixListener`. It cannot be
 /// implemented for others.
@@ -15,16 +15,16 @@ pub trait Listener: sealed::Accept {}
 mod sealed {
     use std::io;
 
-    use super::{Peer, Transport};
+    use super::{PeerAddr, Transport};
 
     pub trait Accept: Send + 'static {
         /// The next connection.
-        fn accept(&mut self) -> impl Future<Output = io::Result<(Transport, Option<Peer>)>> + Send;
+        fn accept(&mut self) -> impl Future<Output = io::Result<(Transport, Option<PeerAddr>)>> + Send;
 
         /// A connection that waits in the system's queue.
         ///
         /// It asks the socket itself, because the runtime learns of arrivals only between two tasks.
-        fn accept_waiting(&mut self) -> io::Result<(Transport, Option<Peer>)>;
+        fn accept_waiting(&mut self) -> io::Result<(Transport, Option<PeerAddr>)>;
     }
 }
 
@@ -37,15 +37,15 @@ pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
 impl Listener for TcpListener {}
 
 impl sealed::Accept for TcpListener {
-    async fn accept(&mut self) -> io::Result<(Transport, Option<Peer>)> {
+    async fn accept(&mut self) -> io::Result<(Transport, Option<PeerAddr>)> {
         let (stream, peer) = Self::accept(self).await?;
-        Ok((Transport::Tcp(stream), Some(Peer(peer))))
+        Ok((Transport::Tcp(stream), Some(PeerAddr(peer))))
     }
 
-    fn accept_waiting(&mut self) -> io::Result<(Transport, Option<Peer>)> {
+    fn accept_waiting(&mut self) -> io::Result<(Transport, Option<PeerAddr>)> {
         let (socket, peer) = accept_waiting(SockRef::from(&*self))?;
         let stream = tokio::net::TcpStream::from_std(socket.into())?;
-        Ok((Transport::Tcp(stream), peer.as_socket().map(Peer)))
+        Ok((Transport::Tcp(stream), peer.as_socket().map(PeerAddr)))
     }
 }
 
@@ -54,12 +54,12 @@ impl Listener for UnixListener {}
 
 #[cfg(unix)]
 impl sealed::Accept for UnixListener {
-    async fn accept(&mut self) -> io::Result<(Transport, Option<Peer>)> {
+    async fn accept(&mut self) -> io::Result<(Transport, Option<PeerAddr>)> {
         let (stream, _) = Self::accept(self).await?;
         Ok((Transport::Unix(stream), None))
     }
 
-    fn accept_waiting(&mut self) -> io::Result<(Transport, Option<Peer>)> {
+    fn accept_waiting(&mut self) -> io::Result<(Transport, Option<PeerAddr>)> {
         let (socket, _) = accept_waiting(SockRef::from(&*self))?;
         Ok((Transport::Unix(tokio::net::UnixStream::from_std(socket.into())?), None))
     }

@@ -40,14 +40,15 @@ use crate::hub::Hub;
 /// `TCP_NODELAY`, survival of a lack of file descriptors, and a graceful end ([`Serve::graceful`]).
 ///
 /// ```no_run
-/// use keywire::{Hub, RawKey};
+/// use keywire::auth::RawKey;
+/// use keywire::Hub;
 /// use tokio::net::TcpListener;
 /// # async fn stop_signal() {}
 ///
 /// # #[cfg(feature = "warp")]
 /// # async fn example() -> std::io::Result<()> {
-/// let hub = Hub::builder().keys(RawKey::from_path()).build();
-/// let routes = keywire::warp::websocket("websocket", hub.clone());
+/// let hub = Hub::builder(RawKey::from_path()).build();
+/// let routes = keywire::adapter::warp::websocket("websocket", hub.clone());
 ///
 /// let listener = TcpListener::bind("[::]:8090").await?;
 /// keywire::serve(listener, warp::service(routes)).graceful(&hub, stop_signal()).run().await;
@@ -57,7 +58,7 @@ use crate::hub::Hub;
 ///
 /// With axum: `keywire::serve(listener, router)`. Use a proxy for TLS and HTTP/2.
 ///
-/// Each request has a [`Peer`](crate::Peer) in its extensions if the listener knows addresses.
+/// Each request has a [`Peer`](crate::adapter::PeerAddr) in its extensions if the listener knows addresses.
 pub fn serve<L, S, B>(listener: L, service: S) -> Serve<L, TowerToHyperService<S>>
 where
     L: Listener,

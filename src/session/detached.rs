@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::Session;
+use crate::auth::extract_fn;
 use crate::close::Closed;
-use crate::extract::extract_fn;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::Identity;
@@ -46,7 +46,7 @@ impl Session {
     #[must_use]
     pub fn detached(identity: Identity) -> (Self, Sent) {
         let nobody = extract_fn(|_: Handshake| async { Err(Rejection::Missing) });
-        Self::detached_on(&Hub::builder().keys(nobody).build(), identity)
+        Self::detached_on(&Hub::builder(nobody).build(), identity)
     }
 
     /// [`Session::detached`] on a hub of the application's, with its limits. The hub finds the session once it is in
@@ -55,12 +55,15 @@ impl Session {
     /// ```
     /// use std::sync::Arc;
     ///
-    /// use keywire::{Hub, Identity, Key, MemoryStore, Push, RawKey, Session, SessionPolicy, SessionStore};
+    /// use keywire::auth::RawKey;
+    /// use keywire::limits::SessionPolicy;
+    /// use keywire::store::MemoryStore;
+    /// use keywire::{Hub, Identity, Key, Push, Session, SessionStore};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let store = Arc::new(MemoryStore::new());
-    /// let hub = Hub::builder().keys(RawKey::from_path()).store(store.clone()).build();
+    /// let hub = Hub::builder(RawKey::from_path()).store(store.clone()).build();
     /// let (bob, mut sent) = Session::detached_on(&hub, Identity::new(Key::new("bob")?));
     /// store.insert(bob, SessionPolicy::Replace).await?;
     ///
@@ -92,7 +95,7 @@ pub struct Sent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SentFrame {
-    /// A text frame: a push as JSON, or [`Frame::text`](crate::Frame::text).
+    /// A text frame: a push as JSON, or [`Frame::text`](crate::frame::Frame::text).
     Text(Text),
     /// A binary frame.
     Binary(Bytes),
@@ -153,13 +156,14 @@ impl Sent {
     /// How the session was closed. `None`: it is open.
     ///
     /// ```
-    /// use keywire::{Closed, ClosedBy, CloseCode, Identity, Key, Session};
+    /// use keywire::session::{CloseCode, Closed, ClosedBy};
+    /// use keywire::{Identity, Key, Session};
     ///
     /// let (session, sent) = Session::detached(Identity::new(Key::new("alice")?));
     /// assert_eq!(sent.closed(), None);
     /// session.close(CloseCode::POLICY, "rude");
     /// assert_eq!(sent.closed(), Some(Closed::new(CloseCode::POLICY, "rude", ClosedBy::Server)));
-    /// # Ok::<(), keywire::InvalidKey>(())
+    /// # Ok::<(), keywire::auth::InvalidKey>(())
     /// ```
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
@@ -203,12 +207,12 @@ impl fmt::Debug for Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::RawKey;
     use crate::close::ClosedBy;
-    use crate::config::Config;
     use crate::delivery::Outcome;
-    use crate::extract::RawKey;
     use crate::frame::Frame;
     use crate::key::Key;
+    use crate::limits::Config;
     use crate::message::{Json, MessageId};
     use crate::websocket::CloseCode;
 
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn the_queue_has_the_limits_of_the_hub() {
         let config = Config { queue_messages: 2, ..Config::default() };
-        let hub = Hub::builder().keys(RawKey::from_path()).config(config).build();
+        let hub = Hub::builder(RawKey::from_path()).config(config).build();
         let (session, mut sent) = Session::detached_on(&hub, alice());
         let send = || session.send(Push::message("1"));
         assert_eq!([send(), send()], [Outcome::Accepted; 2]);

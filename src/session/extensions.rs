@@ -80,13 +80,13 @@ mod tests {
 
     use super::super::{Inner, State};
     use super::*;
-    use crate::extract::RawKey;
+    use crate::auth::RawKey;
     use crate::hub::Hub;
     use crate::key::{Identity, Key};
     use crate::outbox::Owned;
 
     fn session() -> Session {
-        let hub = Hub::builder().keys(RawKey::from_path()).build();
+        let hub = Hub::builder(RawKey::from_path()).build();
         Session::new(hub, Identity::new(Key::new("alice").unwrap()), None, true, false)
     }
 

@@ -6,9 +6,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::{Counts, Inserted, Removed, SessionStore, StoreError};
-use crate::config::SessionPolicy;
 use crate::delivery::{Delivery, Order, Recipients, Target};
 use crate::key::Key;
+use crate::limits::SessionPolicy;
 use crate::session::Session;
 
 /// The sessions of this process.

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 pub use memory::MemoryStore;
 
-use crate::config::SessionPolicy;
-use crate::delivery::{Delivery, Order, Recipients};
+pub use crate::delivery::{Delivery, Order, Outcome, Recipients, Remote, Target};
+use crate::limits::SessionPolicy;
 use crate::session::Session;
 
 /// The registry of live sessions, by key.
@@ -21,10 +21,9 @@ use crate::session::Session;
 /// ```
 /// use std::sync::Mutex;
 ///
-/// use keywire::{
-///     Counts, Delivery, Inserted, Order, Recipients, Removed, Session, SessionPolicy, SessionStore, StoreError,
-///     async_trait,
-/// };
+/// use keywire::limits::SessionPolicy;
+/// use keywire::store::{Counts, Inserted, Order, Recipients, Removed, StoreError};
+/// use keywire::{Delivery, Session, SessionStore, async_trait};
 ///
 /// /// All sessions in one list.
 /// #[derive(Default)]
@@ -84,7 +83,7 @@ use crate::session::Session;
 ///   keywire asks for a key when it has a full set of sessions and wants to know whether they are alive, and for
 ///   everyone at a shutdown. A session that the store is still inserting may be missing.
 /// - A store that forwards orders to other nodes delivers an order that came from one to its own sessions only.
-/// - [`Order`] and [`Target`](crate::Target) may get variants: pass on what you do not know, to [`Session::apply`] and
+/// - [`Order`] and [`Target`] may get variants: pass on what you do not know, to [`Session::apply`] and
 ///   [`Recipients::includes`].
 ///
 /// # Failures

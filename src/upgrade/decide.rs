@@ -9,16 +9,16 @@ use tracing::Instrument as _;
 
 use super::run::{Connection, Fate};
 use crate::app_call::{CallError, call_app};
-use crate::config::SessionPolicy;
 use crate::connection::{OpeningPermit, SessionPermit};
 use crate::delivery::Recipients;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
+use crate::hub::underway::Undecided;
 use crate::key::{Identity, Key};
+use crate::limits::SessionPolicy;
 use crate::refusal::Refusal;
 use crate::rejection::Rejection;
 use crate::session::Session;
-use crate::underway::Undecided;
 use crate::websocket::CloseCode;
 
 /// The time that the sessions of a key have to answer a ping when an opening waits for them. A client on a mobile network

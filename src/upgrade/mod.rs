@@ -1,6 +1,8 @@
 //! From the HTTP head to a connection or a refusal, for all adapters: `decide`, then `refuse` or `run`.
 
 mod decide;
+#[cfg(feature = "hyper")]
+mod hyper;
 mod refuse;
 mod run;
 

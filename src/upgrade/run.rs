@@ -10,10 +10,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::connection::{self, Arrival, SessionPermit, Socket, Wire};
 use crate::deadline::finite;
 use crate::hub::Hub;
+use crate::hub::underway::Promised;
 use crate::limits::RefusalPermit;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
-use crate::underway::Promised;
 
 /// An accepted connection, to be run after the 101 response.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Connection {
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         #[cfg(feature = "hyper")]
-        let run = match crate::adapter::hyper::into_upgraded(io) {
+        let run = match super::hyper::into_upgraded(io) {
             Ok(upgraded) => Either::Left(self.run_on_upgraded(upgraded, early)),
             Err(io) => Either::Right(self.run_any(io, early)),
         };

@@ -56,7 +56,7 @@ impl CloseCode {
     /// The code, if it may stand in a close frame: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     ///
     /// ```
-    /// # use keywire::CloseCode;
+    /// # use keywire::session::CloseCode;
     /// assert_eq!(CloseCode::new(1000), Some(CloseCode::NORMAL));
     /// assert_eq!(CloseCode::new(1006), None); // what a browser reports when there was no close frame
     /// ```

@@ -1,7 +1,8 @@
 //! permessage-deflate: offers, compressed messages, and what must not be compressed.
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
-use keywire::{Compression, Config};
+use keywire::Config;
+use keywire::limits::Compression;
 
 use crate::case::{BINARY, CONTINUATION, Case, Class, FIN, PING, PONG, TEXT, frame_of};
 use crate::patient;

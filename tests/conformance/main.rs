@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use case::Class;
 use futures_util::{StreamExt as _, stream};
-use keywire::{Compression, Config};
+use keywire::Config;
+use keywire::limits::Compression;
 use support::Server;
 
 /// No timer ends what ought to end by itself.

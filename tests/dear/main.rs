@@ -17,10 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use keywire::{
-    Compression, Config, Envelope, HandlerResult, Hub, JwtAlgorithm, JwtKey, KeyExtractor as _, Push, RawKey,
-    Session, Source, Switch, VerifyingKey,
-};
+use keywire::auth::{CredentialSource, JwtAlgorithm, JwtKey, RawKey, VerifyingKey};
+use keywire::limits::Compression;
+use keywire::{Config, Envelope, HandlerResult, Hub, KeyExtractor as _, Push, Session, Switch};
 
 use attack::Attack;
 
@@ -42,10 +41,11 @@ fn serve() -> SocketAddr {
         runtime.block_on(async move {
             let key = std::fs::read("tests/fixtures/p384.public.pem").expect("a fixture");
             let key = VerifyingKey::from_pem(JwtAlgorithm::ES384, &key).expect("a key");
-            let keys = JwtKey::new(key).sources([Source::Query("token".into())]).or(RawKey::from_path());
+            let keys =
+                JwtKey::new(key).sources([CredentialSource::Query("token".into())]).or(RawKey::from_path());
             let config = Config { compression: Compression::deflate(), ..Config::default() };
             let handler = Switch::new().command(echo);
-            let hub = Hub::builder().keys(keys).handler(handler).config(config).build();
+            let hub = Hub::builder(keys).handler(handler).config(config).build();
             let server = support::Server::start(hub).await;
             let _ = tell.send(server.addr);
             std::future::pending::<()>().await;

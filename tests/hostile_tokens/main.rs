@@ -17,7 +17,8 @@ use std::io::{self, Write};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use keywire::{Hub, JwtKey};
+use keywire::Hub;
+use keywire::auth::JwtKey;
 use support::{Head, Server, opening};
 use target::Target;
 use tracing::level_filters::LevelFilter;
@@ -64,7 +65,7 @@ async fn es256_lets_no_hostile_token_in() {
 
 async fn throw_all(target: &Target, key: JwtKey) {
     listen_to_the_log();
-    let server = Server::start(Hub::builder().keys(key).build()).await;
+    let server = Server::start(Hub::builder(key).build()).await;
     let hostile = all(target);
     let different: HashSet<_> = hostile.iter().map(|(_, token)| token).collect();
     assert_eq!(different.len(), hostile.len(), "{:?}", twice(&hostile));

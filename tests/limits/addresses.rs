@@ -1,6 +1,9 @@
 //! What counts as an address.
 
-use keywire::{Handshake, Identity, Key, Limits, Rejection, TrustedProxies, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{Rejection, extract_fn};
+use keywire::limits::{Limits, TrustedProxies};
+use keywire::{Identity, Key};
 
 use crate::support::{self, Server, until};
 use crate::{asking, hub, open_from, times};
@@ -52,8 +55,9 @@ async fn a_transport_without_addresses_has_no_limits_by_address() {
     let mut sessions = Vec::new();
     for _ in 0..3 {
         let head = support::request(([127, 0, 0, 1], 1).into(), "/websocket/alice", &[]);
-        let upgrade =
-            hub.upgrade(Handshake::new(head).with_path_key(keywire::PathKey::encoded("alice"))).await;
+        let upgrade = hub
+            .upgrade(Handshake::new(head).with_path_key(keywire::adapter::PathKey::encoded("alice")))
+            .await;
         assert_eq!(upgrade.response.status(), 101);
         sessions.push(upgrade.connection);
     }

@@ -9,7 +9,10 @@ mod support;
 
 use std::time::Duration;
 
-use keywire::{CloseCode, Config, Hub, KeyExtractor, Limits, Rate, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::limits::{Limits, Rate};
+use keywire::session::CloseCode;
+use keywire::{Config, Hub, KeyExtractor, Reply, Session, Switch};
 use serde_json::json;
 use support::{Head, Raw, Server, opening, until};
 
@@ -27,7 +30,7 @@ pub(crate) fn asking(keys: impl KeyExtractor, limits: Limits) -> Hub {
             session.close(CloseCode::NORMAL, "");
             Ok(Reply::none())
         });
-    Hub::builder().keys(keys).handler(handler).config(config).build()
+    Hub::builder(keys).handler(handler).config(config).build()
 }
 
 /// One a day is enough for a test.

@@ -1,7 +1,10 @@
 //! Permits are released, once and in time.
 
 use http::Request;
-use keywire::{Config, Connection, Handshake, Hub, Limits, PathKey, RawKey, Session, Switch, Upgrade};
+use keywire::adapter::{Connection, Handshake, PathKey, Upgrade};
+use keywire::auth::RawKey;
+use keywire::limits::Limits;
+use keywire::{Config, Hub, Session, Switch};
 use serde_json::json;
 
 use crate::support::{self, Server, TEXT, masked, opening, until};
@@ -122,7 +125,7 @@ async fn a_client_that_reads_the_close_frame_may_return_at_once() {
     });
     let config = Config { limits: Limits { sessions: 1, ..Limits::default() }, ..Config::default() };
     let server =
-        Server::start(Hub::builder().keys(RawKey::from_path()).handler(handler).config(config).build()).await;
+        Server::start(Hub::builder(RawKey::from_path()).handler(handler).config(config).build()).await;
     for key in ["alice", "bob", "carol"] {
         let mut client = server.client(key).await;
         assert_eq!(client.close(1000, "").await.code, 1000);

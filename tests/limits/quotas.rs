@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Request;
-use keywire::{Handshake, Identity, Key, Limits, Rejection, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{Rejection, extract_fn};
+use keywire::limits::Limits;
+use keywire::{Identity, Key};
 
 use crate::support::Server;
 use crate::{asking, free_again, hub, open_from, refused, times};

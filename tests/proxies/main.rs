@@ -8,7 +8,10 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use keywire::{Config, Handshake, Hub, Identity, Key, Limits, RawKey, Rejection, TrustedProxies, extract_fn};
+use keywire::adapter::Handshake;
+use keywire::auth::{RawKey, Rejection, extract_fn};
+use keywire::limits::{Limits, TrustedProxies};
+use keywire::{Config, Hub, Identity, Key};
 use program::{caddy, documented, nginx, nginx_forwarded};
 use serde_json::json;
 use support::{Client, Events, Head, Raw, Server, opening};
@@ -25,7 +28,7 @@ async fn server(proxies: TrustedProxies) -> (Server, Events<String>) {
         async { Key::new("alice").map(Identity::new).map_err(|_| Rejection::Malformed) }
     });
     let config = Config { limits: Limits { proxies, ..Limits::default() }, ..Config::default() };
-    (Server::start(Hub::builder().keys(keys).config(config).build()).await, peers)
+    (Server::start(Hub::builder(keys).config(config).build()).await, peers)
 }
 
 /// The answer to an opening from this address with further lines of any bytes.
@@ -154,7 +157,7 @@ async fn pages_of_the_proxys_own_host_are_let_in() {
     let limits =
         Limits { proxies: TrustedProxies::x_forwarded_for(TRUSTED).expect("networks"), ..Limits::default() };
     let config = Config { limits, ..Config::default() };
-    let server = Server::start(Hub::builder().keys(RawKey::from_path()).config(config).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_path()).config(config).build()).await;
     for proxy in [nginx("127.0.0.1", server.addr).await, caddy(server.addr).await] {
         let page = format!("http://{}", proxy.addr);
         let mut client =
@@ -179,7 +182,7 @@ async fn pages_of_the_proxys_own_host_are_let_in() {
 /// Another application of the host sets a cookie that is no text.
 #[tokio::test]
 async fn foreign_cookies_keep_nobody_out() {
-    let server = Server::start(Hub::builder().keys(RawKey::from_cookie("sid")).build()).await;
+    let server = Server::start(Hub::builder(RawKey::from_cookie("sid")).build()).await;
     for proxy in [nginx("127.0.0.1", server.addr).await, caddy(server.addr).await] {
         let (head, _raw) = open(proxy.addr, "127.0.0.1", &[b"Cookie: sid=alice; nick=Jos\xe9"]).await;
         assert_eq!(head.status, 101);

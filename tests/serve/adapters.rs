@@ -15,14 +15,18 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use keywire::{Config, Connection, Handshake, Hub, Limits, RawKey, RequestBody, ServeConfig, Upgrade};
+use keywire::adapter::{Connection, Handshake, Upgrade};
+use keywire::auth::RawKey;
+use keywire::limits::Limits;
+use keywire::serve::{RequestBody, ServeConfig};
+use keywire::{Config, Hub};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::{Client, PING, Raw, TEXT, masked, opening, within};
 
 fn hub() -> Hub {
-    Hub::builder().keys(RawKey::from_path()).build()
+    Hub::builder(RawKey::from_path()).build()
 }
 
 /// What an application does with the connection of an upgrade.
@@ -111,7 +115,8 @@ async fn sessions_of_a_unix_socket_leave_their_places_to_requests() {
             tokio::spawn(keywire::serve(listener, router(&hub, way)).config(config).run());
         } else {
             use warp::Filter as _;
-            let routes = keywire::warp::websocket("ws", hub.clone()).or(warp::path!("hello").map(|| "hello"));
+            let routes =
+                keywire::adapter::warp::websocket("ws", hub.clone()).or(warp::path!("hello").map(|| "hello"));
             tokio::spawn(keywire::serve(listener, warp::service(routes)).config(config).run());
         }
         let mut sessions = Vec::new();
@@ -155,7 +160,7 @@ async fn the_key_is_decoded_once() {
     ] {
         let _client = session(addr, path).await;
         let [session] = &hub.sessions(key).await[..] else { panic!("{path} is not {key}") };
-        session.close(keywire::CloseCode::NORMAL, "");
+        session.close(keywire::session::CloseCode::NORMAL, "");
     }
 }
 
@@ -183,7 +188,7 @@ async fn a_bare_hyper_service_under_keywires_server() {
             let hub = inner.clone();
             async move { Ok::<_, Infallible>(answer(&hub, way, request).await) }
         });
-        tokio::spawn(keywire::serve_hyper(listener, service).run());
+        tokio::spawn(keywire::serve::serve_hyper(listener, service).run());
         works(addr, &hub).await;
     }
 }
@@ -222,7 +227,7 @@ async fn the_body_of_an_opening_is_never_read_as_frames() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
         if is_warp {
-            let routes = warp::service(keywire::warp::websocket("ws", hub.clone()));
+            let routes = warp::service(keywire::adapter::warp::websocket("ws", hub.clone()));
             tokio::spawn(keywire::serve(listener, routes).run());
         } else {
             tokio::spawn(keywire::serve(listener, router(&hub, Way::OnUpgrade)).run());
@@ -238,13 +243,13 @@ async fn the_body_of_an_opening_is_never_read_as_frames() {
             raw.gone().await;
         }
     }
-    assert_eq!(hub.counts().await, keywire::Counts::default());
+    assert_eq!(hub.counts().await, keywire::store::Counts::default());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_that_never_comes_gives_its_place_back() {
     let limits = Limits { sessions: 1, ..Limits::default() };
-    let hub = Hub::builder().keys(RawKey::from_path()).config(Config { limits, ..Config::default() }).build();
+    let hub = Hub::builder(RawKey::from_path()).config(Config { limits, ..Config::default() }).build();
     let (mut near, far) = tokio::io::duplex(4096);
     let inner = hub.clone();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

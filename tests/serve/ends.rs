@@ -3,7 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use keywire::{Counts, ServeConfig};
+use keywire::serve::ServeConfig;
+use keywire::store::Counts;
 use serde_json::json;
 use tokio::net::TcpStream;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keywire::ServeConfig;
+use keywire::serve::ServeConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

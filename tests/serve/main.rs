@@ -16,7 +16,9 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use keywire::{Envelope, Hub, RawKey, ServeConfig, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::serve::ServeConfig;
+use keywire::{Envelope, Hub, Session, Switch};
 use support::{Client, Events, Raw, events};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -45,7 +47,7 @@ impl Served {
             let _ = asking.send(());
             pending::<keywire::HandlerResult>()
         };
-        let hub = Hub::builder().keys(RawKey::from_path()).handler(Switch::new().command(stuck)).build();
+        let hub = Hub::builder(RawKey::from_path()).handler(Switch::new().command(stuck)).build();
         let answer = Arc::new(Notify::new());
         let routes = routes(hub.clone(), tell, answer.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -97,7 +99,7 @@ fn routes(
             "at last"
         }
     };
-    keywire::warp::websocket("websocket", hub)
+    keywire::adapter::warp::websocket("websocket", hub)
         .or(warp::path!("hello").map(|| "hello"))
         .or(warp::path!("much").map(|| vec![b'x'; 64 << 20]))
         .or(warp::path!("length").and(warp::body::bytes()).map(|body: bytes::Bytes| body.len().to_string()))

@@ -7,7 +7,7 @@ use axum::routing::any;
 use http::{Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use keywire::ServeConfig;
+use keywire::serve::ServeConfig;
 use tokio::net::TcpListener;
 
 use crate::Served;

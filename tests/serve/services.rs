@@ -8,7 +8,10 @@ use axum::extract::Extension;
 use axum::routing::get;
 use http::{Request, Response};
 use hyper::service::service_fn;
-use keywire::{Hub, Peer, RawKey, RequestBody, ServeConfig};
+use keywire::Hub;
+use keywire::adapter::PeerAddr;
+use keywire::auth::RawKey;
+use keywire::serve::{RequestBody, ServeConfig};
 use serde_json::json;
 use tokio::net::TcpListener;
 use warp::Filter;
@@ -42,15 +45,15 @@ async fn a_warp_filter_with_sessions_and_requests_side_by_side() {
 
 #[tokio::test]
 async fn a_large_filter() {
-    let hub = Hub::builder().keys(RawKey::from_path()).build();
+    let hub = Hub::builder(RawKey::from_path()).build();
     let (listener, addr) = listen("127.0.0.1:0").await;
-    let peer = warp::ext::optional::<Peer>().and(warp::addr::remote()).map(
-        |peer: Option<Peer>, remote: Option<SocketAddr>| {
-            format!("{:?} {remote:?}", peer.map(|Peer(addr)| addr))
+    let peer = warp::ext::optional::<PeerAddr>().and(warp::addr::remote()).map(
+        |peer: Option<PeerAddr>, remote: Option<SocketAddr>| {
+            format!("{:?} {remote:?}", peer.map(|PeerAddr(addr)| addr))
         },
     );
     let number = |number: u32| warp::path(number.to_string()).map(move || number.to_string());
-    let routes = keywire::warp::websocket("websocket", hub)
+    let routes = keywire::adapter::warp::websocket("websocket", hub)
         .or(number(1).or(number(2)).or(number(3)).or(number(4)))
         .or(number(5).or(number(6)).or(number(7)).or(number(8)))
         .or(warp::path!("sum" / u32 / u32).then(|a: u32, b: u32| async move { (a + b).to_string() }))
@@ -67,7 +70,8 @@ async fn a_large_filter() {
 
 #[tokio::test]
 async fn an_axum_router_over_either_version_of_ip() {
-    let router = Router::new().route("/peer", get(|Extension(Peer(addr))| async move { addr.to_string() }));
+    let router =
+        Router::new().route("/peer", get(|Extension(PeerAddr(addr))| async move { addr.to_string() }));
     let mut addresses = vec!["127.0.0.1:0"];
     // A container may have no IPv6.
     addresses.extend(std::net::TcpListener::bind("[::1]:0").is_ok().then_some("[::1]:0"));
@@ -86,7 +90,7 @@ async fn a_service_of_hypers() {
     let service = service_fn(|request: Request<RequestBody>| async move {
         Ok::<_, Infallible>(Response::new(request.uri().path().to_owned()))
     });
-    tokio::spawn(keywire::serve_hyper(listener, service).run());
+    tokio::spawn(keywire::serve::serve_hyper(listener, service).run());
     assert_eq!(Raw::connect(addr).await.get("/there").await.body, "/there");
 }
 
@@ -96,11 +100,11 @@ async fn a_unix_socket() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{UnixListener, UnixStream};
 
-    let hub = Hub::builder().keys(RawKey::from_path()).build();
+    let hub = Hub::builder(RawKey::from_path()).build();
     let path = std::env::temp_dir().join(format!("keywire-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).expect("a socket");
-    let routes = keywire::warp::websocket("websocket", hub.clone());
+    let routes = keywire::adapter::warp::websocket("websocket", hub.clone());
     tokio::spawn(keywire::serve(listener, warp::service(routes)).run());
     let mut stream = UnixStream::connect(&path).await.expect("a server");
     let _ = std::fs::remove_file(&path);

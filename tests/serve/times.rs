@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keywire::{Counts, ServeConfig};
+use keywire::serve::ServeConfig;
+use keywire::store::Counts;
 
 use crate::Served;
 use crate::support::within;

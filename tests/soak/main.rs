@@ -17,7 +17,10 @@ mod witnesses;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keywire::{Code, Config, Counts, Envelope, HandlerResult, Hub, Push, RawKey, Reply, Session, Switch};
+use keywire::auth::RawKey;
+use keywire::message::Code;
+use keywire::store::Counts;
+use keywire::{Config, Envelope, HandlerResult, Hub, Push, Reply, Session, Switch};
 use rand::random_range;
 use support::{Server, until};
 use tally::{Tally, memory};
@@ -42,7 +45,7 @@ async fn command(_: Session, envelope: Envelope) -> HandlerResult {
     match envelope.body.as_str() {
         // Without the message that a panic prints.
         r#""panic""# => std::panic::resume_unwind(Box::new("as it was told to")),
-        r#""fail""# => Err(keywire::HandlerError::msg("as it was told to")),
+        r#""fail""# => Err(keywire::handler::HandlerError::msg("as it was told to")),
         _ => Ok(Reply::data(envelope.body)),
     }
 }
@@ -56,7 +59,7 @@ fn hub(tally: &Arc<Tally>) -> Hub {
             opened.opened();
             async { Ok(()) }
         })
-        .closed(move |_, end: keywire::Closed| {
+        .closed(move |_, end: keywire::session::Closed| {
             closed.closed(end.code.into());
             async {}
         })
@@ -67,7 +70,7 @@ fn hub(tally: &Arc<Tally>) -> Hub {
         close_timeout: Duration::from_millis(500),
         ..Config::default()
     };
-    Hub::builder().keys(RawKey::from_path()).handler(switch).config(config).build()
+    Hub::builder(RawKey::from_path()).handler(switch).config(config).build()
 }
 
 async fn soak(time: Duration) {

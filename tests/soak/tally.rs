@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use keywire::Counts;
+use keywire::store::Counts;
 
 #[derive(Default)]
 pub(crate) struct Tally {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keywire::{CloseCode, Delivery, Push, Recipients};
+use keywire::session::CloseCode;
+use keywire::store::Recipients;
+use keywire::{Delivery, Push};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use keywire::{Connection, Handshake, Hub, PathKey};
+use keywire::Hub;
+use keywire::adapter::{Connection, Handshake, PathKey};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;

@@ -16,7 +16,8 @@ pub(crate) mod tokens;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use keywire::{Closed, Hub, Session, Switch};
+use keywire::session::Closed;
+use keywire::{Hub, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -99,7 +100,7 @@ impl Server {
     pub(crate) async fn start_on(addr: SocketAddr, path: &str, hub: Hub) -> Self {
         let listener = TcpListener::bind(addr).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
-        let server = warp::serve(keywire::warp::websocket(path, hub.clone())).incoming(listener);
+        let server = warp::serve(keywire::adapter::warp::websocket(path, hub.clone())).incoming(listener);
         Self { addr, hub, accepting: tokio::spawn(server.run()) }
     }
 

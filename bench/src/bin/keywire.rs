@@ -4,10 +4,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow;
 
 use clap::Parser as _;
-use keywire::{
-    Config, Envelope, Frame, HandlerError, HandlerResult, Hub, MessageHandler, Push, RawKey, Reply, Session,
-    Text, async_trait,
-};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::handler::HandlerError;
+use keywire::message::Text;
+use keywire::{Config, Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, async_trait};
 use keywire_bench::server::Options;
 use keywire_bench::wire::{self, Command, PAUSE_EVERY, Random};
 
@@ -15,10 +16,10 @@ fn main() {
     let options = Options::parse();
     let listen = options.listen;
     let runtime = options.runtime();
-    let hub = Hub::builder().keys(RawKey::from_path()).handler(Bench).config(config()).build();
+    let hub = Hub::builder(RawKey::from_path()).handler(Bench).config(config()).build();
     // On a worker, as everything else, and not on the thread that waits here.
     let server = runtime.spawn(async move {
-        warp::serve(keywire::warp::websocket("websocket", hub)).run(listen).await;
+        warp::serve(keywire::adapter::warp::websocket("websocket", hub)).run(listen).await;
     });
     if let Err(error) = runtime.block_on(server) {
         eprintln!("{error}");

@@ -20,7 +20,10 @@ impl<S: Send + Sync + 'static> Switch<S> {
     /// ```
     /// use std::ops::ControlFlow::{self, Break, Continue};
     ///
-    /// use keywire::{Frame, HandlerError, Reply, Session, Switch, Text};
+    /// use keywire::frame::Frame;
+    /// use keywire::handler::HandlerError;
+    /// use keywire::message::Text;
+    /// use keywire::{Reply, Session, Switch};
     ///
     /// /// Answers the heartbeat of an older client.
     /// async fn heartbeat(_: Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
@@ -50,7 +53,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use keywire::{Frame, HandlerResult, Session, Switch};
+    /// use keywire::frame::Frame;
+    /// use keywire::{HandlerResult, Session, Switch};
     ///
     /// async fn echo(_: Session, bytes: Bytes) -> HandlerResult {
     ///     Ok(Frame::binary(&bytes).into())

@@ -15,7 +15,7 @@ pub(crate) use limiter::{RateLimiter, Verdict};
 /// ```
 /// use std::time::Duration;
 ///
-/// use keywire::Rate;
+/// use keywire::limits::Rate;
 ///
 /// // Bursts of 20, 2/s sustained.
 /// let rate = Rate::new(20, Duration::from_secs(10));

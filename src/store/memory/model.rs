@@ -11,8 +11,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::auth::RawKey;
 use crate::delivery::Outcome;
-use crate::extract::RawKey;
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::Identity;
@@ -65,7 +65,7 @@ fn policy() -> impl Strategy<Value = SessionPolicy> {
 }
 
 fn hub() -> Hub {
-    Hub::builder().keys(RawKey::from_path()).build()
+    Hub::builder(RawKey::from_path()).build()
 }
 
 fn key(number: usize) -> Key {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::extract::RawKey;
+use crate::auth::RawKey;
 use crate::hub::Hub;
 use crate::key::Identity;
 use crate::websocket::CloseCode;
@@ -16,7 +16,7 @@ fn turns(
     to: &Recipients,
     keys: impl IntoIterator<Item = (String, usize)>,
 ) -> Vec<usize> {
-    let hub = Hub::builder().keys(RawKey::from_path()).build();
+    let hub = Hub::builder(RawKey::from_path()).build();
     let cap = NonZeroUsize::new(SESSIONS_PER_TURN * 4).unwrap();
     let mut sessions = Vec::new();
     for (key, number) in keys {

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use keywire::{Hub, JwtAlgorithm, JwtKey, VerifyingKey};
+use keywire::auth::{JwtAlgorithm, JwtKey, VerifyingKey};
+use keywire::Hub;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,10 +34,10 @@ async fn main() {
 }
 
 async fn serve(key: VerifyingKey) -> SocketAddr {
-    let hub = Hub::builder().keys(JwtKey::new(key)).build();
+    let hub = Hub::builder(JwtKey::new(key)).build();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let addr = listener.local_addr().expect("an address");
-    tokio::spawn(warp::serve(keywire::warp::websocket("websocket", hub)).incoming(listener).run());
+    tokio::spawn(warp::serve(keywire::adapter::warp::websocket("websocket", hub)).incoming(listener).run());
     addr
 }
 

@@ -1,9 +1,9 @@
 use super::*;
-use crate::extract::RawKey;
+use crate::auth::RawKey;
 use crate::key::Identity;
 
 fn hub() -> Hub {
-    Hub::builder().keys(RawKey::from_path()).build()
+    Hub::builder(RawKey::from_path()).build()
 }
 
 fn session(hub: &Hub, opening: &Undecided, key: &str) -> Session {

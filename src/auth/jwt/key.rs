@@ -8,7 +8,7 @@ use super::pem;
 /// What signatures are checked with: a secret or a public key, and the one algorithm that it is for.
 ///
 /// ```
-/// use keywire::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey};
+/// use keywire::auth::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey};
 ///
 /// let key = VerifyingKey::from_secret(JwtAlgorithm::HS384, b"a secret of at least 48 bytes ......................")?;
 /// let extractor = JwtKey::new(key);
@@ -48,7 +48,7 @@ impl VerifyingKey {
     /// A public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY` for RSA.
     ///
     /// ```
-    /// use keywire::{InvalidVerifyingKey, JwtAlgorithm, VerifyingKey};
+    /// use keywire::auth::{InvalidVerifyingKey, JwtAlgorithm, VerifyingKey};
     ///
     /// let pem = "-----BEGIN PUBLIC KEY-----
     /// MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=

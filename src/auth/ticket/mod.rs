@@ -18,7 +18,7 @@ pub use memory::MemoryTickets;
 pub use store::{TicketError, TicketStore};
 
 use super::source::read_only;
-use super::{KeyExtractor, Source};
+use super::{CredentialSource, KeyExtractor};
 use crate::excerpt::Excerpt;
 use crate::handshake::Handshake;
 use crate::key::Identity;
@@ -38,7 +38,8 @@ use crate::rejection::Rejection;
 /// ```no_run
 /// # #[cfg(feature = "warp")]
 /// # async fn example() {
-/// use keywire::{Hub, Identity, Key, TicketKey, Tickets};
+/// use keywire::auth::{TicketKey, Tickets};
+/// use keywire::{Hub, Identity, Key};
 /// use serde_json::json;
 /// use warp::{Filter, Reply, http::StatusCode};
 ///
@@ -55,13 +56,13 @@ use crate::rejection::Rejection;
 /// }
 ///
 /// let tickets = Tickets::new();
-/// let hub = Hub::builder().keys(TicketKey::new(&tickets)).build();
+/// let hub = Hub::builder(TicketKey::new(&tickets)).build();
 /// let ticket = warp::post()
 ///     .and(warp::path!("ticket"))
 ///     .and(warp::header("x-forwarded-user"))
 ///     .and(warp::any().map(move || tickets.clone()))
 ///     .then(hand_out);
-/// let routes = keywire::warp::websocket("websocket", hub).or(ticket);
+/// let routes = keywire::adapter::warp::websocket("websocket", hub).or(ticket);
 /// warp::serve(routes).run(([127, 0, 0, 1], 8090)).await;
 /// # }
 /// ```
@@ -216,30 +217,31 @@ impl fmt::Debug for Ticket {
 /// [`or`](KeyExtractor::or) there.
 ///
 /// ```
-/// use keywire::{Hub, KeyExtractor, RawKey, TicketKey, Tickets};
+/// use keywire::auth::{RawKey, TicketKey, Tickets};
+/// use keywire::{Hub, KeyExtractor};
 ///
 /// let tickets = Tickets::new();
 /// let keys = TicketKey::new(&tickets).or(RawKey::from_header("x-forwarded-user"));
-/// let hub = Hub::builder().keys(keys).build();
+/// let hub = Hub::builder(keys).build();
 /// # let _ = hub;
 /// ```
 #[derive(Debug, Clone)]
 pub struct TicketKey {
     tickets: Tickets,
-    sources: Cow<'static, [Source]>,
+    sources: Cow<'static, [CredentialSource]>,
 }
 
 impl TicketKey {
     /// Takes the tickets that are issued here.
     #[must_use]
     pub fn new(tickets: &Tickets) -> Self {
-        const QUERY: &[Source] = &[Source::Query(Cow::Borrowed("ticket"))];
+        const QUERY: &[CredentialSource] = &[CredentialSource::Query(Cow::Borrowed("ticket"))];
         Self { tickets: tickets.clone(), sources: Cow::Borrowed(QUERY) }
     }
 
     /// Where tickets stand, in place of `?ticket=`. Two of them are refused.
     #[must_use]
-    pub fn sources(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
+    pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
         self
     }

@@ -11,7 +11,7 @@ use super::token::Token;
 /// token that it signed has ended. Until then both are good.
 ///
 /// ```
-/// use keywire::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey, VerifyingKeys};
+/// use keywire::auth::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey, VerifyingKeys};
 ///
 /// let secret = |secret| VerifyingKey::from_secret(JwtAlgorithm::HS256, secret);
 /// let keys = VerifyingKeys::new();
@@ -27,7 +27,7 @@ use super::token::Token;
 ///
 /// A token's `kid` and `alg` must fit exactly one key. A token without `kid` is good only if its `alg` alone does.
 /// Equal keys are one key, whatever their names. A token that fits no key or several is refused with
-/// [`Rejection::NotYet`](crate::Rejection::NotYet): the next [`insert`](Self::insert) or [`remove`](Self::remove) may
+/// [`Rejection::NotYet`](crate::auth::Rejection::NotYet): the next [`insert`](Self::insert) or [`remove`](Self::remove) may
 /// change that.
 ///
 /// Clones share the keys. A key that is removed opens nothing from then on; sessions that are open stay.
@@ -47,7 +47,7 @@ impl VerifyingKeys {
     /// RS256 if that is among `algorithms`, else for the first of them that is of RSA.
     ///
     /// ```
-    /// use keywire::{InvalidJwks, JwtAlgorithm, JwtKey, VerifyingKeys};
+    /// use keywire::auth::{InvalidJwks, JwtAlgorithm, JwtKey, VerifyingKeys};
     ///
     /// let text = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026","alg":"EdDSA",
     ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;

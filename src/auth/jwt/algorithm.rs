@@ -3,11 +3,11 @@ use std::str::FromStr;
 
 /// How a token is signed (RFC 7518, section 3.1; RFC 8037). ES512, ES256K and Ed448 are not supported.
 ///
-/// A [`VerifyingKey`](crate::VerifyingKey) belongs to one of them, and what a token says of itself changes
+/// A [`VerifyingKey`](crate::auth::VerifyingKey) belongs to one of them, and what a token says of itself changes
 /// nothing about that.
 ///
 /// ```
-/// use keywire::JwtAlgorithm;
+/// use keywire::auth::JwtAlgorithm;
 ///
 /// assert_eq!("ES256".parse(), Ok(JwtAlgorithm::ES256));
 /// assert_eq!(JwtAlgorithm::EdDSA.to_string(), "EdDSA");

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 
-use super::{KeyExtractor, Source};
+use super::{CredentialSource, KeyExtractor};
 use crate::handshake::Handshake;
 use crate::key::{Identity, Key};
 use crate::rejection::Rejection;
@@ -16,46 +16,47 @@ use crate::rejection::Rejection;
 /// look up the user in a [`KeyExtractor`] of your own.
 ///
 /// ```
-/// use keywire::{KeyExtractor, RawKey};
+/// use keywire::auth::RawKey;
+/// use keywire::KeyExtractor;
 ///
 /// let extractor = RawKey::from_path().or(RawKey::from_header("x-forwarded-user"));
 /// # let _ = extractor;
 /// ```
 #[derive(Debug, Clone)]
-pub struct RawKey(Source);
+pub struct RawKey(CredentialSource);
 
 impl RawKey {
     /// The key is the path segment: `/websocket/{key}`.
     #[must_use]
     pub fn from_path() -> Self {
-        Self(Source::Path)
+        Self(CredentialSource::Path)
     }
 
     /// The key is a parameter of the query string.
     pub fn from_query(name: impl Into<Cow<'static, str>>) -> Self {
-        Self(Source::Query(name.into()))
+        Self(CredentialSource::Query(name.into()))
     }
 
     /// The key is a cookie's value.
     pub fn from_cookie(name: impl Into<Cow<'static, str>>) -> Self {
-        Self(Source::Cookie(name.into()))
+        Self(CredentialSource::Cookie(name.into()))
     }
 
     /// The key is what stands behind `Authorization: Bearer`.
     #[must_use]
     pub fn from_bearer() -> Self {
-        Self(Source::Bearer)
+        Self(CredentialSource::Bearer)
     }
 
     /// The key is in a subprotocol, see [`Handshake::protocol_token`].
     #[must_use]
     pub fn from_subprotocol() -> Self {
-        Self(Source::Subprotocol)
+        Self(CredentialSource::Subprotocol)
     }
 
     /// The key is a header's value.
     pub fn from_header(name: impl Into<Cow<'static, str>>) -> Self {
-        Self(Source::Header(name.into()))
+        Self(CredentialSource::Header(name.into()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who is it? Extractors turn the head of an opening into an identity.
+//! Authentication: extractors of keys, credentials, origins.
 
 mod combine;
 mod function;
@@ -20,19 +20,23 @@ pub use jwt::{
     UnknownJwtAlgorithm, VerifyingKey, VerifyingKeys,
 };
 pub use raw::RawKey;
-pub use source::Source;
+pub use source::CredentialSource;
 pub use ticket::{MemoryTickets, Ticket, TicketError, TicketHash, TicketKey, TicketStore, Tickets};
 
 use crate::handshake::Handshake;
 use crate::key::Identity;
-use crate::rejection::Rejection;
+pub use crate::key::InvalidKey;
+pub use crate::origin::Origins;
+pub use crate::rejection::Rejection;
 
 /// Decides who opens a connection.
 ///
 /// ```
 /// use std::collections::HashMap;
 ///
-/// use keywire::{Handshake, Identity, Key, KeyExtractor, Rejection, async_trait};
+/// use keywire::adapter::Handshake;
+/// use keywire::auth::Rejection;
+/// use keywire::{Identity, Key, KeyExtractor, async_trait};
 ///
 /// /// Lets in whoever has an API key from a table.
 /// struct ApiKeys(HashMap<String, Key>);
@@ -75,7 +79,9 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// The session keeps its key: if this says that the credential is another's, the session ends with 4507.
     ///
     /// ```
-    /// use keywire::{Handshake, Identity, Key, KeyExtractor, Rejection, async_trait};
+    /// use keywire::adapter::Handshake;
+    /// use keywire::auth::Rejection;
+    /// use keywire::{Identity, Key, KeyExtractor, async_trait};
     ///
     /// struct Passes;
     ///
@@ -105,7 +111,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// is refused without asking.
     ///
     /// ```
-    /// use keywire::{KeyExtractor, RawKey};
+    /// use keywire::auth::RawKey;
+    /// use keywire::KeyExtractor;
     ///
     /// let extractor = RawKey::from_path().or(RawKey::from_query("key"));
     /// # let _ = extractor;
@@ -116,7 +123,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// with a prefix keeps them apart:
     ///
     /// ```
-    /// use keywire::{Identity, Key, KeyExtractor, RawKey, Rejection};
+    /// use keywire::auth::{RawKey, Rejection};
+    /// use keywire::{Identity, Key, KeyExtractor};
     ///
     /// fn prefixed(prefix: &str, identity: Identity) -> Result<Identity, Rejection> {
     ///     let key = Key::new(format!("{prefix}:{}", identity.key())).map_err(|_| Rejection::Invalid)?;
@@ -149,7 +157,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// Checks the identity further, in a database for example, and may refuse it.
     ///
     /// ```
-    /// use keywire::{Identity, KeyExtractor, RawKey, Rejection};
+    /// use keywire::auth::{RawKey, Rejection};
+    /// use keywire::{Identity, KeyExtractor};
     ///
     /// let extractor = RawKey::from_path().and_then(|identity: Identity| async move {
     ///     if identity.key().as_str() == "mallory" { Err(Rejection::Forbidden) } else { Ok(identity) }

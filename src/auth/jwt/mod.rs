@@ -27,7 +27,7 @@ use token::Token;
 pub use trusted::TrustedKeys;
 
 use super::source::read_only;
-use super::{KeyExtractor, Source};
+use super::{CredentialSource, KeyExtractor};
 use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
@@ -35,9 +35,10 @@ use crate::rejection::Rejection;
 /// Takes the key out of a signed token (RFC 7519).
 ///
 /// ```
-/// use keywire::{Hub, JwtKey};
+/// use keywire::auth::JwtKey;
+/// use keywire::Hub;
 ///
-/// let hub = Hub::builder().keys(JwtKey::hs256(b"a secret of at least 32 bytes ......")).build();
+/// let hub = Hub::builder(JwtKey::hs256(b"a secret of at least 32 bytes ......")).build();
 /// # let _ = hub;
 /// ```
 ///
@@ -62,7 +63,8 @@ use crate::rejection::Rejection;
 /// reaches the session as a type of the application's:
 ///
 /// ```
-/// use keywire::{Envelope, Hub, JwtKey, Reply, Session, Switch};
+/// use keywire::auth::JwtKey;
+/// use keywire::{Envelope, Hub, Reply, Session, Switch};
 /// use serde::Deserialize;
 ///
 /// #[derive(Clone, Deserialize)]
@@ -76,14 +78,14 @@ use crate::rejection::Rejection;
 ///     Ok(Reply::ok(role.to_owned()))
 /// };
 /// let keys = JwtKey::hs256(b"a secret of at least 32 bytes ......").claims::<Member>();
-/// let hub = Hub::builder().keys(keys).handler(Switch::new().command(whoami)).build();
+/// let hub = Hub::builder(keys).handler(Switch::new().command(whoami)).build();
 /// # let _ = hub;
 /// ```
 #[derive(Clone)]
 pub struct JwtKey {
     keys: TrustedKeys,
     rules: Rules,
-    sources: Vec<Source>,
+    sources: Vec<CredentialSource>,
     token_bytes: usize,
     claims: Option<ReadClaims>,
 }
@@ -106,7 +108,12 @@ impl JwtKey {
                 audience: None,
                 subject: "sub".into(),
             },
-            sources: vec![Source::Path, Source::Query("token".into()), Source::Bearer, Source::Subprotocol],
+            sources: vec![
+                CredentialSource::Path,
+                CredentialSource::Query("token".into()),
+                CredentialSource::Bearer,
+                CredentialSource::Subprotocol,
+            ],
             token_bytes: 8 * 1024,
             claims: None,
         }
@@ -229,7 +236,7 @@ impl JwtKey {
 
     /// Where tokens stand, in place of path, `?token=`, bearer and subprotocol.
     #[must_use]
-    pub fn sources(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
+    pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
         self
     }

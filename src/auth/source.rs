@@ -6,7 +6,7 @@ use crate::rejection::Rejection;
 /// A place in the opening request where a credential may stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Source {
+pub enum CredentialSource {
     /// The path segment after the endpoint's own path: `{key}` of `/websocket/{key}`.
     Path,
     /// A parameter of the query string. Servers and proxies tend to log these.
@@ -23,7 +23,7 @@ pub enum Source {
     Subprotocol,
 }
 
-impl Source {
+impl CredentialSource {
     /// What stands there; nothing and an empty text are the same.
     pub(super) fn read<'a>(&self, handshake: &'a Handshake) -> Result<Option<Cow<'a, str>>, Rejection> {
         let text = match self {
@@ -44,18 +44,21 @@ impl Source {
 /// somebody reads. But a cookie counts only where no other place has a credential: the page has chosen what it sends
 /// elsewhere, while any page of the host may have set the cookie, and could keep a user out by it.
 pub(super) fn read_only<'a>(
-    sources: &[Source],
+    sources: &[CredentialSource],
     handshake: &'a Handshake,
 ) -> Result<Option<Cow<'a, str>>, Rejection> {
     let (cookies, chosen): (Vec<_>, Vec<_>) =
-        sources.iter().partition(|source| matches!(source, Source::Cookie(_)));
+        sources.iter().partition(|source| matches!(source, CredentialSource::Cookie(_)));
     match only(&chosen, handshake)? {
         Some(credential) => Ok(Some(credential)),
         None => only(&cookies, handshake),
     }
 }
 
-fn only<'a>(sources: &[&Source], handshake: &'a Handshake) -> Result<Option<Cow<'a, str>>, Rejection> {
+fn only<'a>(
+    sources: &[&CredentialSource],
+    handshake: &'a Handshake,
+) -> Result<Option<Cow<'a, str>>, Rejection> {
     let mut found = None;
     for source in sources {
         match source.read(handshake)? {

@@ -3,13 +3,14 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::{Limits, Rate};
 use crate::compression::Compression;
-use crate::limits::{Limits, Rate};
 
 /// Limits, timeouts and policies of a [`Hub`](crate::Hub). The defaults are safe on the open internet.
 ///
 /// ```
-/// use keywire::{Config, SessionPolicy};
+/// use keywire::limits::SessionPolicy;
+/// use keywire::Config;
 ///
 /// let config = Config { policy: SessionPolicy::Replace, message_bytes: 4096, ..Config::default() };
 /// # let _ = config;

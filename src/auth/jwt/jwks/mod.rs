@@ -28,12 +28,13 @@ use origin::Origin;
 /// ```
 /// use std::time::Duration;
 ///
-/// use keywire::{Hub, Jwks, JwtAlgorithm, JwtKey};
+/// use keywire::auth::{Jwks, JwtAlgorithm, JwtKey};
+/// use keywire::Hub;
 ///
 /// let keys = Jwks::from_file("/etc/chat/keys.json")
 ///     .algorithms([JwtAlgorithm::RS256])
 ///     .refresh_every(Duration::from_secs(60));
-/// let hub = Hub::builder().keys(JwtKey::new(keys).issuer("https://login.example").audience("chat")).build();
+/// let hub = Hub::builder(JwtKey::new(keys).issuer("https://login.example").audience("chat")).build();
 /// # let _ = hub;
 /// ```
 ///
@@ -92,9 +93,9 @@ impl Jwks {
     /// whoever can change the answer can sign tokens. Redirects are not followed.
     ///
     /// ```
-    /// use keywire::{Jwks, JwtKey};
+    /// use keywire::auth::{Jwks, JwtKey};
     ///
-    /// # fn main() -> Result<(), keywire::JwksError> {
+    /// # fn main() -> Result<(), keywire::auth::JwksError> {
     /// let keys = Jwks::from_url("https://login.example/.well-known/jwks.json")?;
     /// let extractor = JwtKey::new(keys).issuer("https://login.example");
     /// # let _ = extractor;

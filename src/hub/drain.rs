@@ -133,15 +133,15 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::config::SessionPolicy;
+    use crate::auth::RawKey;
     use crate::delivery::{Delivery, Order};
-    use crate::extract::RawKey;
     use crate::key::{Identity, Key};
+    use crate::limits::SessionPolicy;
     use crate::store::{Counts, Inserted, MemoryStore, Removed, SessionStore, StoreError};
 
     /// A hub with so many sessions, and these. None of them has a connection.
     async fn populated(count: usize) -> (Hub, Vec<Session>) {
-        let hub = Hub::builder().keys(RawKey::from_path()).build();
+        let hub = Hub::builder(RawKey::from_path()).build();
         let mut sessions = Vec::new();
         for n in 0..count {
             sessions.push(enter(&hub, &n.to_string()).await);
@@ -243,7 +243,7 @@ mod tests {
         let wait = Duration::from_secs(10);
         for (times, took) in [(1, wait + CUT), (2, wait + 2 * CUT)] {
             let store = Hanging(MemoryStore::new(), times.into());
-            let hub = Hub::builder().keys(RawKey::from_path()).store(store).build();
+            let hub = Hub::builder(RawKey::from_path()).store(store).build();
             let session = enter(&hub, "alice").await;
             let start = Instant::now();
             let _connection = hub.drain().connection_token();

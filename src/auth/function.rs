@@ -8,7 +8,9 @@ use crate::rejection::Rejection;
 /// Makes an extractor of an async closure or function.
 ///
 /// ```
-/// use keywire::{Handshake, Identity, Key, Rejection, extract_fn};
+/// use keywire::adapter::Handshake;
+/// use keywire::auth::{Rejection, extract_fn};
+/// use keywire::{Identity, Key};
 ///
 /// async fn by_address(handshake: Handshake) -> Result<Identity, Rejection> {
 ///     let peer = handshake.peer().ok_or(Rejection::Missing)?;

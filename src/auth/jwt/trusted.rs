@@ -4,7 +4,7 @@ use super::keys::VerifyingKeys;
 use super::token::Token;
 use crate::rejection::Rejection;
 
-/// Whose signatures a [`JwtKey`](crate::JwtKey) believes: made of one [`VerifyingKey`], of [`VerifyingKeys`] or of [`Jwks`].
+/// Whose signatures a [`JwtKey`](crate::auth::JwtKey) believes: made of one [`VerifyingKey`], of [`VerifyingKeys`] or of [`Jwks`].
 #[derive(Debug, Clone)]
 pub struct TrustedKeys(Trusted);
 

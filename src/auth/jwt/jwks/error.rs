@@ -21,7 +21,7 @@ pub enum JwksError {
     /// An answer other than 200. Redirects are not followed: write down where they lead.
     #[error("the answer has status {0}")]
     Status(u16),
-    /// The document is larger than [`Jwks::max_bytes`](crate::Jwks::max_bytes).
+    /// The document is larger than [`Jwks::max_bytes`](crate::auth::Jwks::max_bytes).
     #[error("the document is too large")]
     TooLarge,
     /// It was read, and is of no use.

@@ -122,7 +122,8 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Key, RawKey};
+    use crate::Key;
+    use crate::auth::RawKey;
 
     fn handshake(uri: &str) -> Handshake {
         Handshake::new(http::Request::get(uri).body(()).unwrap())

@@ -15,7 +15,8 @@ use crate::key::Identity;
 /// use std::sync::Mutex;
 /// use std::time::{Duration, Instant};
 ///
-/// use keywire::{Identity, Key, TicketError, TicketHash, TicketStore, async_trait};
+/// use keywire::auth::{TicketError, TicketHash, TicketStore};
+/// use keywire::{Identity, Key, async_trait};
 ///
 /// /// Stands for a database in which only texts can be kept.
 /// #[derive(Default)]

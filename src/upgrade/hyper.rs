@@ -18,7 +18,7 @@ impl Connection {
     ///
     /// It finds the TCP connection below [`serve`](crate::serve), below hyper_util's `auto` server (`axum::serve`,
     /// `warp::serve`) and below hyper's own server, and runs on it as [`Connection::run_tcp`] does. Below `serve` the
-    /// session no longer counts for [`ServeConfig::connections`](crate::ServeConfig::connections), on any kind of listener.
+    /// session no longer counts for [`ServeConfig::connections`](crate::serve::ServeConfig::connections), on any kind of listener.
     /// Any other stream (TLS) runs as in [`Connection::run`].
     ///
     /// A client that does not take its 101 within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) is disconnected.
@@ -28,7 +28,9 @@ impl Connection {
     /// use axum::response::Response;
     /// use axum::{Router, routing::any};
     /// use hyper::upgrade::OnUpgrade;
-    /// use keywire::{Handshake, Hub, RawKey, Upgrade};
+    /// use keywire::adapter::{Handshake, Upgrade};
+    /// use keywire::auth::RawKey;
+    /// use keywire::Hub;
     ///
     /// async fn websocket(State(hub): State<Hub>, request: Request) -> Response<String> {
     ///     let (mut parts, _) = request.into_parts();
@@ -41,7 +43,7 @@ impl Connection {
     ///     response
     /// }
     ///
-    /// let hub = Hub::builder().keys(RawKey::from_path()).build();
+    /// let hub = Hub::builder(RawKey::from_path()).build();
     /// let router: Router = Router::new().route("/websocket/{key}", any(websocket)).with_state(hub);
     /// # let _ = router;
     /// ```

@@ -1,0 +1,81 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::{Core, Hub};
+use crate::auth::KeyExtractor;
+use crate::handler::{MessageHandler, Switch};
+use crate::hub::drain::Drain;
+use crate::hub::underway::Underway;
+use crate::limits::Admission;
+use crate::limits::Config;
+use crate::metrics::Metrics;
+use crate::origin::Origins;
+use crate::refusal::RefusalLog;
+use crate::store::{MemoryStore, SessionStore};
+use crate::turns::Turns;
+
+/// Settings of a [`Hub`], which [`HubBuilder::build`] makes. Begin with [`Hub::builder`].
+#[must_use]
+pub struct HubBuilder {
+    keys: Arc<dyn KeyExtractor>,
+    handler: Option<Arc<dyn MessageHandler>>,
+    store: Option<Arc<dyn SessionStore>>,
+    origins: Origins,
+    config: Config,
+}
+
+impl HubBuilder {
+    pub(super) fn new(keys: Arc<dyn KeyExtractor>) -> Self {
+        Self { keys, handler: None, store: None, origins: Origins::default(), config: Config::default() }
+    }
+
+    /// Handler of messages. Default: every message is answered with code `44`.
+    pub fn handler(mut self, handler: impl MessageHandler) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Store of sessions. Default: [`MemoryStore`].
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Origins whose pages may connect. Default: the server's own.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Limits, timeouts and policies. Default: [`Config::default`].
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Builds the hub. With the feature `metrics` it reports to the recorder that is installed now.
+    pub fn build(self) -> Hub {
+        Hub(Arc::new(Core {
+            keys: self.keys,
+            handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
+            store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
+            origins: self.origins,
+            admission: Admission::new(&self.config.limits),
+            config: self.config,
+            metrics: Metrics::register(),
+            drain: Drain::default(),
+            underway: Underway::default(),
+            refusal_log: RefusalLog::default(),
+            answers: Notify::new(),
+            turns: Turns::new(),
+        }))
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
