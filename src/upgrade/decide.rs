@@ -104,7 +104,7 @@ impl Hub {
                 .await;
         let extracted = extracted.map_err(|error| call_failed(&error, handshake.peer()))?;
         let identity = extracted.map_err(|rejection| {
-            Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: HubBuilder::keys"))
+            Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: Hub::builder"))
         })?;
         if identity.is_over() {
             return Err(Refusal::new(Rejection::Expired, "the extractor's identity has expired already"));
