@@ -84,12 +84,7 @@ async fn each_kind_says_what_which_and_by_which_setting() {
         (saying(Rejection::Invalid), &[], "invalid", &["credential invalid", "Hub::builder"]),
         (saying(Rejection::Expired), &[], "expired", &["credential expired"]),
         (saying(Rejection::Malformed), &[], "malformed", &["malformed request"]),
-        (
-            saying(Rejection::Forbidden),
-            &[],
-            "forbidden",
-            &["the extractor says: forbidden", "Hub::builder"],
-        ),
+        (saying(Rejection::Forbidden), &[], "forbidden", &["the extractor says: forbidden", "Hub::builder"]),
         (saying(Rejection::Unavailable), &[], "unavailable", &["the extractor says: unavailable"]),
         (
             Hub::builder(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),
