@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use keywire::auth::{JwtAlgorithm, JwtKey, VerifyingKey};
 use keywire::Hub;
+use keywire::auth::{JwtAlgorithm, JwtKey, VerifyingKey};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
