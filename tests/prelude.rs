@@ -2,16 +2,17 @@
 #![cfg(all(feature = "jwt", feature = "warp"))]
 #![allow(unused_imports, dead_code)]
 
-use std::marker::PhantomData;
-
 use axum::*;
 use keywire::prelude::*;
 use warp::*;
 
-struct Everything(
-    PhantomData<(JwtKey, Origins, RawKey, Switch, Code, Envelope, Flag, Push, CloseCode)>,
-    PhantomData<(Delivery, Recipients, Config, Hub, Identity, Key, Session, HandlerResult)>,
-);
+fn names(
+    _: (JwtKey, Origins, RawKey, Switch, Code, Envelope, Flag),
+    _: (Push, CloseCode, Delivery, Recipients),
+) {
+}
+
+fn more(_: (Config, Hub, Identity, Key, Session, HandlerResult)) {}
 
 struct Mine;
 

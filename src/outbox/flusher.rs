@@ -7,6 +7,7 @@
 //! [`watchdog`].
 
 use std::cell::{Cell, OnceCell};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,13 +33,19 @@ struct Local {
 /// An outbox of any owner.
 type AnyOwned = Arc<Owned<dyn Owner>>;
 
+/// At most [`WRITES_PER_POLL`] of them.
+type Portion = Vec<AnyOwned>;
+
 /// The sessions that were sent to on one thread. A task, the thread's own turn and the watchdog may all take from it.
 #[derive(Default)]
 pub(super) struct List(Mutex<Noted>);
 
 #[derive(Default)]
 struct Noted {
-    sessions: Vec<AnyOwned>,
+    /// In the portions that a poll writes. So nothing is moved when one is taken: a broadcast notes thousands.
+    portions: VecDeque<Portion>,
+    /// An empty one, kept for the next.
+    spare: Portion,
     /// The runtime on which a task will look at the list.
     task: Option<runtime::Id>,
     /// How often something was taken. Wraps.
@@ -50,8 +57,8 @@ struct Noted {
 /// How many writes a turn ends with, and how many a task does before others have theirs: under 2 ms.
 const WRITES_PER_POLL: usize = 128;
 
-/// For each this many sessions a task writes, so that workers without work take a share over.
-const SHARE: usize = 1024;
+/// For each this many portions a task writes, so that workers without work take a share over.
+const SHARE: usize = 8;
 
 /// Notes a session whose attention is now a flusher's, and whose connection lives on the runtime `home`.
 pub(super) fn note<T: Owner>(session: &Arc<Owned<T>>, home: runtime::Id) {
@@ -59,7 +66,7 @@ pub(super) fn note<T: Owner>(session: &Arc<Owned<T>>, home: runtime::Id) {
     let noted = LOCAL.try_with(|local| {
         if local.turns.get() > 0 {
             local.noted.set(true);
-            local.list().lock().sessions.push(any);
+            local.list().lock().push(any);
             watchdog::wake();
             return true;
         }
@@ -69,7 +76,7 @@ pub(super) fn note<T: Owner>(session: &Arc<Owned<T>>, home: runtime::Id) {
         }
         let list = local.list();
         let mut noted = list.lock();
-        noted.sessions.push(any);
+        noted.push(any);
         if noted.task != Some(home) {
             noted.task = Some(home);
             runtime.spawn(write_all(Task(Some(list.clone()))));
@@ -119,8 +126,8 @@ impl Drop for Turn {
 impl List {
     fn end_turn(self: &Arc<Self>) {
         let mut noted = self.lock();
-        let due = noted.take(WRITES_PER_POLL);
-        if !noted.sessions.is_empty()
+        let due = noted.take();
+        if !noted.portions.is_empty()
             && let Ok(runtime) = Handle::try_current()
             && noted.task != Some(runtime.id())
         {
@@ -135,8 +142,8 @@ impl List {
     /// task of its own.
     fn take_for(&self, task: &mut Task) -> Due {
         let mut noted = self.lock();
-        let due = noted.take(WRITES_PER_POLL);
-        if noted.sessions.is_empty() {
+        let due = noted.take();
+        if noted.portions.is_empty() {
             noted.task = None;
             task.0 = None;
         }
@@ -147,26 +154,24 @@ impl List {
     /// use since then.
     pub(super) fn rescue(&self) -> bool {
         let mut noted = self.lock();
-        let suspect = (!noted.sessions.is_empty()).then_some(noted.takes);
+        let suspect = (!noted.portions.is_empty()).then_some(noted.takes);
         let suspected = mem::replace(&mut noted.suspected, suspect);
         if suspect.is_none() || suspected != suspect {
             return suspect.is_some() || suspected.is_some();
         }
-        let due = noted.take(usize::MAX);
+        let all = noted.take_all();
         drop(noted);
-        self.write(due);
+        all.into_iter().for_each(|due| self.write(due));
         true
     }
 
-    /// Writes to the sessions. The buffer is kept for the next, if it is none of the rare long ones.
+    /// Writes to the sessions, and keeps the buffer for the next.
     fn write(&self, mut due: Due) {
         due.write();
         let buffer = mem::take(&mut due.0);
-        if buffer.capacity() <= 2 * WRITES_PER_POLL {
-            let mut noted = self.lock();
-            if noted.sessions.capacity() == 0 {
-                noted.sessions = buffer;
-            }
+        let mut noted = self.lock();
+        if noted.spare.capacity() == 0 {
+            noted.spare = buffer;
         }
     }
 
@@ -176,18 +181,36 @@ impl List {
 }
 
 impl Noted {
-    /// Takes those that were noted first, at most this many.
-    fn take(&mut self, most: usize) -> Due {
-        self.takes = self.takes.wrapping_add(1);
-        if self.sessions.len() <= most {
-            return Due(mem::take(&mut self.sessions));
+    fn push(&mut self, session: AnyOwned) {
+        match self.portions.back_mut() {
+            Some(portion) if portion.len() < WRITES_PER_POLL => portion.push(session),
+            _ => self.begin_portion(session),
         }
-        Due(self.sessions.drain(..most).collect())
+    }
+
+    fn begin_portion(&mut self, session: AnyOwned) {
+        let mut portion = mem::take(&mut self.spare);
+        if !self.portions.is_empty() {
+            portion.reserve_exact(WRITES_PER_POLL);
+        }
+        portion.push(session);
+        self.portions.push_back(portion);
+    }
+
+    /// Takes those that were noted first, as many as a poll writes.
+    fn take(&mut self) -> Due {
+        self.takes = self.takes.wrapping_add(1);
+        Due(self.portions.pop_front().unwrap_or_default())
+    }
+
+    fn take_all(&mut self) -> Vec<Due> {
+        self.takes = self.takes.wrapping_add(1);
+        mem::take(&mut self.portions).into_iter().map(Due).collect()
     }
 }
 
 /// Sessions to be written to. If it does not come to that, the connections' own tasks are called.
-struct Due(Vec<AnyOwned>);
+struct Due(Portion);
 
 impl Due {
     fn write(&mut self) {
@@ -215,7 +238,7 @@ impl Drop for Task {
         if let Some(list) = self.0.take() {
             let mut noted = list.lock();
             noted.task = None;
-            let left = noted.take(usize::MAX);
+            let left = noted.take_all();
             drop(noted);
             drop(left);
         }
@@ -224,7 +247,7 @@ impl Drop for Task {
 
 async fn write_all(mut task: Task) {
     let Some(list) = task.0.clone() else { return };
-    let shares = list.lock().sessions.len() / SHARE;
+    let shares = list.lock().portions.len() / SHARE;
     for _ in 0..shares {
         tokio::spawn(write_share(list.clone()));
     }
@@ -240,7 +263,7 @@ async fn write_all(mut task: Task) {
 /// Helps another task with a long list.
 async fn write_share(list: Arc<List>) {
     loop {
-        let due = list.lock().take(WRITES_PER_POLL);
+        let due = list.lock().take();
         if due.0.is_empty() {
             return;
         }

