@@ -15,7 +15,9 @@ use keywire::client::{
 use keywire::limits::SessionPolicy;
 use keywire::session::CloseCode;
 use keywire::store::Recipients;
-use keywire::{Config, Envelope, Hub, Identity, Key, KeyExtractor, Push, Reply, Session, Switch, async_trait};
+use keywire::{
+    Config, Envelope, Hub, Identity, Key, KeyExtractor, Push, Reply, Session, Switch, async_trait,
+};
 use support::keywire_client::{QUICK, client, last, next, opened, pushed};
 use support::{Server, until, within};
 use tokio::io::AsyncWriteExt as _;
