@@ -87,14 +87,14 @@ impl Hub {
         K::Error: Into<InvalidKey>,
     {
         match valid(key) {
-            Ok(key) => self.send(&Recipients::key(key), message).await,
+            Ok(key) => self.dispatch(&Recipients::key(key), &Order::Deliver(message.into())).await,
             Err(error) => Delivery::to_invalid_key(error),
         }
     }
 
     /// Sends to all sessions: one push or several, see [`Hub::send_to`].
     pub async fn broadcast(&self, message: impl Into<Frame>) -> Delivery {
-        self.send(&Recipients::everyone(), message).await
+        self.dispatch(&Recipients::everyone(), &Order::Deliver(message.into())).await
     }
 
     /// Sends to the sessions that `to` includes: one push or several, see [`Hub::send_to`]. Each push is encoded once for

@@ -42,10 +42,10 @@ pub(super) struct List(Mutex<Noted>);
 
 #[derive(Default)]
 struct Noted {
-    /// In the portions that a poll writes. So nothing is moved when one is taken: a broadcast notes thousands.
-    portions: VecDeque<Portion>,
-    /// An empty one, kept for the next.
-    spare: Portion,
+    /// Full portions, the oldest first. So nothing is moved when one is taken: a broadcast notes thousands.
+    full: VecDeque<Portion>,
+    /// The newest portion.
+    open: Portion,
     /// The runtime on which a task will look at the list.
     task: Option<runtime::Id>,
     /// How often something was taken. Wraps.
@@ -127,7 +127,7 @@ impl List {
     fn end_turn(self: &Arc<Self>) {
         let mut noted = self.lock();
         let due = noted.take();
-        if !noted.portions.is_empty()
+        if !noted.is_empty()
             && let Ok(runtime) = Handle::try_current()
             && noted.task != Some(runtime.id())
         {
@@ -143,7 +143,7 @@ impl List {
     fn take_for(&self, task: &mut Task) -> Due {
         let mut noted = self.lock();
         let due = noted.take();
-        if noted.portions.is_empty() {
+        if noted.is_empty() {
             noted.task = None;
             task.0 = None;
         }
@@ -154,7 +154,7 @@ impl List {
     /// use since then.
     pub(super) fn rescue(&self) -> bool {
         let mut noted = self.lock();
-        let suspect = (!noted.portions.is_empty()).then_some(noted.takes);
+        let suspect = (!noted.is_empty()).then_some(noted.takes);
         let suspected = mem::replace(&mut noted.suspected, suspect);
         if suspect.is_none() || suspected != suspect {
             return suspect.is_some() || suspected.is_some();
@@ -170,8 +170,8 @@ impl List {
         due.write();
         let buffer = mem::take(&mut due.0);
         let mut noted = self.lock();
-        if noted.spare.capacity() == 0 {
-            noted.spare = buffer;
+        if noted.open.capacity() == 0 {
+            noted.open = buffer;
         }
     }
 
@@ -182,30 +182,25 @@ impl List {
 
 impl Noted {
     fn push(&mut self, session: AnyOwned) {
-        match self.portions.back_mut() {
-            Some(portion) if portion.len() < WRITES_PER_POLL => portion.push(session),
-            _ => self.begin_portion(session),
+        self.open.push(session);
+        if self.open.len() == WRITES_PER_POLL {
+            self.full.push_back(mem::replace(&mut self.open, Vec::with_capacity(WRITES_PER_POLL)));
         }
     }
 
-    fn begin_portion(&mut self, session: AnyOwned) {
-        let mut portion = mem::take(&mut self.spare);
-        if !self.portions.is_empty() {
-            portion.reserve_exact(WRITES_PER_POLL);
-        }
-        portion.push(session);
-        self.portions.push_back(portion);
+    fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.full.is_empty()
     }
 
     /// Takes those that were noted first, as many as a poll writes.
     fn take(&mut self) -> Due {
         self.takes = self.takes.wrapping_add(1);
-        Due(self.portions.pop_front().unwrap_or_default())
+        Due(self.full.pop_front().unwrap_or_else(|| mem::take(&mut self.open)))
     }
 
     fn take_all(&mut self) -> Vec<Due> {
         self.takes = self.takes.wrapping_add(1);
-        mem::take(&mut self.portions).into_iter().map(Due).collect()
+        mem::take(&mut self.full).into_iter().chain([mem::take(&mut self.open)]).map(Due).collect()
     }
 }
 
@@ -247,7 +242,7 @@ impl Drop for Task {
 
 async fn write_all(mut task: Task) {
     let Some(list) = task.0.clone() else { return };
-    let shares = list.lock().portions.len() / SHARE;
+    let shares = list.lock().full.len() / SHARE;
     for _ in 0..shares {
         tokio::spawn(write_share(list.clone()));
     }
