@@ -1,4 +1,4 @@
-//! A message encoded for the wire, once for all who get it.
+//! Messages encoded for the wire, once for all recipients.
 
 use std::fmt;
 

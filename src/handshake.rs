@@ -80,7 +80,7 @@ impl Handshake {
 
     /// The head of a request to `endpoint`, as axum and hyper give it. The URI gives [`Handshake::path_key`]: the
     /// one segment behind the path of the endpoint, which is written as in the URI, with or without slashes at its
-    /// ends. The extension [`Peer`], if there is one, gives [`Handshake::peer`].
+    /// ends. The extension [`PeerAddr`], if there is one, gives [`Handshake::peer`].
     ///
     /// A path that is not below the endpoint has no key. One with several segments behind it is malformed. In a
     /// nested axum router the URI lacks the prefix of the nest, so `endpoint` lacks it too.

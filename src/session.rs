@@ -1,4 +1,4 @@
-//! One live connection, as everybody but its own task sees it.
+//! Sessions: the handle of one live connection, and how it ends.
 
 mod detached;
 mod extensions;

@@ -1,4 +1,4 @@
-//! The adapter for [warp](::warp).
+//! The adapter for [warp].
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What the messages of a client do.
+//! Handlers of messages: the trait, the switch, replies and errors.
 
 mod error;
 mod function;

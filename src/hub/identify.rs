@@ -11,7 +11,7 @@ impl Hub {
     /// in the path, [`Handshake::new`] and [`Handshake::with_peer`] where the framework has no `Parts`. The address
     /// is resolved behind trusted proxies, as for an opening. A ticket is used up.
     ///
-    /// [`Origins`](crate::auth::Origins) and the limits of [`Door`](crate::Door) are for openings and are not checked: a route
+    /// [`Origins`](crate::auth::Origins) and the limits of [`Limits`](crate::limits::Limits) are for openings and are not checked: a route
     /// that changes something by a cookie needs its own protection against cross-site requests.
     ///
     /// ```

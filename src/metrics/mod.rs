@@ -1,6 +1,4 @@
-//! What happens, in numbers, for whoever collects them.
-//!
-//! The rest of the crate calls the methods of [`Metrics`] and knows nothing of the feature: without it they are empty.
+//! Metrics, for the recorder of the `metrics` facade. The feature `metrics`.
 
 #[cfg(feature = "metrics")]
 mod recorded;
@@ -9,6 +7,7 @@ mod silent;
 #[cfg(feature = "metrics")]
 mod table;
 
+// The rest of the crate calls their methods and knows nothing of the feature: without it they are empty.
 #[cfg(feature = "metrics")]
 pub(crate) use self::recorded::{Metrics, Stopwatch};
 #[cfg(not(feature = "metrics"))]

@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use super::activity::{Activity, Phase};
 use super::progress::ProgressTimeout;
 
-/// The body of a request that [`serve`](crate::serve) hands to a service: hyper's own, but for an error where the client
+/// The body of a request that [`serve`](crate::serve()) hands to a service: hyper's own, but for an error where the client
 /// has stalled ([`ServeConfig::stall_timeout`](crate::serve::ServeConfig::stall_timeout)).
 #[derive(Debug)]
 pub struct RequestBody {

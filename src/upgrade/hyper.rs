@@ -16,7 +16,7 @@ use crate::upgrade::Connection;
 impl Connection {
     /// Runs the connection to its end on hyper's upgrade. For adapters to axum, hyper and other frameworks on hyper.
     ///
-    /// It finds the TCP connection below [`serve`](crate::serve), below hyper_util's `auto` server (`axum::serve`,
+    /// It finds the TCP connection below [`serve`](crate::serve()), below hyper_util's `auto` server (`axum::serve`,
     /// `warp::serve`) and below hyper's own server, and runs on it as [`Connection::run_tcp`] does. Below `serve` the
     /// session no longer counts for [`ServeConfig::connections`](crate::serve::ServeConfig::connections), on any kind of listener.
     /// Any other stream (TLS) runs as in [`Connection::run`].
