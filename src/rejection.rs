@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::key::InvalidKey;
 use crate::websocket::CloseCode;
 
 /// Why a connection is refused.
@@ -98,6 +99,13 @@ impl Rejection {
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
         }
+    }
+}
+
+/// `Key::new(name)?` in an extractor of your own.
+impl From<InvalidKey> for Rejection {
+    fn from(_: InvalidKey) -> Self {
+        Self::Malformed
     }
 }
 

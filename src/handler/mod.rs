@@ -161,6 +161,8 @@ fn log_failure(session: &Session, failure: &Failure) {
     span::of_error(session).in_scope(|| tracing::error!(failure = %Excerpt(&failure), "handler failed"));
 }
 
+// A method with a default that is not forwarded would be replaced by it.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<H: MessageHandler + ?Sized> MessageHandler for Arc<H> {
     async fn command(&self, session: &Session, envelope: Envelope) -> HandlerResult {

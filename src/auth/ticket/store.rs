@@ -105,6 +105,8 @@ pub enum TicketError {
     Unsupported,
 }
 
+// A method with a default that is not forwarded would be replaced by it.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: TicketStore + ?Sized> TicketStore for Arc<S> {
     async fn put(
