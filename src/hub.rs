@@ -235,7 +235,7 @@ where
 {
     key.try_into().map_err(|error| {
         let error = error.into();
-        tracing::warn!(%error, "not sent: invalid key");
+        tracing::warn!(%error, "invalid key");
         error
     })
 }

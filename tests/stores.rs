@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use keywire::auth::RawKey;
 use keywire::limits::SessionPolicy;
+use keywire::session::CloseCode;
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{Config, Delivery, Hub, Push, Session, SessionStore, async_trait};
 use support::{Client, Server, telling_ends, within};
@@ -21,6 +22,9 @@ enum Fault {
     /// Comes back once it has been asked a second time.
     Yields,
 }
+
+/// In place of a method.
+const ALL: &str = "all";
 
 const BOTH: [Fault; 2] = [Fault::Hangs, Fault::Panics];
 
@@ -48,7 +52,7 @@ impl Faulty {
         self.0.asked.lock().expect("no panic").insert(method);
         let fault = *self.0.fault.lock().expect("no panic");
         match fault {
-            Some((failing, Fault::Hangs)) if failing == method => pending().await,
+            Some((failing, Fault::Hangs)) if failing == method || failing == ALL => pending().await,
             Some((failing, Fault::Panics)) if failing == method => panic!("a store's bug"),
             Some((failing, Fault::Yields)) if failing == method => tokio::task::yield_now().await,
             _ => {}
@@ -141,6 +145,20 @@ async fn an_end_that_it_does_not_notice_is_one_all_the_same() {
         assert!(delivery.is_absent() && !delivery.incomplete);
         assert_eq!(within("the last connection", hub.shutdown(Duration::MAX)).await, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_delays_a_close_frame_once() {
+    let store = Faulty::default();
+    let hub = hub(&store).build();
+    let mut alice = Client::piped(&hub, "alice").await;
+    alice.ping().await;
+    let sessions = hub.sessions("alice").await;
+    store.fails(ALL, Fault::Hangs);
+    let start = tokio::time::Instant::now();
+    sessions[0].close(CloseCode::DISCONNECTED, "");
+    assert_eq!(alice.end().await.code, 4505);
+    assert_eq!(start.elapsed().as_secs(), 5, "the store's timeout");
 }
 
 #[tokio::test(start_paused = true)]

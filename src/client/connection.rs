@@ -242,7 +242,7 @@ impl Connection {
         MessageId::Number(self.last_id)
     }
 
-    /// The event for a text message, if there is one.
+    /// Handles a text message. `None`: it answers a request or a renewal, or is keywire's own, and makes no event.
     fn receive(&mut self, text: &str) -> Option<Event> {
         let Some(push) = read(text) else { return Some(Event::Failed(ClientError::NotAPush)) };
         let waiting = match push.id {

@@ -30,6 +30,7 @@ pub(crate) use self::permit::{OpeningPermit, SessionPermit};
 pub(crate) use self::socket::Socket;
 use crate::close::{Closed, ClosedBy};
 use crate::excerpt::Excerpt;
+use crate::hub::Hub;
 use crate::hub::underway::{Promised, REPLACED};
 use crate::limits::{Config, SessionPolicy};
 use crate::outbox::Outbox;
@@ -230,8 +231,19 @@ async fn remove(session: &Session, counted: bool) {
     match hub.ask_store("remove", || hub.store().remove(session)).await {
         Ok(Removed { last }) if counted && last => hub.metrics().key_left(),
         Ok(_) => {}
-        // The failure is logged. Whether the key has left is not known.
-        Err(_) => hub.metrics().keys(hub.counts().await.keys),
+        // The failure is logged.
+        Err(_) => recount_keys(hub),
+    }
+}
+
+/// Counts the keys again after a failed call, which has not said whether one has left. In a task of its own, since the store may
+/// still hang and the client waits for its close frame.
+fn recount_keys(hub: &Hub) {
+    if cfg!(feature = "metrics")
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        let hub = hub.clone();
+        runtime.spawn(async move { hub.metrics().keys(hub.counts().await.keys) });
     }
 }
 
