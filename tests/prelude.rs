@@ -1,6 +1,7 @@
 //! The prelude beside everything of warp's and axum's: a name that two of them had would be ambiguous and would not compile.
 #![cfg(all(feature = "jwt", feature = "warp"))]
 #![allow(unused_imports, dead_code)]
+#![deny(ambiguous_glob_imports)]
 
 use axum::*;
 use keywire::prelude::*;
