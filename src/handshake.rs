@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
+use crate::follow::FollowFrom;
 use crate::path_key::{PathKey, decode};
 use crate::peer::PeerAddr;
 use crate::rejection::Rejection;
@@ -265,6 +266,11 @@ impl Handshake {
     /// Whether the client knows keywire's close codes.
     pub(crate) fn speaks_v1(&self) -> bool {
         self.subprotocols().any(|protocol| protocol == KEYWIRE_V1)
+    }
+
+    /// Where the client asks to follow the log of its key, if it does.
+    pub(crate) fn follows(&self) -> Option<FollowFrom> {
+        if self.speaks_v1() { FollowFrom::of(self.subprotocols()) } else { None }
     }
 
     /// All headers.

@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod drain;
 mod identify;
+mod keep;
 pub(crate) mod underway;
 
 use std::fmt;
@@ -12,11 +13,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 pub use self::builder::HubBuilder;
+pub(crate) use self::keep::HubLog;
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;
-use crate::delivery::{Delivery, Order, Recipients};
+use crate::delivery::{Content, Delivery, Message, Order, Recipients};
 use crate::excerpt::Excerpt;
-use crate::frame::Frame;
 use crate::handler::MessageHandler;
 use crate::hub::drain::Drain;
 use crate::hub::underway::Underway;
@@ -69,6 +70,7 @@ struct Core {
     /// Told of each pong.
     answers: Notify,
     turns: Turns,
+    log: Option<HubLog>,
 }
 
 impl Hub {
@@ -81,26 +83,34 @@ impl Hub {
     /// Sends to all sessions of a key: one push, or several (`[Push; N]`, `Vec<Push>`) in their order and in one write.
     ///
     /// A string that is no valid key reaches no session: see [`Delivery::invalid_key`].
-    pub async fn send_to<K>(&self, key: K, message: impl Into<Frame>) -> Delivery
+    pub async fn send_to<K>(&self, key: K, message: impl Into<Message>) -> Delivery
     where
         K: TryInto<Key>,
         K::Error: Into<InvalidKey>,
     {
         match valid(key) {
-            Ok(key) => self.dispatch(&Recipients::key(key), &Order::Deliver(message.into())).await,
+            Ok(key) => self.deliver(&Recipients::key(key), message.into()).await,
             Err(error) => Delivery::to_invalid_key(error),
         }
     }
 
     /// Sends to all sessions: one push or several, see [`Hub::send_to`].
-    pub async fn broadcast(&self, message: impl Into<Frame>) -> Delivery {
-        self.dispatch(&Recipients::everyone(), &Order::Deliver(message.into())).await
+    pub async fn broadcast(&self, message: impl Into<Message>) -> Delivery {
+        self.deliver(&Recipients::everyone(), message.into()).await
     }
 
     /// Sends to the sessions that `to` includes: one push or several, see [`Hub::send_to`]. Each push is encoded once for
     /// all of them.
-    pub async fn send(&self, to: &Recipients, message: impl Into<Frame>) -> Delivery {
-        self.dispatch(to, &Order::Deliver(message.into())).await
+    pub async fn send(&self, to: &Recipients, message: impl Into<Message>) -> Delivery {
+        self.deliver(to, message.into()).await
+    }
+
+    async fn deliver(&self, to: &Recipients, message: Message) -> Delivery {
+        match message.0 {
+            Content::Frame(frame) => self.dispatch(to, &Order::Deliver(frame)).await,
+            // Boxed, since it would enlarge the future of every other send.
+            Content::Kept(push) => Box::pin(self.keep(to, push)).await,
+        }
     }
 
     /// Closes all sessions of a key with 4505, after which its clients do not come back. That includes sessions whose
@@ -224,6 +234,10 @@ impl Hub {
 
     pub(crate) fn turns(&self) -> &Turns {
         &self.0.turns
+    }
+
+    pub(crate) fn log(&self) -> Option<&HubLog> {
+        self.0.log.as_ref()
     }
 }
 

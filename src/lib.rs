@@ -28,18 +28,13 @@
 //!
 //!     let routes = keywire::adapter::warp::websocket("websocket", hub.clone()).or(warp::fs::dir("page"));
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await?;
-//!     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-//!     keywire::serve(listener, warp::service(routes)).graceful(&hub, stop).run().await;
+//!     keywire::serve(listener, warp::service(routes)).run().await;
 //!     Ok(())
 //! }
-//! # }
-//! # fn main() {}
+//! # } fn main() {}
 //! ```
 //!
-//! A page needs no library: `new WebSocket(url)` works. [`BROWSER_CLIENT`] is one that reconnects. See the README.
-//!
 //! # Features
-//!
 //! | feature | default | |
 //! |---|---|---|
 //! | `warp` | yes | adapter for warp, `adapter::warp` |
@@ -49,11 +44,12 @@
 //! | `jwks` | no | verifying keys from the URL of an identity provider, `Jwks::from_url` |
 //! | `client` | no | a client that reconnects, for services and tests, `client::Client` |
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
+//! | `testing` | no | checks for your own implementations of the traits, `testing` |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Authentication and limits: who may open a connection.
+// Authentication and limits.
 pub mod auth;
 mod handshake;
 mod key;
@@ -72,9 +68,11 @@ pub mod frame;
 pub mod message;
 mod text;
 
-// Handlers, sessions, their store, and the hub that joins them.
+// Handlers, sessions, their store, logs, and the hub that joins them.
+mod follow;
 pub mod handler;
 mod hub;
+pub mod log;
 mod outbox;
 pub mod session;
 pub mod store;
@@ -91,19 +89,20 @@ mod turns;
 mod upgrade;
 mod websocket;
 
-// Metrics, logs, calls of the application's code, time.
+// Metrics, log lines, calls of application code, time.
 mod app_call;
 mod deadline;
 mod docs;
 mod excerpt;
-mod invisible;
-pub mod metrics;
-mod span;
-
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod invisible;
+pub mod metrics;
 pub mod prelude;
+mod span;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use async_trait::async_trait;
 pub use auth::KeyExtractor;

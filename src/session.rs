@@ -2,13 +2,14 @@
 
 mod detached;
 mod extensions;
+mod following;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -17,11 +18,15 @@ pub use self::extensions::Extensions;
 pub use crate::close::{Closed, ClosedBy};
 pub use crate::delivery::{InvalidSessionId, SessionId};
 use crate::delivery::{Order, Outcome, Recipients, Target};
+use crate::follow::{FollowFrom, Follower};
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
+use crate::limits::Config;
 use crate::message::Push;
-use crate::outbox::{Outbox, Owned};
+use crate::metrics::Metrics;
+use crate::outbox::{Outbox, Owned, Owner};
+use crate::peer::CompactPeer;
 pub use crate::websocket::{CloseCode, InvalidCloseCode};
 
 /// A handle on one live connection of a key: one tab, one device.
@@ -35,7 +40,7 @@ struct Inner {
     id: SessionId,
     key: Key,
     state: Mutex<State>,
-    peer: Option<SocketAddr>,
+    peer: Option<CompactPeer>,
     /// Whether the client asked for `keywire.v1`, and so understands its close codes.
     speaks_v1: bool,
     /// Whether permessage-deflate was negotiated.
@@ -46,7 +51,19 @@ struct Inner {
     pongs: AtomicU8,
     /// What `kw:refresh` has used up of its rate.
     refreshes: AtomicU32,
+    /// Its place in the log of its key, if it follows that.
+    follower: Option<Box<Mutex<Follower>>>,
     hub: Hub,
+}
+
+impl Owner for Inner {
+    fn config(&self) -> &Config {
+        self.hub.config()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.hub.metrics()
+    }
 }
 
 /// What changes while the session lives, beside the outbox. No code of the application's runs under its lock.
@@ -66,7 +83,7 @@ impl Session {
         speaks_v1: bool,
         compresses: bool,
     ) -> Self {
-        Self::with_id(SessionId::next(), hub, identity, peer, speaks_v1, compresses)
+        Self::with_id(SessionId::next(), hub, identity, peer, speaks_v1, compresses, None)
     }
 
     /// A session whose id was drawn when its opening began.
@@ -77,17 +94,19 @@ impl Session {
         peer: Option<SocketAddr>,
         speaks_v1: bool,
         compresses: bool,
+        follow: Option<FollowFrom>,
     ) -> Self {
         Self(Arc::new(Owned::new(Inner {
             id,
             key: identity.key().clone(),
             state: Mutex::new(State { identity: kept(identity), extensions: http::Extensions::new() }),
-            peer,
+            peer: peer.map(CompactPeer::from),
             speaks_v1,
             compresses,
             has_permit: AtomicBool::new(false),
             pongs: AtomicU8::new(0),
             refreshes: AtomicU32::new(0),
+            follower: follow.map(|from| Box::new(Mutex::new(Follower::new(from)))),
             hub,
         })))
     }
@@ -154,12 +173,17 @@ impl Session {
         self.state().identity.as_ref()?.expires_at()
     }
 
+    /// The time until the credential expires, if it does.
+    pub(crate) fn time_to_expiry(&self) -> Option<Duration> {
+        Some(self.expires_at()?.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
     /// The client's address: past the proxies that are trusted ([`TrustedProxies`](crate::limits::TrustedProxies)), and an IPv4
     /// address always as such. `None` where the transport has no addresses, or where a trusted proxy does not say where
-    /// the client is: then it is not known, and must not be taken for an address that is allowed more than others.
+    /// the client is: then it is not known, and must not be taken for an address that is allowed more than others. The scope of a link-local address is left out.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.0.peer
+        self.0.peer.map(SocketAddr::from)
     }
 
     /// The hub it is connected to: the way to everybody else.
@@ -195,7 +219,7 @@ impl Session {
             false => frame.into_bytes(),
         };
         let len = bytes.len();
-        let outcome = self.0.outbox.reply(bytes, messages, config, self.hub().metrics(), &self.0);
+        let outcome = self.0.reply(bytes, messages);
         self.hub().metrics().sent(outcome, messages, len);
         outcome
     }
@@ -206,9 +230,9 @@ impl Session {
     }
 
     fn push(&self, bytes: Bytes, messages: usize) -> Outcome {
-        let (hub, len) = (self.hub(), bytes.len());
-        let outcome = self.0.outbox.push(bytes, messages, hub.config(), hub.metrics(), &self.0);
-        hub.metrics().sent(outcome, messages, len);
+        let len = bytes.len();
+        let outcome = self.0.push(bytes, messages);
+        self.hub().metrics().sent(outcome, messages, len);
         outcome
     }
 
@@ -226,6 +250,7 @@ impl Session {
     pub fn apply(&self, order: &Order) -> Outcome {
         match order {
             Order::Deliver(frame) => self.send_frame(frame),
+            Order::Keep(entry) => self.keep(entry),
             Order::Close(code, reason) => self.close(*code, reason.clone()),
         }
     }

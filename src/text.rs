@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The content of a text frame. Derefs to `str`; a clone copies a pointer.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -50,5 +51,17 @@ impl fmt::Display for Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }

@@ -8,11 +8,11 @@ use tokio::time::{Instant, Sleep};
 
 use super::Wire;
 use super::backlog::Backlog;
+use super::following::Following;
 use super::handler_call::{HandlerCall, Incoming};
 use super::heartbeat::Heartbeat;
 use super::scratch;
 use super::socket::Socket;
-use super::timers::time_to_expiry;
 use super::yield_turn::yield_turn;
 use crate::close::{Closed, ClosedBy};
 use crate::deadline::{Deadline, after};
@@ -35,6 +35,8 @@ pub(super) struct Engine<'a> {
     pub(super) goodbye: Goodbye,
     /// The deadline of the first message, until it comes.
     pub(super) first_deadline: Option<Deadline>,
+    /// Reads the log of the key, if the session follows it.
+    pub(super) following: Option<Box<Following<'a>>>,
 }
 
 /// The state of the closing handshake (RFC 6455, section 7.1.2).
@@ -80,9 +82,10 @@ impl<'a> Engine<'a> {
     pub(super) fn new(wire: Wire, session: &'a Session) -> Self {
         let decoder = Decoder::new(session.compresses());
         let mut engine = Self::with(wire, decoder, session.outbox(), session.hub().config());
-        if let Some(time) = time_to_expiry(session) {
+        if let Some(time) = session.time_to_expiry() {
             engine.wake_at(after(Instant::now(), time));
         }
+        engine.following = Following::of(session);
         if let Some(time) = engine.config.first_message_timeout {
             let now = Instant::now();
             engine.first_deadline = Deadline::after(now, time);
@@ -109,6 +112,7 @@ impl<'a> Engine<'a> {
             timer: Box::pin(tokio::time::sleep_until(after(now, config.ping_interval))),
             goodbye: Goodbye::Awaited,
             first_deadline: None,
+            following: None,
         }
     }
 
@@ -134,9 +138,17 @@ impl<'a> Engine<'a> {
                 self.outbox.close(closed);
             }
         }
+        if let Some(following) = &mut self.following {
+            following.poll(cx);
+        }
         // The replies to all that was read leave together. The first reason to end counts: the application may have closed the
         // session in the same moment.
-        match ready!(self.outbox.poll_rest(cx, self.socket.stream())) {
+        let rest = self.outbox.poll_rest(cx, self.socket.stream());
+        // After the last look: whoever is heard of from now on wakes this task.
+        if self.following.as_ref().is_some_and(|following| following.is_due(rest.is_ready())) {
+            yield_turn(cx);
+        }
+        match ready!(rest) {
             Ok(None) => Poll::Pending,
             Ok(Some(closed)) => Poll::Ready(closed),
             Err(_) => {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::history;
 use super::refresh::refresh;
 use crate::app_call::{CallError, call_app, catch_panic};
 use crate::close::Closed;
@@ -228,6 +229,12 @@ impl<'a> HandlerCall<'a> {
         } else if envelope.flag == Flag::REFRESH {
             let refresh = Box::pin(refresh(self.session, envelope));
             self.state = State::Message(span::around(self.session, refresh), None);
+        } else if envelope.flag == Flag::SEEN {
+            let seen = Box::pin(history::seen(self.session, envelope));
+            self.state = State::Message(span::around(self.session, seen), None);
+        } else if envelope.flag == Flag::READ {
+            let read = Box::pin(history::read(self.session, envelope));
+            self.state = State::Message(span::around(self.session, read), None);
         } else {
             self.answer(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"));
         }

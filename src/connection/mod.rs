@@ -6,8 +6,10 @@
 mod backlog;
 mod closing;
 mod engine;
+mod following;
 mod handler_call;
 mod heartbeat;
+mod history;
 mod permit;
 mod refresh;
 mod scratch;
@@ -277,6 +279,6 @@ mod tests {
         }
         // With the runtime's own part the task is an allocation of 384 bytes, as it would be up to 272 bytes.
         let stopwatch = if cfg!(feature = "metrics") { 8 } else { 0 };
-        assert!(size(run) <= 240 + stopwatch, "{} bytes", size(run));
+        assert!(size(run) <= 248 + stopwatch, "{} bytes", size(run));
     }
 }

@@ -1,7 +1,7 @@
 //! The timeouts of a connection, which share one timer.
 
 use std::task::Context;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,7 +11,6 @@ use super::heartbeat::Action;
 use super::yield_turn::yield_turn;
 use crate::close::Closed;
 use crate::deadline::after;
-use crate::session::Session;
 use crate::websocket::CloseCode;
 
 impl<'a> Engine<'a> {
@@ -28,7 +27,7 @@ impl<'a> Engine<'a> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let next_beat = self.check_heartbeat(cx, now)?;
-            let expiry = time_to_expiry(call.session());
+            let expiry = call.session().time_to_expiry();
             if expiry == Some(Duration::ZERO) {
                 return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
             }
@@ -52,6 +51,9 @@ impl<'a> Engine<'a> {
 
     /// Looks for signs of life, and pings. Returns when to do so again.
     fn check_heartbeat(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Instant, Closed> {
+        if let Some(following) = &mut self.following {
+            following.check_doubts();
+        }
         if self.outbox.press() {
             self.heartbeat.heard(now);
             // There may be room for replies now, of which the socket does not tell.
@@ -82,10 +84,4 @@ impl<'a> Engine<'a> {
             self.timer.as_mut().reset(moment);
         }
     }
-}
-
-/// The time until the session's credential expires, if it does.
-pub(super) fn time_to_expiry(session: &Session) -> Option<Duration> {
-    let expires_at = session.expires_at()?;
-    Some(expires_at.duration_since(SystemTime::now()).unwrap_or_default())
 }

@@ -1,11 +1,20 @@
 //! What is sent to which sessions, and what became of it: plain data, which can cross to another process.
 
+mod entry;
+mod kept;
+mod message;
 mod order;
 mod outcome;
+mod position;
 mod recipients;
 mod session_id;
 
+pub use entry::Entry;
+pub use kept::Kept;
+pub(crate) use message::Content;
+pub use message::Message;
 pub use order::Order;
 pub use outcome::{Delivery, Outcome, Remote};
+pub use position::{InvalidPosition, Position};
 pub use recipients::{Recipients, Target};
 pub use session_id::{InvalidSessionId, SessionId};

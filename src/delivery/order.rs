@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::Entry;
 use crate::frame::Frame;
 use crate::websocket::CloseCode;
 
@@ -12,6 +13,8 @@ use crate::websocket::CloseCode;
 pub enum Order {
     /// Send this frame.
     Deliver(Frame),
+    /// Send this kept push. A session that follows the log of its key gets it at its place in the log.
+    Keep(Box<Entry>),
     /// End the session with this close code and reason.
     Close(CloseCode, Box<str>),
 }

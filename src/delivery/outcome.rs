@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::Kept;
 use crate::key::InvalidKey;
 
 /// Result of sending one message to one session.
@@ -78,13 +79,19 @@ pub struct Delivery {
     pub invalid_key: Option<InvalidKey>,
     /// Whether other nodes of the cluster were reached.
     pub remote: Remote,
+    /// Whether the push is in the log of its key.
+    pub kept: Kept,
 }
 
 impl Delivery {
-    /// Whether no session took the message, here or elsewhere. `false` where [`Delivery::incomplete`] leaves that open.
+    /// Whether no session took the message, here or elsewhere, and no log keeps it for later. `false` where
+    /// [`Delivery::incomplete`] or [`Kept::Unknown`] leaves that open.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        self.delivered == 0 && !self.incomplete && self.remote != Remote::Published
+        self.delivered == 0
+            && !self.incomplete
+            && self.remote != Remote::Published
+            && matches!(self.kept, Kept::No | Kept::Failed)
     }
 
     /// The store gave no answer.

@@ -29,6 +29,11 @@ impl SessionId {
     pub(crate) const MIN: Self = Self { process: 0, number: 0 };
     pub(crate) const MAX: Self = Self { process: u64::MAX, number: u64::MAX };
 
+    /// A number for spreading sessions over time.
+    pub(crate) fn short(self) -> u32 {
+        self.number as u32
+    }
+
     /// A new id. Within a process they rise.
     pub(crate) fn next() -> Self {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("keywire"));

@@ -3,13 +3,14 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{Core, Hub};
+use super::{Core, Hub, HubLog};
 use crate::auth::KeyExtractor;
 use crate::handler::{MessageHandler, Switch};
 use crate::hub::drain::Drain;
 use crate::hub::underway::Underway;
 use crate::limits::Admission;
 use crate::limits::Config;
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::refusal::RefusalLog;
@@ -24,11 +25,19 @@ pub struct HubBuilder {
     store: Option<Arc<dyn SessionStore>>,
     origins: Origins,
     config: Config,
+    log: Option<Arc<dyn Log>>,
 }
 
 impl HubBuilder {
     pub(super) fn new(keys: Arc<dyn KeyExtractor>) -> Self {
-        Self { keys, handler: None, store: None, origins: Origins::default(), config: Config::default() }
+        Self {
+            keys,
+            handler: None,
+            store: None,
+            origins: Origins::default(),
+            config: Config::default(),
+            log: None,
+        }
     }
 
     /// Handler of messages. Default: every message is answered with code `44`.
@@ -40,6 +49,21 @@ impl HubBuilder {
     /// Store of sessions. Default: [`MemoryStore`].
     pub fn store(mut self, store: impl SessionStore) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Log of kept pushes, see [`Push::kept`](crate::Push::kept). Default: none.
+    ///
+    /// ```
+    /// use keywire::auth::RawKey;
+    /// use keywire::log::MemoryLog;
+    /// use keywire::Hub;
+    ///
+    /// let hub = Hub::builder(RawKey::from_path()).log(MemoryLog::new()).build();
+    /// # let _ = hub;
+    /// ```
+    pub fn log(mut self, log: impl Log) -> Self {
+        self.log = Some(Arc::new(log));
         self
     }
 
@@ -70,6 +94,7 @@ impl HubBuilder {
             refusal_log: RefusalLog::default(),
             answers: Notify::new(),
             turns: Turns::new(),
+            log: self.log.map(HubLog::new),
         }))
     }
 }

@@ -59,7 +59,7 @@ impl Underway {
     /// sessions in the store only.
     pub(crate) fn apply(&self, to: &Recipients, order: &Order) -> Delivery {
         let sessions = match order {
-            Order::Deliver(_) => return Delivery::default(),
+            Order::Deliver(_) | Order::Keep(_) => return Delivery::default(),
             Order::Close(code, reason) => {
                 let mut state = self.lock();
                 state.remember(SessionId::next(), to, *code, reason);

@@ -27,6 +27,10 @@ impl Flag {
     pub(crate) const PING: Self = Self::of("kw:ping");
     pub(crate) const PONG: Self = Self::of("kw:pong");
     pub(crate) const REFRESH: Self = Self::of("kw:refresh");
+    pub(crate) const FROM: Self = Self::of("kw:from");
+    pub(crate) const GAP: Self = Self::of("kw:gap");
+    pub(crate) const SEEN: Self = Self::of("kw:seen");
+    pub(crate) const READ: Self = Self::of("kw:read");
 
     const fn of(flag: &'static str) -> Self {
         Self(Cow::Borrowed(flag))
@@ -51,6 +55,8 @@ impl Flag {
             "inform" => Self::INFORM,
             "kw:ping" => Self::PING,
             "kw:refresh" => Self::REFRESH,
+            "kw:seen" => Self::SEEN,
+            "kw:read" => Self::READ,
             _ => Self(Cow::Owned(flag.into_owned())),
         }
     }

@@ -9,6 +9,7 @@ mod envelope;
 mod flag;
 mod id;
 mod json;
+mod kept;
 mod push;
 
 pub use code::Code;
@@ -16,6 +17,7 @@ pub use envelope::{Envelope, Malformed};
 pub use flag::Flag;
 pub use id::MessageId;
 pub use json::{Json, JsonError};
+pub use kept::KeptPush;
 pub use push::Push;
 
 pub use crate::text::Text;

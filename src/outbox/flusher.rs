@@ -9,11 +9,12 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::runtime::{self, Handle};
 
-use super::{Flushed, Owned, Owner, watchdog};
+use super::watchdog::{self, Watched};
+use super::{Flushed, Owned, Owner};
 
 thread_local! {
     static LOCAL: Local = const {
@@ -94,8 +95,9 @@ pub(super) fn note<T: Owner>(session: &Arc<Owned<T>>, home: runtime::Id) {
 impl Local {
     fn list(&self) -> &Arc<List> {
         self.list.get_or_init(|| {
-            let list = Arc::default();
-            watchdog::register(&list);
+            let list = Arc::<List>::default();
+            let watched: Weak<List> = Arc::downgrade(&list);
+            watchdog::register(watched);
             list
         })
     }
@@ -150,21 +152,6 @@ impl List {
         due
     }
 
-    /// For the watchdog, time after time: writes what has waited since it last looked. Returns whether the list was in
-    /// use since then.
-    pub(super) fn rescue(&self) -> bool {
-        let mut noted = self.lock();
-        let suspect = (!noted.is_empty()).then_some(noted.takes);
-        let suspected = mem::replace(&mut noted.suspected, suspect);
-        if suspect.is_none() || suspected != suspect {
-            return suspect.is_some() || suspected.is_some();
-        }
-        let all = noted.take_all();
-        drop(noted);
-        all.into_iter().for_each(|due| self.write(due));
-        true
-    }
-
     /// Writes to the sessions, and keeps the buffer for the next.
     fn write(&self, mut due: Due) {
         due.write();
@@ -177,6 +164,22 @@ impl List {
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched for List {
+    /// Writes what has waited since the last call.
+    fn rescue(&self) -> bool {
+        let mut noted = self.lock();
+        let suspect = (!noted.is_empty()).then_some(noted.takes);
+        let suspected = mem::replace(&mut noted.suspected, suspect);
+        if suspect.is_none() || suspected != suspect {
+            return suspect.is_some() || suspected.is_some();
+        }
+        let all = noted.take_all();
+        drop(noted);
+        all.into_iter().for_each(|due| self.write(due));
+        true
     }
 }
 

@@ -10,10 +10,9 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -25,7 +24,6 @@ use self::state::{Attention, Life, Replies, State};
 use crate::close::Closed;
 use crate::delivery::Outcome;
 use crate::limits::{Config, SlowPolicy};
-use crate::metrics::Metrics;
 use crate::websocket::{self, CloseCode};
 
 /// A bounded queue of frames between everybody who sends to a session and whoever writes to its socket.
@@ -62,81 +60,6 @@ impl Outbox {
         state.home = Handle::try_current().ok().map(|runtime| runtime.id());
     }
 
-    /// Appends a frame of this many messages. If the queue is full, the policy decides. `owned` is this outbox.
-    pub(crate) fn push<T: Owner>(
-        &self,
-        bytes: Bytes,
-        messages: usize,
-        config: &Config,
-        metrics: &Metrics,
-        owned: &Arc<Owned<T>>,
-    ) -> Outcome {
-        let state = self.lock();
-        match state.life {
-            Life::Open => self.append(state, bytes, messages, config, metrics, owned),
-            Life::Closing(..) | Life::Ended => Outcome::Gone,
-        }
-    }
-
-    /// The same for a reply, also while the session ends. For the connection's own task, which flushes afterwards.
-    pub(crate) fn reply<T: Owner>(
-        &self,
-        bytes: Bytes,
-        messages: usize,
-        config: &Config,
-        metrics: &Metrics,
-        owned: &Arc<Owned<T>>,
-    ) -> Outcome {
-        let mut state = self.lock();
-        match state.life {
-            Life::Open => self.append(state, bytes, messages, config, metrics, owned),
-            Life::Closing(_, Replies::Taken) if !state.is_full_for(bytes.len(), messages, config) => {
-                state.queue.push(bytes, messages);
-                Outcome::Accepted
-            }
-            Life::Closing(..) | Life::Ended => Outcome::Gone,
-        }
-    }
-
-    // In each of its two callers: a call would cost a broadcast more than what it does for each session.
-    #[inline(always)]
-    fn append<T: Owner>(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        bytes: Bytes,
-        messages: usize,
-        config: &Config,
-        metrics: &Metrics,
-        owned: &Arc<Owned<T>>,
-    ) -> Outcome {
-        let mut outcome = Outcome::Accepted;
-        // To a socket, to take nothing is an error.
-        if bytes.is_empty() {
-            return outcome;
-        }
-        if state.is_full_for(bytes.len(), messages, config) {
-            outcome = self.squeeze(&mut state, bytes.len(), messages, config);
-            if matches!(outcome, Outcome::Slow | Outcome::Dropped(_)) {
-                return outcome;
-            }
-        }
-        state.queue.push(bytes, messages);
-        self.paused.store(state.is_filling(config), Ordering::Relaxed);
-        if state.attention == Attention::Socket {
-            metrics.behind(state.queue.messages(), state.queue.bytes(), config);
-        }
-        if state.attention == Attention::Nobody {
-            if let Some(home) = state.home {
-                state.attention = Attention::Flusher;
-                drop(state);
-                flusher::note(owned, home);
-            } else {
-                wake(state.call_task());
-            }
-        }
-        outcome
-    }
-
     /// Makes room in a full queue, or says what becomes of the session or the message.
     #[cold]
     fn squeeze(&self, state: &mut State, bytes: usize, messages: usize, config: &Config) -> Outcome {
@@ -169,6 +92,12 @@ impl Outbox {
                 Outcome::Displaced(dropped)
             }
         }
+    }
+
+    /// Wakes the connection's task.
+    pub(crate) fn wake(&self) {
+        let task = self.lock().call_task();
+        wake(task);
     }
 
     /// Takes nothing more, and ends the session behind what waits. The first reason to end stays the reason.
@@ -371,16 +300,20 @@ impl Outbox {
         }
     }
 
+    fn pause(&self, pause: bool) {
+        self.paused.store(pause, Ordering::Relaxed);
+    }
+
     fn begin_end(&self, state: &mut State, closed: Closed, replies: Replies) {
         state.life = Life::Closing(Box::new(closed), replies);
-        self.paused.store(true, Ordering::Relaxed);
+        self.pause(true);
         wake(state.call_task());
     }
 
     /// Something may have left the queue.
     fn wrote(&self, state: &State) {
         if state.queue.is_empty() && matches!(state.life, Life::Open) {
-            self.paused.store(false, Ordering::Relaxed);
+            self.pause(false);
         }
     }
 

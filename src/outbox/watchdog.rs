@@ -4,11 +4,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::flusher::List;
+/// What the watchdog looks at.
+pub(super) trait Watched: Send + Sync {
+    /// Does what has waited since the last call. Returns whether there was anything to do since then.
+    fn rescue(&self) -> bool;
+}
 
 /// What waits for one to two of these is written by the watchdog. Most turns take microseconds.
 const TICK: Duration = Duration::from_millis(4);
@@ -19,12 +23,12 @@ const QUIET: u32 = 25;
 /// Whether the thread looks at the lists by itself. A sender reads this after it has held its list's lock, and the
 /// thread looks at all lists once more after it has written it, so nothing noted is overlooked.
 static AWAKE: AtomicBool = AtomicBool::new(false);
-static LISTS: Mutex<Vec<Weak<List>>> = Mutex::new(Vec::new());
+static LISTS: Mutex<Vec<Weak<dyn Watched>>> = Mutex::new(Vec::new());
 static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
 
 /// From now on the watchdog looks at this list, as long as there is one.
-pub(super) fn register(list: &Arc<List>) {
-    LISTS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(list));
+pub(super) fn register(list: Weak<dyn Watched>) {
+    LISTS.lock().unwrap_or_else(PoisonError::into_inner).push(list);
 }
 
 /// Sees to it that the watchdog looks at the lists. For whoever has noted something.

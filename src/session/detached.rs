@@ -74,7 +74,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn detached_on(hub: &Hub, identity: Identity) -> (Self, Sent) {
-        let session = Self::with_id(super::SessionId::next(), hub.clone(), identity, None, true, false);
+        let session = Self::with_id(super::SessionId::next(), hub.clone(), identity, None, true, false, None);
         let sent = Sent { session: session.clone(), written: Vec::new(), frames: VecDeque::new() };
         (session, sent)
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 pub use memory::MemoryStore;
 
-pub use crate::delivery::{Delivery, Order, Outcome, Recipients, Remote, Target};
+pub use crate::delivery::{Delivery, Message, Order, Outcome, Recipients, Remote, Target};
 use crate::limits::SessionPolicy;
 use crate::session::Session;
 

@@ -8,7 +8,7 @@ fn hub() -> Hub {
 
 fn session(hub: &Hub, opening: &Undecided, key: &str) -> Session {
     let identity = Identity::new(Key::new(key).unwrap());
-    Session::with_id(opening.id(), hub.clone(), identity, None, true, false)
+    Session::with_id(opening.id(), hub.clone(), identity, None, true, false, None)
 }
 
 fn close(hub: &Hub, to: &Recipients) -> usize {

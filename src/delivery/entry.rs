@@ -1,0 +1,60 @@
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+use crate::frame::Frame;
+use crate::text::Text;
+
+/// A kept push in the log of its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The position of this entry.
+    pub at: Position,
+    /// The position of the entry before it, also if that is not in the log any more.
+    pub prev: Position,
+    /// The time at which it was appended, in milliseconds since 1970-01-01 UTC, by the log's clock. For people: order and
+    /// gaps never depend on it.
+    pub time: u64,
+    /// The JSON of the push.
+    pub push: Text,
+}
+
+impl Entry {
+    /// The frame for a session that does not follow the log: the push like any other.
+    pub(crate) fn plain(&self) -> Frame {
+        Frame::text(&self.push)
+    }
+
+    /// The frame for a session that follows the log: the push with the fields `at` and `time`.
+    pub(crate) fn followed(&self) -> Frame {
+        Frame::text(&self.to_json())
+    }
+
+    /// The JSON of the push with the fields `at` and `time`.
+    pub(crate) fn to_json(&self) -> String {
+        // The text is a push's: an object that is not empty, since it has a code.
+        let open = self.push.strip_suffix('}').unwrap_or(&self.push);
+        let mut json = String::with_capacity(open.len() + 80);
+        json.push_str(open);
+        let _ = write!(json, r#","at":"{}","time":{}}}"#, self.at, self.time);
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Push;
+
+    #[test]
+    fn a_follower_gets_the_position_and_the_time() {
+        let at = Position::new(2, 0xab);
+        let push = Push::message("a}").to_json();
+        let entry = Entry { at, prev: Position::new(1, 1), time: 12, push: Text::from(push.as_str()) };
+        assert_eq!(entry.to_json(), r#"{"code":"00","msg":"a}","at":"2.00000000000000ab","time":12}"#);
+        assert_eq!(entry.plain(), Frame::push(&Push::message("a}")));
+        let json = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
+    }
+}

@@ -1,0 +1,233 @@
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use super::trail::Trail;
+use super::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retention};
+use crate::delivery::Position;
+use crate::key::Key;
+
+/// A log in the memory of this process. A restart forgets it, and pages that follow are told `Reset`.
+#[derive(Debug)]
+pub struct MemoryLog {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    retention: Retention,
+    /// Bytes of all entries in a shard.
+    shard_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    keys: HashMap<Key, Trail>,
+    bytes: usize,
+    entries: usize,
+    /// All entries, the oldest first. Some may be gone.
+    order: VecDeque<(Key, u64)>,
+    /// When idle keys were looked through, in milliseconds since 1970.
+    swept: u64,
+}
+
+const SHARDS: usize = 16;
+
+/// Default limit for the bytes of all entries.
+const BYTES: usize = 256 * 1024 * 1024;
+
+/// Idle keys are looked through at most this often.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
+
+impl MemoryLog {
+    /// An empty log with the default [`Retention`], and 256 MiB for the entries of all keys.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            retention: Retention::default(),
+            shard_bytes: BYTES / SHARDS,
+        }
+    }
+
+    /// The same log with other limits for each key.
+    #[must_use]
+    pub fn with_retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// The same log with another limit for the entries of all keys, in bytes of JSON. Default: 256 MiB. Beyond it the oldest
+    /// entries go, whatever their key. The limit is kept for each sixteenth of the keys, so it may be reached earlier.
+    #[must_use]
+    pub fn with_total_bytes(mut self, bytes: usize) -> Self {
+        self.shard_bytes = bytes / SHARDS;
+        self
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
+        // Nothing in here panics half way through a change.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Log for MemoryLog {
+    async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
+        let now = now();
+        let mut shard = self.shard(key);
+        let appended = shard.change(key, |trail| trail.append(draft, now, &self.retention))?;
+        if !appended.repeated {
+            shard.order.push_back((key.clone(), appended.at.seq()));
+            shard.shrink(self.shard_bytes);
+            shard.sweep(now, &self.retention);
+        }
+        Ok(appended)
+    }
+
+    async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
+        let now = now();
+        let mut shard = self.shard(key);
+        if !shard.keys.contains_key(key) {
+            // Reading takes no memory.
+            return Ok(Trail::default().read(from, limit, now, &self.retention));
+        }
+        Ok(shard.change(key, |trail| trail.read(from, limit, now, &self.retention)))
+    }
+
+    async fn end(&self, key: &Key) -> Result<Position, LogError> {
+        Ok(self.shard(key).keys.get(key).map_or(Position::BEGINNING, Trail::end))
+    }
+
+    async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
+        if let Some(trail) = self.shard(key).keys.get_mut(key) {
+            trail.see(at);
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, key: &Key) -> Result<(), LogError> {
+        let mut shard = self.shard(key);
+        if let Some(trail) = shard.keys.remove(key) {
+            shard.bytes -= trail.bytes();
+            shard.entries -= trail.len();
+        }
+        Ok(())
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+}
+
+impl Shard {
+    /// Changes the log of a key, and counts what that adds and removes.
+    fn change<R>(&mut self, key: &Key, change: impl FnOnce(&mut Trail) -> R) -> R {
+        let trail = match self.keys.get_mut(key) {
+            Some(trail) => trail,
+            None => self.keys.entry(key.clone()).or_default(),
+        };
+        let (bytes, entries) = (trail.bytes(), trail.len());
+        let changed = change(trail);
+        self.bytes = self.bytes + trail.bytes() - bytes;
+        self.entries = self.entries + trail.len() - entries;
+        changed
+    }
+
+    /// Removes the oldest entries of all keys beyond the limit.
+    fn shrink(&mut self, limit: usize) {
+        while self.bytes > limit
+            && let Some((key, seq)) = self.order.pop_front()
+        {
+            if self.keys.contains_key(&key) {
+                self.change(&key, |trail| trail.drop_first(seq));
+            }
+        }
+        // Entries that are gone stay in the order for as long as they are fewer than the others.
+        if self.order.len() > 2 * self.entries + 64 {
+            let keys = &self.keys;
+            self.order.retain(|(key, seq)| {
+                keys.get(key).and_then(Trail::first_seq).is_some_and(|first| first <= *seq)
+            });
+        }
+    }
+
+    /// Removes what is too old of keys that get no pushes any more.
+    fn sweep(&mut self, now: u64, retention: &Retention) {
+        if now.abs_diff(self.swept) < SWEEP.as_millis() as u64 {
+            return;
+        }
+        self.swept = now;
+        self.keys.retain(|_, trail| {
+            trail.trim(now, retention);
+            !trail.is_over(now, retention)
+        });
+        self.bytes = self.keys.values().map(Trail::bytes).sum();
+        self.entries = self.keys.values().map(Trail::len).sum();
+    }
+}
+
+/// The time in milliseconds since 1970.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::message::Push;
+
+    fn append(log: &MemoryLog, key: &str) -> Appended {
+        let draft = Push::message("a").kept().into();
+        log.append(&Key::new(key).unwrap(), &draft).now_or_never().unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_oldest_of_all_keys_go_beyond_the_total() {
+        let len = Push::message("a").to_json().len();
+        let log = MemoryLog::new().with_total_bytes(SHARDS * 3 * len);
+        let last = (0..100).map(|_| append(&log, "alice")).last().unwrap();
+        assert_eq!(last.at.seq(), 100);
+        let shard = log.shard(&Key::new("alice").unwrap());
+        assert_eq!((shard.bytes, shard.entries), (3 * len, 3));
+    }
+
+    #[test]
+    fn what_one_key_trims_is_not_remembered_for_ever() {
+        let log = MemoryLog::new().with_retention(Retention { entries: 2, ..Retention::default() });
+        let alice = Key::new("alice").unwrap();
+        append(&log, "alice");
+        let log = &log;
+        for _ in 0..10_000 {
+            append(log, "alice");
+        }
+        assert!(log.shard(&alice).order.len() < 100);
+        log.forget(&alice).now_or_never().unwrap().unwrap();
+        let shard = log.shard(&alice);
+        assert_eq!((shard.bytes, shard.entries, shard.keys.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn idle_keys_are_removed_in_the_end() {
+        let log = MemoryLog::new();
+        append(&log, "alice");
+        let alice = Key::new("alice").unwrap();
+        let mut shard = log.shard(&alice);
+        let day = 24 * 60 * 60 * 1000;
+        shard.sweep(now() + 8 * day, &log.retention);
+        assert_eq!((shard.bytes, shard.entries, shard.keys.len()), (0, 0, 1));
+        shard.sweep(now() + 31 * day, &log.retention);
+        assert_eq!(shard.keys.len(), 0);
+    }
+}

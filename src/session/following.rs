@@ -1,0 +1,58 @@
+//! A session that follows the log of its key.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use super::Session;
+use crate::delivery::{Entry, Outcome};
+use crate::follow::{Follower, Offer};
+use crate::frame::Frame;
+
+impl Session {
+    /// Sends a kept push: at its place in the log if the session follows it, else like any other.
+    pub(super) fn keep(&self, entry: &Entry) -> Outcome {
+        let Some(mut follower) = self.follower() else { return self.send_frame(&entry.plain()) };
+        let offer = follower.offer(entry, |entry| self.offer(entry));
+        drop(follower);
+        match offer {
+            Offer::Send => return Outcome::Accepted,
+            Offer::Wake => self.0.outbox.wake(),
+            Offer::Later => {}
+        }
+        if self.is_open() { Outcome::Accepted } else { Outcome::Gone }
+    }
+
+    /// Queues an entry of the log, if there is room.
+    pub(crate) fn offer(&self, entry: &Entry) -> bool {
+        self.offer_frame(entry.followed())
+    }
+
+    /// Queues a frame, if there is room for it in half of the queue.
+    pub(crate) fn offer_frame(&self, frame: Frame) -> bool {
+        let (hub, messages) = (self.hub(), frame.count());
+        let bytes = match self.0.compresses {
+            true => frame.compressed(hub.config().compression).clone(),
+            false => frame.into_bytes(),
+        };
+        let len = bytes.len();
+        let queued = self.0.offer(bytes, messages);
+        if queued {
+            hub.metrics().sent(Outcome::Accepted, messages, len);
+        }
+        queued
+    }
+
+    /// There may be entries in the log of which the session has heard nothing.
+    pub(crate) fn doubt(&self) {
+        let offer = self.follower().map(|mut follower| follower.doubt());
+        if offer == Some(Offer::Wake) {
+            self.0.outbox.wake();
+        }
+    }
+
+    /// The session's place in the log of its key, if it follows that.
+    pub(crate) fn follower(&self) -> Option<MutexGuard<'_, Follower>> {
+        let follower = self.0.follower.as_deref()?;
+        // Nothing under this lock panics half way through a change.
+        Some(follower.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
