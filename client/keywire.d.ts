@@ -6,6 +6,8 @@ export type Push = {
     flag?: string;
     sender?: string;
     id?: number | string;
+    at?: string;
+    time?: number;
 };
 export type Envelope = {
     flag: string;
@@ -75,6 +77,15 @@ export type Options = {
      */
     pong?: number;
     /**
+     * follows the log of kept pushes: from its end, from what the user has
+     * not seen, or from a position
+     */
+    follow?: 'now' | 'unread' | string | false;
+    /**
+     * the position outlives a reload of the page
+     */
+    resume?: 'reload';
+    /**
      * one connection for all tabs of this origin that have the same URL here, and the same name
      */
     shared?: boolean | string;
@@ -97,6 +108,13 @@ export type Events = {
      * a push with a `msg`, which is meant for a person
      */
     notice: Push;
+    /**
+     * kept pushes are missing: fetch the state of the page again
+     */
+    gap: {
+        why: 'trimmed' | 'reset';
+        at: string;
+    };
 };
 export declare class Keywire extends EventTarget {
     #private;
@@ -139,6 +157,8 @@ export declare class Keywire extends EventTarget {
         flag?: string;
         reception?: string;
     }): Promise<Push>;
+    /** The user has read everything up to here, on any device. @param {string} [at] inside of a handler: `push.at` */
+    seen(at?: string): void;
     /**
      * @template {keyof Events} T
      * @param {T} type

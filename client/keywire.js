@@ -9,7 +9,12 @@
 // All options are explained in docs/client.md.
 
 /** @typedef {'idle' | 'connecting' | 'open' | 'waiting' | 'closed'} Status */
-/** What the server sends. @typedef {{ code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string }} Push */
+/**
+ * What the server sends. `at` and `time` (ms since 1970) are there on kept pushes, if the page follows.
+ * @typedef {{
+ *   code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string, at?: string, time?: number,
+ * }} Push
+ */
 /** What the page sends. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */
 /** @typedef {(push: Push) => void} Handler */
 /**
@@ -41,6 +46,9 @@
  * @property {number} [attempt=10000] the longest an attempt may take, from asking for the credential to the server's word
  * @property {number} [heartbeat=25000] after so long a silence the server is asked for a sign of life; 0 turns that off
  * @property {number} [pong=10000] how long it has to give one
+ * @property {'now' | 'unread' | string | false} [follow=false] follows the log of kept pushes: from its end, from what the user has
+ *   not seen, or from a position
+ * @property {'reload'} [resume] the position outlives a reload of the page
  * @property {boolean | string} [shared=false] one connection for all tabs of this origin that have the same URL here, and the same name
  */
 
@@ -52,6 +60,7 @@
  * @property {{ status: Status, delay?: number }} status `delay` in ms while waiting
  * @property {unknown} error for the console; whatever follows from it shows as `close` and `status`
  * @property {Push} notice a push with a `msg`, which is meant for a person
+ * @property {{ why: 'trimmed' | 'reset', at: string }} gap kept pushes are missing: fetch the state of the page again
  */
 
 /** @typedef {{ n: string, id?: number | string, text: string }} Letter */
@@ -218,6 +227,13 @@ export class Keywire extends EventTarget {
   #former = NaN;
   /** Which of the connections this is, of all that the tabs had. */
   #epoch = '';
+  /** @type {string | undefined} The position in the log up to which the handlers have run. */
+  #at;
+  /** Whether this tab reads what it has missed, and whether it has missed more since. */
+  #catching = false;
+  #missed = false;
+  /** @type {Timer} For the first word about the log. */
+  #word;
 
   /** @param {string | URL} url of the endpoint, ws(s) or http(s); may be relative to the page @param {Options} [options] */
   constructor(url, options = {}) {
@@ -228,6 +244,7 @@ export class Keywire extends EventTarget {
     for (const name of /** @type {(keyof typeof NUMBERS)[]} */ (Object.keys(NUMBERS))) {
       this.#options[name] = bounded(options[name], NUMBERS[name]);
     }
+    this.#memory((storage, name) => { this.#at = storage.getItem(name) ?? undefined; });
   }
 
   /** The one state there is. */
@@ -316,6 +333,11 @@ export class Keywire extends EventTarget {
     });
   }
 
+  /** The user has read everything up to here, on any device. @param {string} [at] inside of a handler: `push.at` */
+  seen(at = this.#at) {
+    if (at) this.send({ flag: 'kw:seen', body: at });
+  }
+
   /**
    * @template {keyof Events} T
    * @param {T} type
@@ -387,9 +409,11 @@ export class Keywire extends EventTarget {
    * @returns {[url: string, protocols: string[]]}
    */
   #address(token) {
-    const { via, param } = this.#options;
+    const { via, param, follow } = this.#options;
     const url = this.#endpoint();
     const protocols = [PROTOCOL];
+    // What cannot be a position is for the server to say, and must not keep the page from connecting.
+    if (follow) protocols.push(`from.keywire.${(this.#at ?? follow).replace(/[^\w.]/g, '_')}`);
     if (token === undefined) return [url.href, protocols];
     if (via === 'query') url.searchParams.set(param, token);
     else if (via === 'protocol') protocols.push(`base64url.bearer.keywire.${base64url(token)}`);
@@ -406,10 +430,12 @@ export class Keywire extends EventTarget {
       this.#epoch = this.#nextId();
       this.#renewals = 0;
       this.#renew();
+      if (this.#options.follow) this.#word = setTimeout(() => this.#askForLog(), this.#options.attempt);
     }
     this.#queue = this.#queue.filter((letter) => !this.#pass(letter));
     this.#become('open');
     if (this.#status === 'open') this.#emit('open', null);
+    if (this.#follows && (this.#at || this.#options.follow !== 'now')) void this.#catchUp();
   }
 
   /** Exchanges the credential in time. If that fails it is tried again while there is time; the last resort is to come back. */
@@ -487,6 +513,7 @@ export class Keywire extends EventTarget {
     this.#openedAt = Infinity;
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
+    clearTimeout(this.#word);
     /** @type {Letter[]} */
     let unsent = [];
     // A request is told by its rejection.
@@ -696,8 +723,16 @@ export class Keywire extends EventTarget {
     const id = String(push.id);
     const request = this.#settle(push.id);
     request?.resolve(push);
+    if (push.flag === 'kw:from') this.#place(push.data.at, push.data.gap);
+    if (push.flag === 'kw:gap') this.#place(push.data.at, push.data.why);
     // Neither keywire's own talk nor what answers another tab is for the page.
     if (OWN.test(request?.flag ?? push.flag ?? '') || (OWN.test(id) && !id.startsWith(this.#tab))) return;
+    this.#deliver(push);
+  }
+
+  /** @param {Push} push */
+  #deliver(push) {
+    if (!this.#isNews(push.at)) return;
     for (const flag of new Set([push.flag ?? '*', '*'])) {
       for (const handler of [...(this.#handlers.get(flag) ?? [])]) {
         try {
@@ -709,6 +744,79 @@ export class Keywire extends EventTarget {
       }
     }
     if (push.msg) this.#emit('notice', push);
+    // Now, and not before: what no handler has had comes again.
+    if (push.at) this.#keep(push.at);
+  }
+
+  // ── The log of kept pushes ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether a push is one that the handlers have not had, and the next one if it is kept. @param {string} [at] */
+  #isNews(at) {
+    if (!at || !this.#at || !this.#options.follow) return true;
+    const steps = parseInt(at) - parseInt(this.#at);
+    if (steps < 2 || !this.#follows) return steps > 0;
+    // What one tab tells another can be lost.
+    void this.#catchUp();
+    return false;
+  }
+
+  /** The server says where following begins or goes on. @param {string} at @param {'trimmed' | 'reset' | null} why of a gap */
+  #place(at, why) {
+    clearTimeout(this.#word);
+    if (!this.#options.follow) return;
+    if (!this.#follows || !this.#at || why === 'reset') {
+      this.#keep(at);
+      if (why) this.#emit('gap', { why, at });
+    } else if (parseInt(at) > parseInt(this.#at)) {
+      // It is the leader's place. This tab has one of its own.
+      void this.#catchUp();
+    }
+  }
+
+  /** Reads what this tab has missed of what its leader got. */
+  async #catchUp() {
+    this.#missed = true;
+    if (this.#catching || !this.#options.follow) return;
+    this.#catching = true;
+    try {
+      while (this.#missed) {
+        this.#missed = false;
+        const after = this.#at ?? this.#options.follow;
+        const { code, msg, data } = await this.request({ after }, { flag: 'kw:read' });
+        if (!data) throw new Error(`log: ${code} ${msg}`);
+        if (data.gap) {
+          this.#keep(data.from);
+          this.#emit('gap', { why: data.gap, at: data.from });
+        }
+        for (const push of data.entries) this.#deliver(push);
+        this.#missed ||= data.more;
+      }
+    } catch (error) {
+      this.#emit('error', error);
+    }
+    this.#catching = false;
+  }
+
+  /** No word about the log came: perhaps it is away, perhaps there is none. */
+  async #askForLog() {
+    const reply = await this.request({ limit: 0 }, { flag: 'kw:read' }).catch(() => null);
+    if (reply?.code === '44') this.#emit('error', new Error('this server keeps no pushes'));
+  }
+
+  /** @param {string} at */
+  #keep(at) {
+    this.#at = at;
+    this.#memory((storage, name) => storage.setItem(name, at));
+  }
+
+  /** What outlives a reload. A page that may not store anything does without. @param {(storage: Storage, name: string) => void} use */
+  #memory(use) {
+    const { resume, shared = '' } = this.#options;
+    try {
+      if (resume === 'reload') use(sessionStorage, `keywire ${this.#url} ${shared}`);
+    } catch {
+      // Then a reload begins anew.
+    }
   }
 
   #nextId() {

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use keywire::adapter::BROWSER_CLIENT;
 use keywire::auth::RawKey;
 use keywire::message::Code;
-use keywire::{BROWSER_CLIENT, Envelope, HandlerResult, Hub, Push, Reply, Session, Switch};
+use keywire::{Envelope, HandlerResult, Hub, Push, Reply, Session, Switch};
 use warp::Filter;
 
 const PAGE: &str = r#"<!doctype html>

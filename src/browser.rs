@@ -8,7 +8,7 @@
 /// use warp::Filter;
 ///
 /// let client = warp::path!("keywire.js").map(|| {
-///     let reply = warp::reply::with_header(keywire::BROWSER_CLIENT, "content-type", "text/javascript");
+///     let reply = warp::reply::with_header(keywire::adapter::BROWSER_CLIENT, "content-type", "text/javascript");
 ///     // A browser asks again after an upgrade of this crate.
 ///     warp::reply::with_header(reply, "cache-control", "no-cache")
 /// });

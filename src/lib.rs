@@ -106,7 +106,6 @@ pub mod testing;
 
 pub use async_trait::async_trait;
 pub use auth::KeyExtractor;
-pub use browser::BROWSER_CLIENT;
 pub use delivery::Delivery;
 pub use handler::{HandlerResult, MessageHandler, Reply, Switch};
 pub use hub::{Hub, HubBuilder};

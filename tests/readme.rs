@@ -14,5 +14,5 @@ fn the_server_is_the_example() {
 
 #[test]
 fn the_browser_client_is_the_file() {
-    assert_eq!(keywire::BROWSER_CLIENT, include_str!("../client/keywire.js"));
+    assert_eq!(keywire::adapter::BROWSER_CLIENT, include_str!("../client/keywire.js"));
 }

@@ -4,6 +4,7 @@
 #[cfg(feature = "warp")]
 pub mod warp;
 
+pub use crate::browser::BROWSER_CLIENT;
 pub use crate::handshake::Handshake;
 pub use crate::path_key::PathKey;
 pub use crate::peer::PeerAddr;

@@ -17,9 +17,23 @@ const LARGEST: Limit = Limit { entries: 1000, bytes: 256 * 1024 };
 struct Wish {
     /// `None`: the last entries.
     #[serde(default)]
-    after: Option<Position>,
+    after: Option<After>,
     #[serde(default)]
     limit: Option<usize>,
+}
+
+/// Where the entries begin.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum After {
+    Position(Position),
+    Word(Word),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Unread,
 }
 
 /// The data of the answer to `kw:read`.
@@ -57,7 +71,11 @@ pub(super) async fn read(session: &Session, envelope: Envelope) -> HandlerResult
             "the body must be {\"after\": position, \"limit\": number}",
         ));
     };
-    let from = after.map_or(ReadFrom::Latest, ReadFrom::After);
+    let from = match after {
+        None => ReadFrom::Latest,
+        Some(After::Position(position)) => ReadFrom::After(position),
+        Some(After::Word(Word::Unread)) => ReadFrom::Unread,
+    };
     let limit = Limit { entries: limit.unwrap_or(LARGEST.entries).min(LARGEST.entries), ..LARGEST };
     let Ok(page) = session.hub().read_log(session.key(), from, limit).await else { return Ok(unavailable()) };
     let raw = |entry: &Entry| RawValue::from_string(entry.to_json());

@@ -4,7 +4,6 @@ use crate::delivery::{Entry, Position};
 
 /// Where [`Log::read`](super::Log::read) begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ReadFrom {
     /// After this position.
     After(Position),

@@ -141,7 +141,7 @@ export function create(options, url = 'ws://host/websocket') {
   const wire = new Keywire(url, options);
   /** @type {any[]} */
   const log = [];
-  for (const type of /** @type {const} */ (['open', 'close', 'status', 'error', 'notice'])) {
+  for (const type of /** @type {const} */ (['open', 'close', 'status', 'error', 'notice', 'gap'])) {
     wire.addEventListener(type, ({ detail }) => log.push([type, detail]));
   }
   wires.push(wire);
