@@ -67,6 +67,7 @@ soak: SECONDS ?= 600
 soak: ## everything that can go wrong at once, then 100,000 connections: make soak SECONDS=3600
 	@scripts/setup build
 	@SOAK_SECONDS=$(SECONDS) $(STEP) "soak" cargo test --all-features --test soak --test churn -- --ignored --nocapture
+	@KEYWIRE_KILLS=1000 $(STEP) "a log whose process is killed" cargo test --all-features --test log_killed
 	@$(STEP) "the dearest inputs" cargo test --release --all-features --test dear -- --ignored --nocapture
 
 # Takes the better part of an hour with the default of five rounds, in which the machine should do nothing else.

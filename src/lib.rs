@@ -44,6 +44,7 @@
 //! | `jwks` | no | verifying keys from the URL of an identity provider, `Jwks::from_url` |
 //! | `client` | no | a client that reconnects, for services and tests, `client::Client` |
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
+//! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
 //! | `testing` | no | checks for your own implementations of the traits, `testing` |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 

@@ -1,10 +1,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::clock::now;
 use super::trail::Trail;
 use super::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retention};
 use crate::delivery::Position;
@@ -173,12 +174,6 @@ impl Shard {
         self.bytes = self.keys.values().map(Trail::bytes).sum();
         self.entries = self.keys.values().map(Trail::len).sum();
     }
-}
-
-/// The time in milliseconds since 1970.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

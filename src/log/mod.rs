@@ -1,9 +1,13 @@
 //! Logs: the kept pushes of each key, for pages that were offline.
 
+mod clock;
 mod error;
+mod locate;
 mod memory;
 mod page;
 mod retention;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod trail;
 
 use std::sync::Arc;
@@ -14,6 +18,8 @@ pub use self::error::LogError;
 pub use self::memory::MemoryLog;
 pub use self::page::{GapKind, Limit, Page, ReadFrom};
 pub use self::retention::Retention;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{Durability, Found, SqliteError, SqliteLog, SqliteOptions};
 pub use crate::delivery::{Entry, InvalidPosition, Kept, Position};
 use crate::key::Key;
 use crate::message::KeptPush;

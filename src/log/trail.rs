@@ -1,8 +1,9 @@
 //! The log of one key in memory, without a lock and without a clock.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
+use super::clock::is_older;
+use super::locate::locate;
 use super::{Appended, Draft, GapKind, Limit, LogError, Page, ReadFrom, Retention};
 use crate::delivery::{Entry, Position};
 
@@ -130,16 +131,9 @@ impl Trail {
     /// The number of entries up to a position, or why those after it cannot be had.
     fn count_to(&self, after: Position) -> Result<usize, GapKind> {
         let start = self.start();
-        if after.seq() > self.end.seq() {
-            return Err(GapKind::Reset);
-        }
-        let Some(count) = after.seq().checked_sub(start.seq()) else { return Err(GapKind::Trimmed) };
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let there = match count.checked_sub(1) {
-            None => Some(start),
-            Some(index) => self.entries.get(index).map(|entry| entry.at),
-        };
-        if there == Some(after) { Ok(count) } else { Err(GapKind::Reset) }
+        let count = |seq: u64| usize::try_from(seq - start.seq()).unwrap_or(usize::MAX);
+        locate(after, start, self.end, |seq| self.entries.get(count(seq) - 1).map(|entry| entry.at.tag()))?;
+        Ok(count(after.seq()))
     }
 
     /// How many of the last entries a page takes.
@@ -160,12 +154,10 @@ impl Trail {
     }
 }
 
-fn is_older(time: u64, age: Duration, now: u64) -> bool {
-    u128::from(now.saturating_sub(time)) > age.as_millis()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::message::Push;
 

@@ -1,0 +1,49 @@
+use std::io;
+use std::path::PathBuf;
+
+/// A [`SqliteLog`](super::SqliteLog) was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteError {
+    /// Another process, or another part of this one, has the log open.
+    #[error(
+        "the log {0} is open elsewhere: one process writes a log, and a second one would not hear of its pushes"
+    )]
+    Locked(PathBuf),
+    /// The file is no SQLite database, or that of another application.
+    #[error("{0} is not a log of keywire")]
+    Foreign(PathBuf),
+    /// The file is incomplete or damaged.
+    #[error("the log {path} is damaged: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A later version of keywire has written the file.
+    #[error("the log {path} has version {version}, and this keywire reads up to {known}")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of the file.
+        version: u32,
+        /// The latest version that is known here.
+        known: u32,
+    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// SQLite has failed.
+    #[error("SQLite: {0}")]
+    Sqlite(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A thread of the log has ended.
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for SqliteError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Box::new(error))
+    }
+}

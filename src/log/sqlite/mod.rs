@@ -1,0 +1,201 @@
+//! A log in a file, by SQLite.
+
+mod append;
+mod error;
+mod file;
+mod found;
+mod mark;
+mod read;
+mod schema;
+mod trim;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+pub use self::error::SqliteError;
+pub use self::found::Found;
+use self::read::Readers;
+use self::writer::{Call, Writer};
+use super::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retention};
+use crate::delivery::Position;
+use crate::key::Key;
+
+/// A log in a file: kept pushes survive a restart, and with [`Durability::Full`] a power cut.
+///
+/// ```no_run
+/// use keywire::auth::RawKey;
+/// use keywire::log::SqliteLog;
+/// use keywire::Hub;
+///
+/// # async fn example() -> Result<(), keywire::log::SqliteError> {
+/// let hub = Hub::builder(RawKey::from_path()).log(SqliteLog::open("keywire.db").await?).build();
+/// # let _ = hub;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// One thread writes. What waits for it is written in one transaction, so the more wait the faster it gets. Two threads read.
+///
+/// # Files
+///
+/// Beside the file itself there are `-wal` and `-shm`, which belong to it, and `-lock`. A process holds the lock as long as it
+/// has the log open: a second one is refused, since it would not hear of the pushes of the first.
+///
+/// # Failures
+///
+/// A full disk fails the append, and nothing else. If the disk fails to make a commit durable, it is not known what is on it:
+/// the append is [`LogError::Unknown`], and the log stops writing until it is opened again. Reading goes on.
+///
+/// # Drop
+///
+/// Dropping the log writes what was accepted and closes the file. It blocks the thread for that time.
+#[derive(Debug)]
+pub struct SqliteLog {
+    // In the order of their end: the writer checkpoints, which readers would delay.
+    readers: Readers,
+    writer: Writer,
+    found: Found,
+    path: PathBuf,
+}
+
+/// Settings of a [`SqliteLog`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqliteOptions {
+    retention: Retention,
+    total_bytes: u64,
+    durability: Durability,
+}
+
+/// What a kept push survives, once [`Kept::At`](super::Kept::At) was returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// A power cut: each commit waits for the disk (`PRAGMA synchronous = FULL`).
+    #[default]
+    Full,
+    /// The end of the process, however it ends, but not a power cut, which may take the last pushes (`NORMAL`). Faster.
+    Normal,
+}
+
+/// Default limit for the bytes of all entries.
+const TOTAL_BYTES: u64 = 10 * 1024 * 1024 * 1024;
+
+impl SqliteLog {
+    /// Opens a log, and creates the file if there is none. With default settings, see [`SqliteLog::options`].
+    ///
+    /// # Errors
+    ///
+    /// If another process has the log open, or the file is something else, damaged or from a later version of keywire. Such a
+    /// file is not changed.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
+        Self::options().open(path).await
+    }
+
+    /// Settings for a log.
+    ///
+    /// ```no_run
+    /// use keywire::log::{Durability, SqliteLog};
+    ///
+    /// # async fn example() -> Result<(), keywire::log::SqliteError> {
+    /// let log = SqliteLog::options().durability(Durability::Normal).open("keywire.db").await?;
+    /// println!("{} keys", log.found().keys);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn options() -> SqliteOptions {
+        SqliteOptions {
+            retention: Retention::default(),
+            total_bytes: TOTAL_BYTES,
+            durability: Durability::default(),
+        }
+    }
+
+    /// What was in the file when it was opened.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        self.found
+    }
+
+    /// The path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl SqliteOptions {
+    /// Limits for each key. Default: [`Retention::default`]. Age is looked at once a minute.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Limit for the entries of all keys, in bytes of JSON. Default: 10 GiB. Beyond it the oldest go, whatever their key. The
+    /// file is larger than that, by about 100 bytes for each entry and each key.
+    pub fn total_bytes(mut self, bytes: u64) -> Self {
+        self.total_bytes = bytes;
+        self
+    }
+
+    /// What a kept push survives. Default: [`Durability::Full`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Opens the log, see [`SqliteLog::open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteLog::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteLog, SqliteError> {
+        let path = path.as_ref().to_owned();
+        let (answer, opened) = tokio::sync::oneshot::channel();
+        // Opening may read much of the file, which must not hold up the runtime.
+        std::thread::Builder::new()
+            .name("keywire-log-open".into())
+            .spawn(move || drop(answer.send(self.open_blocking(path))))?;
+        opened.await.unwrap_or(Err(SqliteError::Closed))
+    }
+
+    fn open_blocking(self, path: PathBuf) -> Result<SqliteLog, SqliteError> {
+        let lock = file::lock(&path)?;
+        let recovered = file::check(&path)?;
+        let connection = schema::open(&path, self.durability)?;
+        let found = Found::look(&connection, recovered)?;
+        let readers = Readers::start(&path)?;
+        let writer = Writer::start(connection, lock, self.retention, self.total_bytes, found.bytes)?;
+        Ok(SqliteLog { readers, writer, found, path })
+    }
+}
+
+#[async_trait]
+impl Log for SqliteLog {
+    async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
+        self.writer.call(|answer| Call::Append(key.clone(), draft.clone(), answer)).await
+    }
+
+    async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
+        self.readers.read(key, from, limit).await
+    }
+
+    async fn end(&self, key: &Key) -> Result<Position, LogError> {
+        let none = Limit { entries: 0, bytes: 0 };
+        Ok(self.readers.read(key, ReadFrom::End, none).await?.end)
+    }
+
+    async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
+        self.writer.call(|answer| Call::Seen(key.clone(), at, answer)).await
+    }
+
+    async fn forget(&self, key: &Key) -> Result<(), LogError> {
+        self.writer.call(|answer| Call::Forget(key.clone(), answer)).await
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+}
