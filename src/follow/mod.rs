@@ -1,5 +1,7 @@
 //! Following a log: what one connection has sent of the log of its key, and what it sends next. Without I/O.
 
+#[cfg(test)]
+mod model;
 mod request;
 mod word;
 

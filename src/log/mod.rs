@@ -8,7 +8,7 @@ mod page;
 mod retention;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod trail;
+pub(crate) mod trail;
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ pub struct Retention {
     /// Default: 30 days.
     pub mark: Duration,
     /// How long an id of [`KeptPush::once`](crate::message::KeptPush::once) is remembered. Default: 10 minutes.
+    /// A [`MemoryLog`](super::MemoryLog) remembers the last 1,000 of a key.
     pub once: Duration,
 }
 

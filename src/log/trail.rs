@@ -8,8 +8,8 @@ use super::{Appended, Draft, GapKind, Limit, LogError, Page, ReadFrom, Retention
 use crate::delivery::{Entry, Position};
 
 /// The log of one key. All times are in milliseconds since 1970.
-#[derive(Debug, Default)]
-pub(super) struct Trail {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trail {
     entries: VecDeque<Entry>,
     /// Bytes of the entries.
     bytes: usize,
@@ -22,8 +22,11 @@ pub(super) struct Trail {
     once: VecDeque<(Box<str>, Position, u64)>,
 }
 
+/// Number of ids that are remembered for a key.
+const ONCE: usize = 1000;
+
 impl Trail {
-    pub(super) fn append(
+    pub(crate) fn append(
         &mut self,
         draft: &Draft,
         now: u64,
@@ -47,7 +50,7 @@ impl Trail {
         (self.end, self.touched) = (at, now);
         if let Some(once) = draft.once() {
             self.once.push_back((once.into(), at, now));
-            if self.once.len() > retention.entries.max(1) {
+            if self.once.len() > ONCE {
                 self.once.pop_front();
             }
         }
@@ -55,7 +58,7 @@ impl Trail {
         Ok(Appended::new(at, prev, now))
     }
 
-    pub(super) fn read(&mut self, from: ReadFrom, limit: Limit, now: u64, retention: &Retention) -> Page {
+    pub(crate) fn read(&mut self, from: ReadFrom, limit: Limit, now: u64, retention: &Retention) -> Page {
         self.trim(now, retention);
         let start = match from {
             ReadFrom::After(after) => self.count_to(after),
@@ -70,14 +73,21 @@ impl Trail {
         }
     }
 
-    pub(super) fn end(&self) -> Position {
+    pub(crate) fn end(&self) -> Position {
         self.end
     }
 
-    pub(super) fn see(&mut self, at: Position) {
+    pub(crate) fn see(&mut self, at: Position) {
         if at.seq() > self.seen.seq() && self.count_to(at).is_ok() {
             self.seen = at;
         }
+    }
+
+    /// For a model: the position with this number, whatever its tag.
+    #[cfg(test)]
+    pub(crate) fn with_seq(&self, seq: u64) -> Position {
+        let known = self.entries.iter().map(|entry| entry.at).chain([self.end, self.start()]);
+        known.into_iter().find(|at| at.seq() == seq).unwrap_or(Position::new(seq, 0))
     }
 
     /// Bytes of the entries.
@@ -90,14 +100,14 @@ impl Trail {
     }
 
     /// Removes the oldest entry if it has this number.
-    pub(super) fn drop_first(&mut self, seq: u64) {
+    pub(crate) fn drop_first(&mut self, seq: u64) {
         if self.first_seq() == Some(seq) {
             self.drop_oldest();
         }
     }
 
     /// The number of the oldest entry.
-    pub(super) fn first_seq(&self) -> Option<u64> {
+    pub(crate) fn first_seq(&self) -> Option<u64> {
         self.entries.front().map(|entry| entry.at.seq())
     }
 

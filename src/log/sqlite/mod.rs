@@ -5,6 +5,8 @@ mod error;
 mod file;
 mod found;
 mod mark;
+#[cfg(test)]
+mod model;
 mod read;
 mod schema;
 mod trim;
