@@ -261,3 +261,36 @@ async fn a_page_that_comes_while_the_log_is_away_gets_its_first_word_when_it_is_
     keep(&server, "live").await;
     assert_eq!(client.next().await["msg"], "live");
 }
+
+#[cfg(feature = "client")]
+#[tokio::test]
+async fn the_rust_client_goes_on_where_it_was() {
+    use keywire::client::{Client, Event, Follow};
+
+    let server = server(MemoryLog::new()).await;
+    let before = at(keep(&server, "before").await);
+    let url = format!("ws://{}/websocket", server.addr);
+    let builder = Client::builder(&url).unwrap().key("alice").fixed_delay(std::time::Duration::ZERO);
+    let (client, mut events) = builder.follow(Follow::Unread).connect();
+    let mut next = async || loop {
+        match support::within("an event", events.next()).await.unwrap() {
+            Event::Kept { push, at, .. } => return (push.msg.into_owned(), at.to_string()),
+            Event::Gap { why, .. } => return (format!("{why:?}"), String::new()),
+            Event::Push(push) => panic!("not kept: {push:?}"),
+            _ => {}
+        }
+    };
+    assert_eq!(next().await, ("before".into(), before));
+    for session in server.hub.sessions("alice").await {
+        session.close(keywire::session::CloseCode::RESTART, "");
+    }
+    let away = at(keep(&server, "away").await);
+    let (name, position) = next().await;
+    assert_eq!((name, &position), ("away".into(), &away));
+    client.seen(position.parse().unwrap()).unwrap();
+    client.request("not handled").await.unwrap();
+    let (mut other, _) = follow(&server, "unread").await;
+    other.ping().await;
+    server.hub.forget("alice").await.unwrap();
+    assert_eq!(next().await.0, "Reset");
+}

@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::credential::Credentials;
 use super::dial::Endpoint;
+use super::following::{Follow, Following};
+use super::settings::Settings;
 use super::supervisor::{Shutdown, Supervisor};
 use super::{Client, ClientError, Credential, Events};
 use crate::auth::CredentialSource;
@@ -34,21 +36,9 @@ use crate::auth::CredentialSource;
 /// ```
 pub struct ClientBuilder {
     settings: Settings,
+    follow: Option<Follow>,
     queue: usize,
     request_timeout: Duration,
-}
-
-pub(super) struct Settings {
-    pub(super) endpoint: Endpoint,
-    pub(super) credentials: Credentials,
-    pub(super) place: CredentialSource,
-    pub(super) backoff: Backoff,
-    pub(super) settle: Duration,
-    pub(super) attempt: Duration,
-    pub(super) heartbeat: Duration,
-    pub(super) pong: Duration,
-    pub(super) renew: Duration,
-    pub(super) message_bytes: usize,
 }
 
 /// Capacity of the queue of events.
@@ -68,7 +58,7 @@ impl ClientBuilder {
             renew: Duration::from_secs(60),
             message_bytes: 16 * 1024 * 1024,
         };
-        Ok(Self { settings, queue: 64, request_timeout: Duration::from_secs(10) })
+        Ok(Self { settings, follow: None, queue: 64, request_timeout: Duration::from_secs(10) })
     }
 
     /// Credential for every attempt: a key or a token.
@@ -178,6 +168,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Follows the log of kept pushes from here: they come as [`Event::Kept`](super::Event::Kept), also those that were sent while
+    /// there was no connection. Default: kept pushes come like any other, and only while there is a connection.
+    ///
+    /// The position outlives reconnects, and not the process: store the last position that you have handled, and go on by
+    /// [`Follow::After`].
+    #[must_use]
+    pub fn follow(mut self, from: Follow) -> Self {
+        self.follow = Some(from);
+        self
+    }
+
     /// Spawns the task that connects.
     ///
     /// # Panics
@@ -198,8 +199,15 @@ impl ClientBuilder {
         let events = Events { events, _listening: no_events.clone().drop_guard() };
         let shutdown = Shutdown { requested, no_handles, no_events };
         let (settings, _ended) = (Arc::new(self.settings), ended.drop_guard());
-        let supervisor =
-            Supervisor { settings, outgoing: queue, events: tell, shutdown, unsent: Vec::new(), _ended };
+        let supervisor = Supervisor {
+            settings,
+            following: self.follow.map(Following::new),
+            outgoing: queue,
+            events: tell,
+            shutdown,
+            unsent: Vec::new(),
+            _ended,
+        };
         tokio::spawn(supervisor.run());
         (client, events)
     }

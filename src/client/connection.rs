@@ -13,10 +13,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
-use super::builder::Settings;
 use super::dial::Socket;
+use super::following::Following;
 use super::progress::Progress;
 use super::renewal::Renewal;
+use super::settings::Settings;
 use super::supervisor::{Ended, Supervisor};
 use super::writer::Writer;
 use super::{ClientError, Credential, Event, Message, Outgoing};
@@ -102,7 +103,7 @@ impl Supervisor {
                             *opened_at = Some(Instant::now());
                             self.tell(Event::Open).await;
                         }
-                        if let Some(event) = connection.receive(&text) {
+                        if let Some(event) = connection.receive(&text, self.following.as_mut()) {
                             self.tell(event).await;
                         }
                         // The server was not read while the application made room for the event.
@@ -183,7 +184,7 @@ impl Supervisor {
                 () = sleep_until(due) => return,
                 frame = stream.next() => match frame {
                     Some(Ok(Frame::Text(text))) => {
-                        if let Some(event) = connection.receive(&text) {
+                        if let Some(event) = connection.receive(&text, self.following.as_mut()) {
                             self.tell(event).await;
                         }
                     }
@@ -243,7 +244,7 @@ impl Connection {
     }
 
     /// Handles a text message. `None`: it answers a request or a renewal, or is keywire's own, and makes no event.
-    fn receive(&mut self, text: &str) -> Option<Event> {
+    fn receive(&mut self, text: &str, following: Option<&mut Following>) -> Option<Event> {
         let Some(push) = read(text) else { return Some(Event::Failed(ClientError::NotAPush)) };
         let waiting = match push.id {
             Some(MessageId::Number(id)) => self.waiting.remove(&id),
@@ -259,8 +260,11 @@ impl Connection {
                 self.renewal.plan();
                 refused.then(|| Event::Failed(ClientError::Refused(push.code.as_str().to_owned())))
             }
-            None if push.flag.as_ref().is_some_and(Flag::is_reserved) => None,
-            None => Some(Event::Push(push)),
+            None if push.flag.as_ref().is_some_and(Flag::is_reserved) => following?.hear(&push),
+            None => match following {
+                Some(following) => following.place(text, push),
+                None => Some(Event::Push(push)),
+            },
         }
     }
 

@@ -65,9 +65,10 @@ impl Endpoint {
         &self,
         credential: Option<&str>,
         place: &CredentialSource,
+        follow: Option<&str>,
         message_bytes: usize,
     ) -> Result<(Socket, Progress), ClientError> {
-        let request = self.request(credential, place)?;
+        let request = self.request(credential, place, follow)?;
         let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let stream = race::connect(host, port).await.map_err(failed)?;
@@ -90,11 +91,15 @@ impl Endpoint {
         &self,
         credential: Option<&str>,
         place: &CredentialSource,
+        follow: Option<&str>,
     ) -> Result<Request<()>, ClientError> {
         let (mut path, mut query) =
             (self.uri.path().to_owned(), self.uri.query().unwrap_or_default().to_owned());
         let mut headers = HeaderMap::new();
         let mut protocols = KEYWIRE_V1.to_owned();
+        if let Some(follow) = follow {
+            protocols = format!("{protocols}, {follow}");
+        }
         if let Some(credential) = credential {
             if credential.is_empty() {
                 return Err(ClientError::Credential);
@@ -175,7 +180,7 @@ mod tests {
     use super::*;
 
     fn request(url: &str, credential: &str, place: CredentialSource) -> Request<()> {
-        Endpoint::new(url).unwrap().request(Some(credential), &place).unwrap()
+        Endpoint::new(url).unwrap().request(Some(credential), &place, None).unwrap()
     }
 
     #[test]
@@ -216,7 +221,7 @@ mod tests {
             CredentialSource::Header("x y".into()),
             CredentialSource::Header("x".into()),
         ] {
-            let error = endpoint.request(Some("two\nlines"), &place).unwrap_err();
+            let error = endpoint.request(Some("two\nlines"), &place, None).unwrap_err();
             assert!(matches!(error, ClientError::Credential), "{place:?}");
         }
         for place in [
@@ -225,7 +230,10 @@ mod tests {
             CredentialSource::Bearer,
             CredentialSource::Subprotocol,
         ] {
-            assert!(matches!(endpoint.request(Some(""), &place), Err(ClientError::Credential)), "{place:?}");
+            assert!(
+                matches!(endpoint.request(Some(""), &place, None), Err(ClientError::Credential)),
+                "{place:?}"
+            );
         }
         for url in ["ws://h:80", "ws://h:65535/", "ws://h:/ws", "ws://[::1]", "ws://[::1]:8090/ws", "wss://h"]
         {

@@ -6,10 +6,12 @@ mod connection;
 mod credential;
 mod dial;
 mod error;
+mod following;
 mod message;
 mod progress;
 mod race;
 mod renewal;
+mod settings;
 mod supervisor;
 mod writer;
 
@@ -25,9 +27,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use builder::ClientBuilder;
 pub use credential::Credential;
 pub use error::{ClientError, RequestError, SendError};
+pub use following::Follow;
 pub use message::Message;
 
-use crate::message::Push;
+use crate::delivery::Position;
+use crate::log::GapKind;
+use crate::message::{Flag, Push};
 use crate::websocket::CloseCode;
 
 /// A connection to a keywire server that reconnects when it is lost, for services and for tests.
@@ -145,6 +150,15 @@ impl Client {
         }
     }
 
+    /// Tells the server that the user has read everything up to this position, on any device.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::send`].
+    pub fn seen(&self, at: Position) -> Result<(), SendError> {
+        self.send(Message::new(Flag::SEEN, at))
+    }
+
     /// Ends the client, with 1000, and returns at once.
     ///
     /// If there is a connection, the queued messages are sent first, within [`ClientBuilder::pong_timeout`]. An unsent
@@ -212,6 +226,22 @@ pub enum Event {
     Open,
     /// A message that answers no request.
     Push(Push),
+    /// A kept push, if the client [follows](ClientBuilder::follow): each once, in the order of the log.
+    Kept {
+        /// The push.
+        push: Push,
+        /// Its position. Store it with what you make of the push.
+        at: Position,
+        /// The time at which it was kept, in milliseconds since 1970-01-01 UTC.
+        time: u64,
+    },
+    /// Kept pushes are missing, and cannot be had: fetch your state again. Following goes on after `at`.
+    Gap {
+        /// Why they are missing.
+        why: GapKind,
+        /// Where following goes on.
+        at: Position,
+    },
     /// A connection or an attempt has ended.
     Closed(End),
     /// A message that was accepted and perhaps not sent, because the client has ended. These come before the last

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Fuse};
 use tokio::time::Instant;
 
-use super::builder::Settings;
+use super::settings::Settings;
 use super::{ClientError, Credential};
 use crate::deadline::after;
 

@@ -7,9 +7,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backoff::random;
-use super::builder::Settings;
 use super::dial::Socket;
+use super::following::Following;
 use super::progress::Progress;
+use super::settings::Settings;
 use super::{ClientError, Credential, End, Event, Message, Outgoing};
 use crate::deadline::after;
 use crate::websocket::CloseCode;
@@ -17,6 +18,8 @@ use crate::websocket::CloseCode;
 /// The task behind a client.
 pub(super) struct Supervisor {
     pub(super) settings: Arc<Settings>,
+    /// How far it has got in the log, if it follows that.
+    pub(super) following: Option<Following>,
     /// The queue of messages. Only an open connection takes from it.
     pub(super) outgoing: mpsc::Receiver<Outgoing>,
     pub(super) events: mpsc::Sender<Event>,
@@ -143,7 +146,9 @@ impl Supervisor {
         let Settings { endpoint, credentials, place, message_bytes, .. } = &*self.settings;
         let credential = credentials.ask(due).await?;
         let text = credential.as_ref().map(|credential| &*credential.text);
-        let connected = timeout_at(due, endpoint.connect(text, place, *message_bytes)).await;
+        let follow = self.following.as_ref().map(Following::protocol);
+        let connected = endpoint.connect(text, place, follow.as_deref(), *message_bytes);
+        let connected = timeout_at(due, connected).await;
         let (socket, progress) = connected.unwrap_or(Err(ClientError::Timeout))?;
         Ok((socket, progress, credential))
     }

@@ -55,6 +55,8 @@ pub(super) async fn seen(session: &Session, envelope: Envelope) -> HandlerResult
         return Ok(Reply::error(Code::MALFORMED, "the body must be a position"));
     };
     Ok(match session.hub().log_seen(session.key(), at).await {
+        // A page must not see a push that it did not ask for.
+        Ok(()) if envelope.id.is_none() => Reply::none(),
         Ok(()) => Reply::ok(""),
         Err(_) => unavailable(),
     })

@@ -1,0 +1,20 @@
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::credential::Credentials;
+use super::dial::Endpoint;
+use crate::auth::CredentialSource;
+
+/// The settings of a client, which its connections share.
+pub(super) struct Settings {
+    pub(super) endpoint: Endpoint,
+    pub(super) credentials: Credentials,
+    pub(super) place: CredentialSource,
+    pub(super) backoff: Backoff,
+    pub(super) settle: Duration,
+    pub(super) attempt: Duration,
+    pub(super) heartbeat: Duration,
+    pub(super) pong: Duration,
+    pub(super) renew: Duration,
+    pub(super) message_bytes: usize,
+}
