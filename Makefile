@@ -17,12 +17,12 @@ setup: ## install what demo, test and lint need and this machine lacks
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
-	cargo run --example demo --features deflate,jwks,metrics -- $(ARGS)
+	cargo run --example demo --features deflate,jwks,metrics,sqlite -- --log target/demo.db $(ARGS)
 
 test: ## install what is missing, then run all tests
 	@$(STEP) "setup" scripts/setup test
 	@$(STEP) "unit, integration and doc tests" cargo test --all-features
-	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features deflate,jwks,metrics
+	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features deflate,jwks,metrics,sqlite
 	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
 
 # cargo-hack runs clippy, not check: code that one feature alone leaves unused is a warning, and denied.

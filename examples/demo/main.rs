@@ -5,8 +5,9 @@
 //!
 //! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them; to push takes one as well, in
 //! `Authorization: Bearer`. `--jwt-key` and `--jwt-jwks` let in tokens
-//! that somebody else issues. With `--features metrics` there is `--metrics`: numbers for Prometheus.
+//! that somebody else issues. With `--log FILE` pushes with `"keep": true` wait for users who are offline. With `--features metrics` there is `--metrics`: numbers for Prometheus.
 
+mod log;
 mod login;
 mod mine;
 #[cfg(feature = "metrics")]
@@ -24,12 +25,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use keywire::auth::{Origins, RawKey};
+use keywire::log::Log;
 use keywire::serve::ServeConfig;
 use keywire::session::Closed;
 use keywire::{Config, Envelope, Hub, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::log::LogOptions;
 use crate::login::Login;
 use crate::tokens::{TokenOptions, Tokens};
 
@@ -56,6 +59,9 @@ struct Options {
     metrics: bool,
 
     #[command(flatten)]
+    log: LogOptions,
+
+    #[command(flatten)]
     tokens: TokenOptions,
 }
 
@@ -66,6 +72,13 @@ async fn main() -> ExitCode {
 
     let tokens = match std::mem::take(&mut options.tokens).read().await {
         Ok(tokens) => tokens,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let log = match options.log.open().await {
+        Ok(log) => log,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
@@ -94,8 +107,9 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let hub = hub(&options, key.clone());
-    let routes = routes::all(hub.clone(), login, key);
+    let keeps = log.is_some();
+    let hub = hub(&options, key.clone(), log);
+    let routes = routes::all(hub.clone(), login, key, keeps);
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");
@@ -116,7 +130,7 @@ struct Demo {
     watchers: Arc<watch::Watchers>,
 }
 
-fn hub(options: &Options, tokens: post::Tokens) -> Hub {
+fn hub(options: &Options, tokens: post::Tokens, log: Option<Arc<dyn Log>>) -> Hub {
     let switch = Switch::with(Demo::default())
         .inform(relay::inform)
         .command(|demo: Arc<Demo>, session: Session, envelope: Envelope| {
@@ -144,10 +158,13 @@ fn hub(options: &Options, tokens: post::Tokens) -> Hub {
     if options.deflate {
         config.compression = keywire::limits::Compression::deflate();
     }
-    let hub = match tokens {
+    let mut hub = match tokens {
         Some(tokens) => Hub::builder(tokens),
         None => Hub::builder(RawKey::from_path()),
     };
+    if let Some(log) = log {
+        hub = hub.log(log);
+    }
     hub.handler(switch).origins(origins).config(config).build()
 }
 

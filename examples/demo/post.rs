@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use keywire::auth::{JwtKey, Rejection};
-use keywire::{Key, KeyExtractor as _};
-use serde::de::DeserializeOwned;
+use keywire::message::Json;
+use keywire::{Key, KeyExtractor as _, Push};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -21,6 +23,28 @@ pub(crate) type Tokens = Option<Arc<JwtKey>>;
 
 /// What was posted, and by whom where that is known.
 pub(crate) type Posted<T> = Result<(Option<Key>, T), Refusal>;
+
+/// A push, and beside its own fields whether to keep it: `"keep": true`, and an id `"once"`, which keeps it as well.
+pub(crate) struct ToKeep {
+    pub(crate) push: Push,
+    pub(crate) keep: Option<Option<String>>,
+}
+
+impl<'de> Deserialize<'de> for ToKeep {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Keep {
+            #[serde(default)]
+            keep: bool,
+            once: Option<String>,
+        }
+        // Read twice, since what stands beside a push is nothing that it knows.
+        let json = Json::deserialize(deserializer)?;
+        let push = json.parse().map_err(D::Error::custom)?;
+        let Keep { keep, once } = json.parse().map_err(D::Error::custom)?;
+        Ok(Self { push, keep: (keep || once.is_some()).then_some(once) })
+    }
+}
 
 /// The JSON body of a POST, whatever its content type, or the refusal.
 pub(crate) fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Result<T, Refusal>,)> {

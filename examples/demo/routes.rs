@@ -1,5 +1,6 @@
 //! Everything that the demo answers over HTTP.
 
+use keywire::log::Kept;
 use keywire::{Hub, Key, Push};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use warp::path::Tail;
 use warp::{Filter, Reply};
 
 use crate::login::{self, Login};
-use crate::post::{Posted, Refusal, Tokens, body, body_of_user};
+use crate::post::{Posted, Refusal, ToKeep, Tokens, body, body_of_user};
 
 /// What the page is made of, compiled in: path, media type, content.
 const FILES: [(&str, &str, &str); 5] = [
@@ -28,10 +29,10 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 
 type Answer = Response<String>;
 
 /// All routes, the socket's among them.
-pub(crate) fn all(hub: Hub, login: Login, tokens: Tokens) -> BoxedFilter<(impl Reply,)> {
+pub(crate) fn all(hub: Hub, login: Login, tokens: Tokens, keeps: bool) -> BoxedFilter<(impl Reply,)> {
     keywire::adapter::warp::websocket("websocket", hub.clone())
         .or(files())
-        .or(config(&login))
+        .or(config(&login, keeps))
         .or(issue(login))
         .or(push(hub.clone(), tokens.clone()))
         .or(broadcast(hub.clone(), tokens))
@@ -57,13 +58,14 @@ fn files() -> BoxedFilter<(Answer,)> {
     warp::get().and(warp::path::tail()).and_then(found).map(send).boxed()
 }
 
-/// What the page has to send as a credential, and whether it gets one here.
-fn config(login: &Login) -> BoxedFilter<(Answer,)> {
-    let config = match login {
+/// What the page has to send as a credential, whether it gets one here, and whether pushes are kept.
+fn config(login: &Login, keeps: bool) -> BoxedFilter<(Answer,)> {
+    let mut config = match login {
         Login::No => json!({ "auth": "key" }),
         Login::Here(_) => json!({ "auth": "token", "login": true }),
         Login::Elsewhere => json!({ "auth": "token", "login": false }),
     };
+    config["log"] = keeps.into();
     warp::path!("config").and(warp::get()).map(move || answer(StatusCode::OK, &config)).boxed()
 }
 
@@ -87,12 +89,24 @@ fn issue(login: Login) -> BoxedFilter<(Answer,)> {
 }
 
 fn push(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
-    let push = async |hub: Hub, key: String, posted: Posted<Push>| {
+    let push = async |hub: Hub, key: String, posted: Posted<ToKeep>| {
         let key = percent_decode_str(&key).decode_utf8().ok().and_then(|key| Key::new(key).ok());
         match (key, posted) {
             (_, Err((status, error))) => refuse(status, error),
             (None, _) => refuse(StatusCode::BAD_REQUEST, "not a key"),
-            (Some(key), Ok(posted)) => answer(StatusCode::OK, &hub.send_to(key, from_user(posted)).await),
+            (Some(key), Ok((user, ToKeep { push, keep }))) => {
+                let push = from_user((user, push));
+                let delivery = match keep {
+                    None => hub.send_to(key, push).await,
+                    Some(None) => hub.send_to(key, push.kept()).await,
+                    Some(Some(once)) => hub.send_to(key, push.kept().once(once)).await,
+                };
+                let status = match delivery.kept {
+                    Kept::Failed | Kept::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::OK,
+                };
+                answer(status, &delivery)
+            }
         }
     };
     with(hub).and(warp::path!("push" / String)).and(body_of_user(tokens)).then(push).boxed()

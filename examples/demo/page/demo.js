@@ -33,7 +33,7 @@ const pick = (list) => list[Math.floor(Math.random() * list.length)];
 const fromAddress = new URLSearchParams(location.search).get('key');
 const remembered = sessionStorage.getItem(REMEMBERED);
 
-const { auth, login } = await fetch('/config').then((answer) => answer.json());
+const { auth, login, log } = await fetch('/config').then((answer) => answer.json());
 const tokens = auth === 'token';
 /** Tokens are issued elsewhere: whoever has one pastes it. */
 const pasted = tokens && !login;
@@ -65,7 +65,8 @@ async function credential() {
   return (await answer.json()).token;
 }
 
-const wire = new Keywire('/websocket', { key: credential });
+// What the user has not read comes again after a reload, until it is marked as read.
+const wire = new Keywire('/websocket', { key: credential, follow: log && 'unread' });
 
 /** @param {string} name */
 function become(name) {
@@ -85,7 +86,8 @@ function showKey() {
   $('twin').href = `/?key=${path}`;
   // Where only tokens get in, to push takes one too: $TOKEN is the shell's, since none belongs on a screen.
   const bearer = tokens ? ' -H "authorization: Bearer $TOKEN"' : '';
-  $('curl-push').textContent = `curl${bearer} --json '{"code":"00","msg":"Your order is ready"}' '${push}'`;
+  const keep = log ? ',"keep":true' : '';
+  $('curl-push').textContent = `curl${bearer} --json '{"code":"00","msg":"Your order is ready"${keep}}' '${push}'`;
   $('curl-broadcast').textContent = `curl${bearer} --json '{"code":"00","msg":"Coffee for everyone"}' '${location.origin}/broadcast'`;
 }
 
@@ -278,6 +280,67 @@ $('send-form').addEventListener('submit', async (/** @type {Event} */ event) => 
   } catch (error) {
     $('sent').textContent = `Not certain that it arrived: ${/** @type {Error} */ (error).message}.`;
   }
+});
+
+// ── Inbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** When the present connection opened: what was kept before that came while the page was away. */
+let openedAt = 0;
+let missed = 0;
+
+/** @param {number} [n] */
+function showMissed(n = 0) {
+  missed = n;
+  $('inbox').toggleAttribute('data-missed', n > 0);
+  $('inbox-state').textContent = n > 0 ? `${n} ${n === 1 ? 'message' : 'messages'} while you were offline` : 'nothing missed';
+}
+
+$('inbox').hidden = !log;
+
+wire.addEventListener('open', () => {
+  openedAt = Date.now();
+  showMissed();
+});
+
+wire.on('*', (push) => {
+  if (push.at === undefined) return;
+  const { from, text, tone } = describe(push);
+  const time = element('time', '', new Date(push.time ?? 0).toLocaleTimeString([], { hour12: false }));
+  const item = element('li', '', element('p', 'meta', element('b', '', from), time), element('p', 'text', text));
+  item.dataset.tone = tone;
+  item.dataset.at = push.at;
+  const away = (push.time ?? 0) < openedAt;
+  item.toggleAttribute('data-missed', away);
+  if (away) showMissed(missed + 1);
+  $('kept').prepend(item);
+  while ($('kept').children.length > KEPT) $('kept').lastElementChild.remove();
+  $('inbox-empty').hidden = true;
+  $('seen').hidden = false;
+});
+
+wire.addEventListener('gap', ({ detail: { why } }) => {
+  $('inbox-state').textContent = why === 'trimmed' ? 'older messages are gone' : 'the server has forgotten older messages';
+});
+
+$('seen').addEventListener('click', () => {
+  wire.seen();
+  $('kept').replaceChildren();
+  $('inbox-empty').hidden = false;
+  $('seen').hidden = true;
+  showMissed();
+});
+
+$('cut').addEventListener('click', () => {
+  wire.close();
+  $('cut').disabled = true;
+  let left = 10;
+  const count = () => {
+    $('cut').textContent = left > 0 ? `Back in ${left} s` : 'Cut the line for 10 s';
+    if (left-- > 0) return void setTimeout(count, 1000);
+    $('cut').disabled = false;
+    wire.connect();
+  };
+  count();
 });
 
 // ── Notices ─────────────────────────────────────────────────────────────────────────────────────────────────────────
