@@ -15,3 +15,7 @@ struct Observability;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/proxies.md")]
 struct Proxies;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/delivery.md")]
+struct Delivery;

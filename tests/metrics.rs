@@ -296,3 +296,49 @@ async fn bytes_are_those_on_the_wire() {
         assert_eq!(moved[r#"bytes_total{direction="out"}"#], header + len as f64, "{key}");
     }
 }
+
+#[tokio::test]
+async fn kept_pushes_and_those_who_follow_them() {
+    let log = keywire::log::MemoryLog::new();
+    let (server, mut numbers) = watched(hub().log(log)).await;
+    let paid = || Push::message("paid").kept().once("1");
+    let bytes = Push::message("paid").to_json().len() as f64;
+    server.hub.send_to("alice", paid()).await;
+    server.hub.send_to("alice", paid()).await;
+    let logged = |moved: &std::collections::BTreeMap<String, f64>| {
+        let of_log = |name: &String| name.starts_with("log_") || name.starts_with("followers");
+        moved
+            .iter()
+            .filter(|(name, _)| of_log(name))
+            .map(|(name, by)| (name.clone(), *by))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        logged(&numbers.moved()),
+        [
+            ("log_append_seconds_count".to_owned(), 2.0),
+            ("log_appended_bytes_total".to_owned(), bytes),
+            (r#"log_appends_total{outcome="again"}"#.to_owned(), 1.0),
+            (r#"log_appends_total{outcome="at"}"#.to_owned(), 1.0),
+        ]
+    );
+    let offered = [("sec-websocket-protocol", "keywire.v1, from.keywire.unread")];
+    let mut client = server.open_with("/websocket/alice", &offered).await;
+    assert_eq!(client.next().await["flag"], "kw:from");
+    assert_eq!(client.next().await["msg"], "paid");
+    let moved = numbers.moved();
+    assert_eq!(
+        logged(&moved),
+        [
+            ("followers".to_owned(), 1.0),
+            ("log_read_seconds_count".to_owned(), 1.0),
+            ("log_replayed_total".to_owned(), 1.0),
+        ]
+    );
+    server.hub.forget("alice").await.unwrap();
+    assert_eq!(client.next().await["flag"], "kw:gap");
+    assert_eq!(numbers.get(r#"log_gaps_total{kind="reset"}"#), 1.0);
+    client.close(1000, "").await;
+    numbers.ended().await;
+    assert_eq!((numbers.get("followers"), numbers.get("log_reads")), (0.0, 0.0));
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
+use crate::follow::Word;
 use crate::frame::Frame;
 use crate::limits::Config;
 use crate::log::{Limit, Page, ReadFrom};
@@ -36,6 +37,7 @@ impl<'a> Following<'a> {
     pub(super) fn of(session: &'a Session) -> Option<Box<Self>> {
         drop(session.follower()?);
         let doubts = session.hub().log()?.doubts();
+        session.hub().metrics().log().followed();
         Some(Box::new(Self { session, read: None, word: None, doubts }))
     }
 
@@ -55,7 +57,14 @@ impl<'a> Following<'a> {
                 continue;
             }
             let Some(mut follower) = self.session.follower() else { return };
-            if !follower.send_page(|entry| self.session.offer(entry)) || self.session.outbox().is_paused() {
+            let mut sent = 0;
+            let all = follower.send_page(|entry| {
+                let has_room = self.session.offer(entry);
+                sent += usize::from(has_room);
+                has_room
+            });
+            self.session.hub().metrics().log().replayed(sent);
+            if !all || self.session.outbox().is_paused() {
                 return;
             }
             let Some(from) = follower.begin_read() else { return };
@@ -86,7 +95,16 @@ impl<'a> Following<'a> {
         let Some(mut follower) = self.session.follower() else { return };
         let word = follower.feed(page);
         drop(follower);
+        if let Some(gap) = word.and_then(Word::gap) {
+            self.session.hub().metrics().log().gap(gap);
+        }
         self.word = word.map(|word| Frame::push(&word.push()));
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.session.hub().metrics().log().unfollowed();
     }
 }
 

@@ -161,3 +161,16 @@ impl Follower {
         matches!(self.stage, Stage::Behind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn an_idle_follower_is_small() {
+        // Each session that follows has one.
+        assert!(size_of::<Mutex<Follower>>() <= 48, "{} bytes", size_of::<Mutex<Follower>>());
+    }
+}

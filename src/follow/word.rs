@@ -14,6 +14,14 @@ pub(crate) enum Word {
 }
 
 impl Word {
+    /// What is missing, if anything.
+    pub(crate) fn gap(self) -> Option<GapKind> {
+        match self {
+            Self::From { gap, .. } => gap,
+            Self::Gap { why, .. } => Some(why),
+        }
+    }
+
     pub(crate) fn push(self) -> Push {
         #[derive(Serialize)]
         struct From {

@@ -13,6 +13,7 @@ use crate::excerpt::Excerpt;
 use crate::key::{InvalidKey, Key};
 use crate::log::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom};
 use crate::message::KeptPush;
+use crate::metrics::Stopwatch;
 
 /// The log of a hub, and what its connections share of it.
 pub(crate) struct HubLog {
@@ -117,15 +118,20 @@ impl Hub {
             return self.dispatch(to, &Order::Deliver(push.push().into())).await;
         };
         let draft = Draft::from(push);
+        let since = Stopwatch::start();
         // Dropped before the end, the push may be in the log and nobody was told.
         let unsure = Unsure { hub: self, key };
+        let metrics = self.metrics().log();
+        let done = |kept| metrics.appended(kept, draft.push().len(), since);
         let delivery = match self.ask_log("append", || log.log.append(key, &draft)).await {
             Ok(Appended { at, repeated: true, .. }) => {
+                done(Kept::Again(at));
                 // Perhaps the outcome of the first was not known, and nobody was told then.
                 self.doubt(key).await;
                 Delivery { kept: Kept::Again(at), ..Delivery::default() }
             }
             Ok(Appended { at, prev, time, .. }) => {
+                done(Kept::At(at));
                 let entry = Entry { at, prev, time, push: draft.push().clone() };
                 let delivery = self.dispatch(to, &Order::Keep(Box::new(entry))).await;
                 if delivery.incomplete {
@@ -134,10 +140,12 @@ impl Hub {
                 Delivery { kept: Kept::At(at), ..delivery }
             }
             Err(LogError::Unknown(_)) => {
+                done(Kept::Unknown);
                 log.doubts.fetch_add(1, Ordering::Relaxed);
                 Delivery { kept: Kept::Unknown, ..Delivery::default() }
             }
             Err(LogError::Failed(_) | LogError::TooLarge { .. }) => {
+                done(Kept::Failed);
                 Delivery { kept: Kept::Failed, ..Delivery::default() }
             }
         };
@@ -156,6 +164,7 @@ impl Hub {
     pub(crate) async fn read_log(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
         let log = self.required_log()?;
         let _permit = log.reads.acquire().await.map_err(failed)?;
+        let _reading = Reading::begin(self);
         self.ask_log("read", || log.log.read(key, from, limit)).await
     }
 
@@ -201,6 +210,25 @@ impl Hub {
 
 fn failed(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> LogError {
     LogError::Failed(why.into())
+}
+
+/// A read in flight, which may be dropped before its end.
+struct Reading<'a> {
+    hub: &'a Hub,
+    since: Stopwatch,
+}
+
+impl<'a> Reading<'a> {
+    fn begin(hub: &'a Hub) -> Self {
+        hub.metrics().log().reading();
+        Self { hub, since: Stopwatch::start() }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.hub.metrics().log().read(self.since);
+    }
 }
 
 /// Between an append and the dispatch. If the caller drops the future there, the followers of the key look for themselves.

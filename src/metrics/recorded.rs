@@ -1,11 +1,9 @@
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use ::metrics::{Counter, Gauge, Histogram};
 
-use ::metrics::{
-    Counter, Gauge, Histogram, Key as Name, Label, Level, Metadata, SharedString, Unit, with_recorder,
-};
-
-use super::table::{self, METRICS, Metric, MetricKind};
+use super::handle::{counter, describe, gauge, histogram};
+use super::log::LogMetrics;
+use super::stopwatch::Stopwatch;
+use super::table::{self, METRICS};
 use crate::close::{Closed, ClosedBy};
 use crate::delivery::Outcome;
 use crate::limits::Config;
@@ -33,6 +31,7 @@ pub(crate) struct Metrics {
     panics: Counter,
     timeouts: Counter,
     hook_failures: Counter,
+    log: LogMetrics,
 }
 
 /// A counter for each kind of refusal. A kind of [`Rejection`] that is not counted does not compile: see
@@ -131,7 +130,13 @@ impl Metrics {
             panics: failure("panic"),
             timeouts: failure("timeout"),
             hook_failures: failure("hook"),
+            log: LogMetrics::register(),
         }
+    }
+
+    /// The metrics of the log of kept pushes.
+    pub(crate) fn log(&self) -> &LogMetrics {
+        &self.log
     }
 
     /// A session has entered the store, as the first of its key or not. It must be [`Metrics::closed`] once.
@@ -237,23 +242,6 @@ impl Metrics {
     }
 }
 
-/// When something began, in nanoseconds since the first time. It is half as large as an `Instant`, since every idle session
-/// has one.
-#[derive(Clone, Copy)]
-pub(crate) struct Stopwatch(u64);
-
-static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl Stopwatch {
-    pub(crate) fn start() -> Self {
-        Self(FIRST.elapsed().as_nanos() as u64)
-    }
-
-    fn elapsed(self) -> Duration {
-        FIRST.elapsed().saturating_sub(Duration::from_nanos(self.0))
-    }
-}
-
 impl Refusals {
     fn register() -> Self {
         let kind = |kind| counter(&table::REFUSALS, &[("kind", kind)]);
@@ -307,40 +295,4 @@ impl Ending {
     fn is(&self, closed: &Closed) -> bool {
         self.by == closed.by && self.code.is_none_or(|code| code == closed.code)
     }
-}
-
-const METADATA: Metadata<'static> = Metadata::new("keywire", Level::INFO, Some("keywire"));
-
-fn describe(metric: &Metric) {
-    let about = SharedString::const_str(metric.about);
-    let name = metric.name.into();
-    with_recorder(|recorder| match metric.kind {
-        MetricKind::Counter => recorder.describe_counter(name, unit(metric), about),
-        MetricKind::Gauge => recorder.describe_gauge(name, unit(metric), about),
-        MetricKind::Histogram => recorder.describe_histogram(name, unit(metric), about),
-    });
-}
-
-/// As the name says.
-fn unit(metric: &Metric) -> Option<Unit> {
-    let base = metric.name.trim_end_matches("_total");
-    match base.rsplit('_').next() {
-        Some("seconds") => Some(Unit::Seconds),
-        Some("bytes") => Some(Unit::Bytes),
-        Some("ratio") => None,
-        _ => Some(Unit::Count),
-    }
-}
-
-fn counter(metric: &Metric, labels: &[(&'static str, &str)]) -> Counter {
-    let labels: Vec<_> = labels.iter().map(|&(name, value)| Label::new(name, value.to_owned())).collect();
-    with_recorder(|recorder| recorder.register_counter(&Name::from_parts(metric.name, labels), &METADATA))
-}
-
-fn gauge(metric: &Metric) -> Gauge {
-    with_recorder(|recorder| recorder.register_gauge(&Name::from_static_name(metric.name), &METADATA))
-}
-
-fn histogram(metric: &Metric) -> Histogram {
-    with_recorder(|recorder| recorder.register_histogram(&Name::from_static_name(metric.name), &METADATA))
 }

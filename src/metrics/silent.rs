@@ -1,8 +1,9 @@
 //! What stands in the place of the recording without that feature: nothing, at no cost.
 
 use crate::close::Closed;
-use crate::delivery::Outcome;
+use crate::delivery::{Kept, Outcome};
 use crate::limits::Config;
+use crate::log::GapKind;
 use crate::rejection::Rejection;
 
 pub(crate) struct Metrics;
@@ -10,6 +11,10 @@ pub(crate) struct Metrics;
 impl Metrics {
     pub(crate) fn register() -> Self {
         Self
+    }
+
+    pub(crate) fn log(&self) -> LogMetrics {
+        LogMetrics
     }
 
     pub(crate) fn opened(&self, _: bool) {}
@@ -43,6 +48,24 @@ impl Metrics {
     pub(crate) fn handler_timeout(&self) {}
 
     pub(crate) fn hook_failed(&self) {}
+}
+
+pub(crate) struct LogMetrics;
+
+impl LogMetrics {
+    pub(crate) fn appended(&self, _: Kept, _: usize, _: Stopwatch) {}
+
+    pub(crate) fn reading(&self) {}
+
+    pub(crate) fn read(&self, _: Stopwatch) {}
+
+    pub(crate) fn replayed(&self, _: usize) {}
+
+    pub(crate) fn gap(&self, _: GapKind) {}
+
+    pub(crate) fn followed(&self) {}
+
+    pub(crate) fn unfollowed(&self) {}
 }
 
 #[derive(Clone, Copy)]

@@ -17,7 +17,7 @@
 /// let recorder = prometheus.build_recorder();
 /// # Ok::<(), metrics_exporter_prometheus::BuildError>(())
 /// ```
-pub const METRICS: [&Metric; 13] = [
+pub const METRICS: [&Metric; 21] = [
     &SESSIONS,
     &KEYS,
     &OPENED,
@@ -31,6 +31,14 @@ pub const METRICS: [&Metric; 13] = [
     &DISPATCH,
     &HANDLER,
     &HANDLER_FAILURES,
+    &FOLLOWERS,
+    &LOG_APPENDS,
+    &LOG_BYTES,
+    &LOG_APPEND,
+    &LOG_READS,
+    &LOG_READ,
+    &LOG_REPLAYED,
+    &LOG_GAPS,
 ];
 
 /// Something that is counted or measured.
@@ -123,6 +131,41 @@ pub(super) const HANDLER_FAILURES: Metric = counter(
     "keywire_handler_failures_total",
     &["kind"],
     "Calls of the handler that failed, by kind (error, panic, timeout, hook: one that only learns of something has panicked or taken too long).",
+);
+
+pub(super) const FOLLOWERS: Metric =
+    gauge("keywire_followers", "Live sessions that follow the log of their key.");
+
+pub(super) const LOG_APPENDS: Metric = counter(
+    "keywire_log_appends_total",
+    &["outcome"],
+    "Pushes that were to be kept, by outcome (at: kept, again: the log had it already, failed: not kept, unknown: no answer).",
+);
+
+pub(super) const LOG_BYTES: Metric =
+    counter("keywire_log_appended_bytes_total", &[], "Bytes of the pushes that were kept, as JSON.");
+
+pub(super) const LOG_APPEND: Metric =
+    histogram("keywire_log_append_seconds", &TIME_BUCKETS, "Duration of an append to the log.");
+
+pub(super) const LOG_READS: Metric = gauge("keywire_log_reads", "Reads of the log in flight.");
+
+pub(super) const LOG_READ: Metric = histogram(
+    "keywire_log_read_seconds",
+    &TIME_BUCKETS,
+    "Duration of a read of the log, failed ones included.",
+);
+
+pub(super) const LOG_REPLAYED: Metric = counter(
+    "keywire_log_replayed_total",
+    &[],
+    "Kept pushes that a session got out of the log: those that it missed, or that its queue had no room for.",
+);
+
+pub(super) const LOG_GAPS: Metric = counter(
+    "keywire_log_gaps_total",
+    &["kind"],
+    "Gaps that followers were told of, by kind (trimmed: the log keeps no more; reset: it is not the log that was followed).",
 );
 
 /// From a message handed to memory to a call that waits for somebody else's timeout.
