@@ -78,11 +78,11 @@ pub(super) fn note<T: Owner>(session: &Arc<Owned<T>>, home: runtime::Id) {
         let list = local.list();
         let mut noted = list.lock();
         noted.push(any);
-        if noted.task != Some(home) {
-            noted.task = Some(home);
-            runtime.spawn(write_all(Task(Some(list.clone()))));
-        }
+        let begins = noted.begins_task(home);
         drop(noted);
+        if begins {
+            list.begin_task(&runtime);
+        }
         watchdog::wake();
         true
     });
@@ -129,15 +129,19 @@ impl List {
     fn end_turn(self: &Arc<Self>) {
         let mut noted = self.lock();
         let due = noted.take();
-        if !noted.is_empty()
-            && let Ok(runtime) = Handle::try_current()
-            && noted.task != Some(runtime.id())
-        {
-            noted.task = Some(runtime.id());
-            runtime.spawn(write_all(Task(Some(self.clone()))));
-        }
+        let runtime = if noted.is_empty() { None } else { Handle::try_current().ok() };
+        let runtime = runtime.filter(|runtime| noted.begins_task(runtime.id()));
         drop(noted);
+        if let Some(runtime) = runtime {
+            self.begin_task(&runtime);
+        }
         self.write(due);
+    }
+
+    /// Begins the task that was promised. Not under the lock: a runtime that shuts down drops the task at once, which takes the
+    /// lock again.
+    fn begin_task(self: &Arc<Self>, runtime: &Handle) {
+        runtime.spawn(write_all(Task(Some(self.clone()))));
     }
 
     /// Takes a poll's share, and ends the promise of the task when nothing is left: what is noted from then on gets a
@@ -189,6 +193,11 @@ impl Noted {
         if self.open.len() == WRITES_PER_POLL {
             self.full.push_back(mem::replace(&mut self.open, Vec::with_capacity(WRITES_PER_POLL)));
         }
+    }
+
+    /// Whether a task of this runtime must be begun. It counts as begun from now on.
+    fn begins_task(&mut self, runtime: runtime::Id) -> bool {
+        self.task.replace(runtime) != Some(runtime)
     }
 
     fn is_empty(&self) -> bool {
@@ -267,5 +276,47 @@ async fn write_share(list: Arc<List>) {
         }
         list.write(due);
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::Config;
+    use crate::metrics::Metrics;
+
+    struct Nobody(Config, Metrics);
+
+    impl Owner for Nobody {
+        fn config(&self) -> &Config {
+            &self.0
+        }
+
+        fn metrics(&self) -> &Metrics {
+            &self.1
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_shuts_down_holds_no_sender_up() {
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let handle = runtime.handle().clone();
+            drop(runtime);
+            let _entered = handle.enter();
+            let owned = Arc::new(Owned::new(Nobody(Config::default(), Metrics::register())));
+            note(&owned, handle.id());
+            // The same at the end of a turn that leaves something for a task.
+            let turn = Turn::begin();
+            (0..2 * WRITES_PER_POLL).for_each(|_| note(&owned, handle.id()));
+            drop(turn);
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(30)).expect("a sender that is not held up");
     }
 }

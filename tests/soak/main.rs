@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod followers;
 mod guests;
 mod tally;
 mod witnesses;
@@ -70,7 +71,7 @@ fn hub(tally: &Arc<Tally>) -> Hub {
         close_timeout: Duration::from_millis(500),
         ..Config::default()
     };
-    Hub::builder(RawKey::from_path()).handler(switch).config(config).build()
+    Hub::builder(RawKey::from_path()).handler(switch).config(config).log(followers::Flaky::new()).build()
 }
 
 async fn soak(time: Duration) {
@@ -85,6 +86,7 @@ async fn soak(time: Duration) {
     let start = Instant::now();
     let witnesses = witnesses::come(&server, &tally).await;
     let mut guests = tokio::task::JoinSet::new();
+    guests.spawn(followers::come(server.clone(), tally.clone(), time));
     for number in 0..GUESTS {
         let kinds = if number % 4 == 0 { guests::SLOW } else { guests::QUICK };
         let (server, tally) = (server.clone(), tally.clone());

@@ -12,6 +12,8 @@ use keywire::store::Counts;
 pub(crate) struct Tally {
     opened: AtomicU64,
     checked: AtomicU64,
+    sent: AtomicU64,
+    kept: AtomicU64,
     /// By what they are.
     faults: Mutex<BTreeMap<&'static str, u64>>,
     /// By close code.
@@ -32,6 +34,16 @@ impl Tally {
         self.checked.fetch_add(messages, Ordering::Relaxed);
     }
 
+    /// So many pushes were kept.
+    pub(crate) fn sent(&self, pushes: u64) {
+        self.sent.fetch_add(pushes, Ordering::Relaxed);
+    }
+
+    /// So many kept pushes were seen by a page, in order.
+    pub(crate) fn kept(&self, pushes: u64) {
+        self.kept.fetch_add(pushes, Ordering::Relaxed);
+    }
+
     pub(crate) fn fault(&self, name: &'static str) {
         *self.faults.lock().expect("no panic").entry(name).or_default() += 1;
     }
@@ -42,12 +54,13 @@ impl Tally {
 
     pub(crate) fn progress(&self, time: Duration, counts: Counts) -> String {
         format!(
-            "{:>4} s: {} sessions opened, {} live, {} faults, {} messages checked, {} MiB",
+            "{:>4} s: {} sessions opened, {} live, {} faults, {} messages checked, {} kept pushes, {} MiB",
             time.as_secs(),
             self.opened.load(Ordering::Relaxed),
             counts.sessions,
             self.faults(),
             self.checked.load(Ordering::Relaxed),
+            self.kept.load(Ordering::Relaxed),
             memory() >> 20,
         )
     }
@@ -63,6 +76,9 @@ impl Tally {
         let _ = writeln!(text, "  ends by code      {:?}", self.closed.lock().expect("no panic"));
         let _ = writeln!(text, "  messages checked  {}", self.checked.load(Ordering::Relaxed));
         let _ = writeln!(text, "  messages lost     0");
+        let _ = writeln!(text, "  pushes kept       {}", self.sent.load(Ordering::Relaxed));
+        let _ = writeln!(text, "    seen by pages   {}", self.kept.load(Ordering::Relaxed));
+        let _ = writeln!(text, "    lost, twice, out of order, gaps told: 0");
         let _ = writeln!(text, "  leaked files      {leaked}");
         let drift = drift.map_or("not measured".to_owned(), |drift| format!("{:+} KiB", drift >> 10));
         let _ = writeln!(text, "  memory drift      {drift}");

@@ -32,6 +32,12 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A masked text frame.
+#[must_use]
+pub fn masked_text(text: &str) -> Vec<u8> {
+    masked(TEXT, text.as_bytes())
+}
+
 /// Calls `each` for every whole frame and returns how many bytes they were.
 pub fn read(bytes: &[u8], mut each: impl FnMut(u8, &[u8]) -> io::Result<()>) -> io::Result<usize> {
     let mut at = 0;

@@ -11,4 +11,5 @@ pub mod workload;
 
 pub use cpu::{Cpu, memory_kb};
 pub use dialect::Dialect;
+pub use frame::{masked_text, read as read_frames};
 pub use report::{Latency, Memory, Messages, Report};

@@ -1,0 +1,369 @@
+//! What kept pushes cost, as ratios within one run: a kept push beside a plain one, pages that come back beside pages that stayed,
+//! and the log in a file beside the disk under it.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use keywire::auth::RawKey;
+use keywire::frame::Frame;
+use keywire::handler::HandlerError;
+use keywire::log::{Draft, Limit, Log, MemoryLog, ReadFrom, Retention, SqliteLog};
+use keywire::message::Text;
+use keywire::{Config, Hub, Key, MessageHandler, Push, Reply, Session, async_trait};
+use keywire_bench::load::{Cpu, masked_text, read_frames};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// What kept pushes cost.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
+
+    /// How often everything is measured.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+
+    /// Keys in the log that is a file.
+    #[arg(long, default_value_t = 200_000)]
+    keys: usize,
+
+    /// Pages that come back.
+    #[arg(long, default_value_t = 10_000)]
+    pages: usize,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The server that is measured.
+    Serve,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Bytes of the text of a push.
+const SIZE: usize = 160;
+
+/// Pushes that a page has missed.
+const MISSED: usize = 20;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let threads = if options.what.is_some() { 1 } else { 2 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.expect("a runtime cannot be had only where there are no threads and no epoll");
+    let done = runtime.block_on(async {
+        match options.what {
+            Some(What::Serve) => serve().await,
+            None => measure(&options).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kept: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+// The server
+
+async fn serve() -> Result<()> {
+    let retention = Retention { entries: 100, ..Retention::default() };
+    let config = Config {
+        queue_messages: 65_536,
+        queue_bytes: 64 * 1024 * 1024,
+        message_rate: None,
+        ..Config::default()
+    };
+    let hub = Hub::builder(RawKey::from_path()).handler(Sender).config(config);
+    let hub = hub.log(MemoryLog::new().with_retention(retention)).build();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let routes = keywire::adapter::warp::websocket("websocket", hub);
+    // On a worker, as everything else, and not on the thread that waits here.
+    tokio::spawn(warp::serve(routes).incoming(listener).run()).await?;
+    Ok(())
+}
+
+/// Obeys `<plain|kept> <count> <keys>`: so many pushes to `user0` up to the last key in turn. Then says `done`.
+struct Sender;
+
+#[async_trait]
+impl MessageHandler for Sender {
+    async fn text(
+        &self,
+        session: &Session,
+        text: Text,
+    ) -> std::result::Result<ControlFlow<Reply, Text>, HandlerError> {
+        let words: Vec<_> = text.split(' ').collect();
+        let [how, count, keys] = words[..] else { return Ok(ControlFlow::Continue(text)) };
+        let (count, keys): (usize, usize) = (count.parse()?, keys.parse()?);
+        let msg = "x".repeat(SIZE);
+        for number in 0..count {
+            let (key, push) = (format!("user{}", number % keys), Push::message(msg.clone()));
+            match how {
+                "kept" => session.hub().send_to(key, push.kept()).await,
+                _ => session.hub().send_to(key, push).await,
+            };
+            if number % 16 == 15 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(ControlFlow::Break(Frame::text("done").into()))
+    }
+}
+
+// The measurements
+
+async fn measure(options: &Options) -> Result<()> {
+    println!("| | measured | beside | ratio | to reach |\n|---|---|---|---|---|");
+    let server = Server::start()?;
+    let [mut plain, mut kept] = [Vec::new(), Vec::new()];
+    for _ in 0..options.rounds {
+        plain.push(server.pushes("plain", "").await?);
+        kept.push(server.pushes("kept", "from.keywire.now").await?);
+    }
+    let (plain, kept) = (median(&mut plain), median(&mut kept));
+    row("a kept push, one follower, server CPU", &micros(kept), &micros(plain), kept / plain, "≤ 1.5");
+    drop(server);
+
+    let [mut stayed, mut back] = [Vec::new(), Vec::new()];
+    for _ in 0..options.rounds.min(3) {
+        stayed.push(Server::start()?.stayed(options.pages).await?);
+        back.push(Server::start()?.came_back(options.pages).await?);
+    }
+    let (stayed, back) = (median(&mut stayed), median(&mut back));
+    let what = format!("{} pages come back to {MISSED} pushes, server CPU", options.pages);
+    row(&what, &seconds(back), &seconds(stayed), back / stayed, "≤ 1.5");
+
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/kept-bench");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory)?;
+    file(options, &directory).await?;
+    std::fs::remove_dir_all(&directory)?;
+    Ok(())
+}
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start() -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().ok_or("no output")?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)?;
+        Ok(Self { child, address: line.trim().parse()? })
+    }
+
+    fn cpu(&self) -> Result<f64> {
+        Ok(Cpu::of(self.child.id())?.total())
+    }
+
+    /// CPU time of a push, in seconds.
+    async fn pushes(&self, how: &str, follow: &str) -> Result<f64> {
+        const COUNT: usize = 100_000;
+        let mut page = Page::open(self.address, "user0", follow).await?;
+        let mut sender = Page::open(self.address, "sender", "").await?;
+        let before = self.cpu()?;
+        sender.send(&format!("{how} {COUNT} 1")).await?;
+        page.receive(COUNT + usize::from(!follow.is_empty())).await?;
+        sender.receive(1).await?;
+        Ok((self.cpu()? - before) / COUNT as f64)
+    }
+
+    /// CPU time of pages that open, and then get their pushes.
+    async fn stayed(&self, pages: usize) -> Result<f64> {
+        let mut sender = Page::open(self.address, "sender", "").await?;
+        let before = self.cpu()?;
+        let mut open = Vec::new();
+        for number in 0..pages {
+            open.push(Page::open(self.address, &format!("user{number}"), "").await?);
+        }
+        let mut receiving: JoinSet<_> = open
+            .into_iter()
+            .map(|mut page| async move { page.receive(MISSED).await.map(|()| page) })
+            .collect();
+        sender.send(&format!("plain {} {pages}", MISSED * pages)).await?;
+        let mut done = Vec::new();
+        while let Some(page) = receiving.join_next().await {
+            done.push(page??);
+        }
+        sender.receive(1).await?;
+        Ok(self.cpu()? - before)
+    }
+
+    /// CPU time of pages that open and get what they missed.
+    async fn came_back(&self, pages: usize) -> Result<f64> {
+        let mut sender = Page::open(self.address, "sender", "").await?;
+        sender.send(&format!("kept {} {pages}", MISSED * pages)).await?;
+        sender.receive(1).await?;
+        let before = self.cpu()?;
+        let mut open = Vec::new();
+        for number in 0..pages {
+            let mut page = Page::open(self.address, &format!("user{number}"), "from.keywire.unread").await?;
+            page.receive(1 + MISSED).await?;
+            open.push(page);
+        }
+        Ok(self.cpu()? - before)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that counts.
+struct Page {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Page {
+    async fn open(address: SocketAddr, key: &str, follow: &str) -> Result<Self> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let protocols = if follow.is_empty() { String::new() } else { format!(", {follow}") };
+        let request = format!(
+            "GET /websocket/{key} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             sec-websocket-protocol: keywire.v1{protocols}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut unread = Vec::new();
+        let end = loop {
+            stream.read_buf(&mut unread).await?;
+            if let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        unread.drain(..end);
+        let mut page = Self { stream, unread };
+        // In the store when the pong comes.
+        if follow.is_empty() {
+            page.send(r#"{"flag":"kw:ping"}"#).await?;
+            page.receive(1).await?;
+        }
+        Ok(page)
+    }
+
+    async fn send(&mut self, text: &str) -> Result<()> {
+        Ok(self.stream.write_all(&masked_text(text)).await?)
+    }
+
+    /// Waits for this many messages.
+    async fn receive(&mut self, count: usize) -> Result<()> {
+        let mut seen = 0;
+        loop {
+            let read = read_frames(&self.unread, |_, _| {
+                seen += 1;
+                Ok(())
+            })?;
+            self.unread.drain(..read);
+            if seen >= count {
+                return Ok(());
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Err("the server closed the connection".into());
+            }
+        }
+    }
+}
+
+/// The log in a file.
+async fn file(options: &Options, directory: &Path) -> Result<()> {
+    let path = directory.join("log.db");
+    let log = SqliteLog::open(&path).await?;
+    let draft = || Draft::from(Push::message("x".repeat(SIZE)).kept());
+    let keys: Vec<Key> = (0..options.keys)
+        .map(|number| Key::new(format!("user{number}")))
+        .collect::<std::result::Result<_, _>>()?;
+
+    // One push for each key, 64 at a time: the first half fills the log, the second is measured.
+    let [fill, timed] = [&keys[..keys.len() / 2], &keys[keys.len() / 2..]];
+    append_all(&log, fill, &draft()).await?;
+    let since = Instant::now();
+    append_all(&log, timed, &draft()).await?;
+    let rate = timed.len() as f64 / since.elapsed().as_secs_f64();
+    let what = format!("appends/s to a file with {} keys, 64 at a time", options.keys);
+    println!("| {what} | {rate:.0} | 15,000 | {:.2} | ≥ 1 |", rate / 15_000.0);
+
+    let mut lone = Vec::new();
+    let wal = || std::fs::metadata(directory.join("log.db-wal")).map(|wal| wal.len()).unwrap_or_default();
+    let before = wal();
+    for number in 0..1000 {
+        let since = Instant::now();
+        log.append(&keys[number * 7919 % keys.len()], &draft()).await?;
+        lone.push(since.elapsed().as_secs_f64());
+    }
+    // What one append writes, unless a checkpoint began the file again.
+    let bytes = usize::try_from(wal().saturating_sub(before) / 1000).unwrap_or_default().clamp(4096, 65_536);
+    let mut bare = sync(&directory.join("bare"), bytes)?;
+    let (lone, bare) = (median(&mut lone), median(&mut bare));
+    let beside = format!("{} for fdatasync of {bytes} bytes", micros(bare));
+    row("a lone append, p50", &micros(lone), &beside, lone / bare, "≤ 1.5");
+
+    let (limit, mut reads) = (Limit { entries: 100, bytes: 256 * 1024 }, Vec::new());
+    for number in 0..10_000 {
+        let since = Instant::now();
+        log.read(&keys[number * 7919 % keys.len()], ReadFrom::Unread, limit).await?;
+        reads.push(since.elapsed().as_secs_f64());
+    }
+    let read = median(&mut reads);
+    row("a read of one user's page, p50", &micros(read), "30 µs", read / 30e-6, "≤ 1");
+    Ok(())
+}
+
+async fn append_all(log: &SqliteLog, keys: &[Key], draft: &Draft) -> Result<()> {
+    let parts = keys.chunks(keys.len().div_ceil(64).max(1)).map(|part| async move {
+        for key in part {
+            log.append(key, draft).await?;
+        }
+        Result::Ok(())
+    });
+    futures_util::future::try_join_all(parts).await?;
+    Ok(())
+}
+
+/// The times of writing and syncing these many bytes, at the end of a file.
+fn sync(path: &Path, bytes: usize) -> Result<Vec<f64>> {
+    use std::io::Write as _;
+    let (mut file, block) = (std::fs::File::create(path)?, vec![7; bytes]);
+    let time = |_| {
+        let since = Instant::now();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        Ok(since.elapsed().as_secs_f64())
+    };
+    (0..500).map(time).collect()
+}
+
+fn row(what: &str, measured: &str, beside: &str, ratio: f64, to_reach: &str) {
+    println!("| {what} | {measured} | {beside} | {ratio:.2} | {to_reach} |");
+}
+
+fn micros(seconds: f64) -> String {
+    format!("{:.1} µs", seconds * 1e6)
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{:.2} s", Duration::from_secs_f64(seconds.max(0.0)).as_secs_f64())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
