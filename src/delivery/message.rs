@@ -1,22 +1,34 @@
+use super::Order;
 use crate::frame::Frame;
 use crate::message::{KeptPush, Push};
 
 /// What can be sent: a [`Push`], several (`[Push; N]`, `Vec<Push>`, `&[Push]`), a [`Frame`], or a push that is
 /// [kept](Push::kept). Made from each of them by `into()`.
 #[derive(Debug, Clone)]
-pub struct Message(pub(crate) Content);
+pub struct Message(Content);
 
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+enum Content {
     /// For sessions that are there now.
     Frame(Frame),
-    /// For the log of the key as well.
-    Kept(KeptPush),
+    /// For the log of the key as well. Boxed, since it would enlarge the future of every send.
+    Kept(Box<KeptPush>),
+}
+
+impl Message {
+    /// The order to send it, unless it must go to a log first.
+    #[inline]
+    pub(crate) fn into_order(self) -> Result<Order, Box<KeptPush>> {
+        match self.0 {
+            Content::Frame(frame) => Ok(Order::Deliver(frame)),
+            Content::Kept(push) => Err(push),
+        }
+    }
 }
 
 impl From<KeptPush> for Message {
     fn from(push: KeptPush) -> Self {
-        Self(Content::Kept(push))
+        Self(Content::Kept(Box::new(push)))
     }
 }
 

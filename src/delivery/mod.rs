@@ -11,7 +11,6 @@ mod session_id;
 
 pub use entry::Entry;
 pub use kept::Kept;
-pub(crate) use message::Content;
 pub use message::Message;
 pub use order::Order;
 pub use outcome::{Delivery, Outcome, Remote};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
@@ -71,7 +72,7 @@ impl Hub {
             let message = message.clone();
             async move {
                 match key {
-                    Ok(key) => self.deliver(&Recipients::key(key), message).await,
+                    Ok(key) => self.send(&Recipients::key(key), message).await,
                     Err(error) => Delivery::to_invalid_key(error),
                 }
             }
@@ -112,12 +113,18 @@ impl Hub {
     }
 
     /// Appends a kept push, and then sends it. If it was not appended, nobody gets it.
-    pub(super) async fn keep(&self, to: &Recipients, push: KeptPush) -> Delivery {
+    ///
+    /// Boxed, since it would enlarge the future of every other send.
+    pub(super) fn keep<'a>(&'a self, to: &'a Recipients, push: Box<KeptPush>) -> BoxFuture<'a, Delivery> {
+        Box::pin(self.append_and_send(to, push))
+    }
+
+    async fn append_and_send(&self, to: &Recipients, push: Box<KeptPush>) -> Delivery {
         let (Some(log), Target::Key(key), None) = (self.log(), &to.target, to.except) else {
             self.warn_not_kept(to);
             return self.dispatch(to, &Order::Deliver(push.push().into())).await;
         };
-        let draft = Draft::from(push);
+        let draft = Draft::from(*push);
         let since = Stopwatch::start();
         // Dropped before the end, the push may be in the log and nobody was told.
         let unsure = Unsure { hub: self, key };

@@ -50,8 +50,11 @@ fn from(number: usize, given: &[Position]) -> ReadFrom {
     }
 }
 
+/// From, end, gap, more, and of each entry the number before it, its own and its text.
+type Same = (u64, u64, Option<GapKind>, bool, Vec<(u64, u64, String)>);
+
 /// What is the same of two logs whose tags differ: numbers and texts.
-fn same(page: &Page) -> (u64, u64, Option<GapKind>, bool, Vec<(u64, u64, String)>) {
+fn same(page: &Page) -> Same {
     let entries = page.entries.iter();
     let entries = entries.map(|entry| (entry.prev.seq(), entry.at.seq(), entry.push.to_string())).collect();
     (page.from.seq(), page.end.seq(), page.gap, page.more, entries)
