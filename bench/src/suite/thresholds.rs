@@ -83,24 +83,24 @@ pub fn all(results: &Results) -> Vec<Verdict> {
 
     let mut verdicts = Vec::new();
     for (workload, bound) in TO_LIMIT {
-        verdicts.push(at_most(workload, "to the limit", ratio(workload, LIMIT), bound));
+        verdicts.push(at_most(workload, "ratio to the limit", ratio(workload, LIMIT), bound));
     }
     for (workload, bound) in USER {
         verdicts.push(at_most(workload, "µs in user space", results.user(KEYWIRE, workload), bound));
     }
     for (workload, others, bound) in TO_OTHERS {
         for other in others {
-            verdicts.push(at_most(workload, &format!("to {other}"), ratio(workload, other), bound));
+            verdicts.push(at_most(workload, &format!("ratio to {other}"), ratio(workload, other), bound));
         }
     }
     let over = || Some(results.user(KEYWIRE, Json)? - results.user(KEYWIRE, Echo)?);
     verdicts.push(at_most(Json, "µs in user space above the echo", over(), JSON_OVER_ECHO));
-    verdicts.push(at_most(Idle, "KiB a session", results.memory(KEYWIRE), SESSION));
-    verdicts.push(at_most(Idle, "to warp", ratio(Idle, "warp"), SESSION_TO_WARP));
+    verdicts.push(at_most(Idle, "KiB per session", results.memory(KEYWIRE), SESSION));
+    verdicts.push(at_most(Idle, "ratio to warp", ratio(Idle, "warp"), SESSION_TO_WARP));
     let faster = || Some(results.rate(KEYWIRE, Spread, 2)? / results.rate(KEYWIRE, Spread, 1)?);
     verdicts.push(Verdict {
         workload: Spread,
-        what: "two threads to one".to_owned(),
+        what: "ratio of two threads to one".to_owned(),
         value: faster(),
         bound: Bound::AtLeast(TWO_THREADS),
     });
