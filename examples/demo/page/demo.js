@@ -143,7 +143,7 @@ function showStatus(delay = 0) {
   for (const id of ['start', 'send']) $(id).disabled = status !== 'open';
   due = performance.now() + delay;
   $('next').textContent =
-    status === 'open' ? 'All tabs with your key get your messages.'
+    status === 'open' ? 'All your tabs get your messages.'
     : status === 'connecting' ? 'Connecting to the server …'
     : status !== 'idle' || !tokens ? ''
     : pasted ? 'This server needs a token and cannot issue one. Paste a token of its issuer.'
