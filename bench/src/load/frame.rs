@@ -32,7 +32,7 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Calls `each` for every whole frame, and returns the number of bytes consumed.
+/// Calls `each` for every whole frame and returns how many bytes they were.
 pub fn read(bytes: &[u8], mut each: impl FnMut(u8, &[u8]) -> io::Result<()>) -> io::Result<usize> {
     let mut at = 0;
     while let Some([first, second]) = bytes.get(at..at + 2) {
