@@ -1,4 +1,4 @@
-# The few commands of this repository, the same for a person and for CI. `make` lists them.
+# The commands of this repository, for developers and for CI. `make` lists them.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -12,22 +12,22 @@ export KEYWIRE_DEMO ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug/examples
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-setup: ## install what demo, test and lint need and this machine lacks
+setup: ## install missing tools for demo, test and lint
 	@scripts/setup test lint
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
 	cargo run --example demo --features deflate,jwks,metrics,sqlite -- --log target/demo.db $(ARGS)
 
-test: ## install what is missing, then run all tests
+test: ## install missing tools, then run all tests
 	@$(STEP) "setup" scripts/setup test
 	@$(STEP) "unit, integration and doc tests" cargo test --all-features
 	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features deflate,jwks,metrics,sqlite
 	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
 
-# cargo-hack runs clippy, not check: code that one feature alone leaves unused is a warning, and denied.
-# Each feature and each pair of features, the core without any among them.
-lint: ## install what is missing, then check format, lints, docs, features, licences, the package, the client's types
+# cargo-hack runs clippy, not check, so that code unused with a single feature is an error. It tries no features, each feature,
+# and each pair of features.
+lint: ## install missing tools, then check format, lints, docs, features, licences, the package, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
 	@for workspace in bench/peers fuzz $(BESIDE); do \
@@ -51,10 +51,10 @@ lint: ## install what is missing, then check format, lints, docs, features, lice
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
 
-# What it finds new goes to fuzz/target, what fails to fuzz/artifacts; fuzz/corpus is only read. Sanitizers need a nightly
-# compiler, and there is no unsafe code here for them to look at.
+# New inputs go to fuzz/target, failing inputs to fuzz/artifacts. fuzz/corpus is read-only. Sanitizers are off: they need a nightly
+# compiler, and this crate has no unsafe code.
 fuzz: SECONDS ?= 60
-fuzz: ## feed the parsers of what clients send with random input: make fuzz SECONDS=600
+fuzz: ## fuzz the parsers of client input: make fuzz SECONDS=600
 	@$(STEP) "setup" scripts/setup fuzz
 	@for target in decoder envelope inflater opening; do \
 		mkdir -p fuzz/target/corpus/$$target && \
@@ -62,15 +62,15 @@ fuzz: ## feed the parsers of what clients send with random input: make fuzz SECO
 			fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) || exit; \
 	done
 
-# The short forms of the same are part of `make test`.
+# `make test` runs short forms of these tests.
 soak: SECONDS ?= 600
-soak: ## everything that can go wrong at once, then 100,000 connections: make soak SECONDS=3600
+soak: ## long tests: all kinds of clients at once, 100,000 connections, killed logs: make soak SECONDS=3600
 	@scripts/setup build
 	@SOAK_SECONDS=$(SECONDS) $(STEP) "soak" cargo test --all-features --test soak --test churn -- --ignored --nocapture
 	@KEYWIRE_KILLS=1000 $(STEP) "a log whose process is killed" cargo test --all-features --test log_killed
-	@$(STEP) "the dearest inputs" cargo test --release --all-features --test dear -- --ignored --nocapture
+	@$(STEP) "the most expensive inputs" cargo test --release --all-features --test dear -- --ignored --nocapture
 
-# Takes the better part of an hour with the default of five rounds, in which the machine should do nothing else.
+# Takes most of an hour with the default of five rounds. The machine should be idle otherwise.
 bench: ## compare keywire with other servers and write docs/benchmarks.md: make bench ROUNDS=1 QUICK=1
 	@scripts/setup build
 	cargo run --locked --profile bench-lto --package keywire-bench --bin run -- \

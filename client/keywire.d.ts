@@ -29,64 +29,64 @@ export type End = {
 };
 export type Options = {
     /**
-     * the credential, or who to ask for it; without one the URL is used as it is
+     * Credential, or a function that returns it. Without it the URL is used as it is.
      */
     key?: Credential | Ask | null;
     /**
-     * where it goes: a last segment of the path, the query, the subprotocols
+     * Place of the credential: last segment of the path, query, or subprotocol.
      */
     via?: 'path' | 'query' | 'protocol';
     /**
-     * its name in the query
+     * Name of the credential in the query.
      */
     param?: string;
     /**
-     * how long before its end a credential that was asked for is exchanged for a fresh one
+     * Time before the end of a credential at which a fresh one replaces it. Only if `key` is a function.
      */
     renew?: number;
     /**
-     * how many messages wait for a connection; with 0 `send` throws while there is none
+     * Number of messages that may wait for a connection. 0: `send` throws without a connection.
      */
     queue?: number;
     /**
-     * the shortest delay before coming back
+     * Shortest delay before the client reconnects.
      */
     min?: number;
     /**
-     * the cap of the delay's random part
+     * Longest random part of the delay.
      */
     max?: number;
     /**
-     * always wait so long instead
+     * Fixed delay, instead of the random one.
      */
     delay?: number;
     /**
-     * a connection that lived so long was a good one: delays start small again
+     * Age at which a connection counts as good: the next delays start small again.
      */
     settle?: number;
     /**
-     * the longest an attempt may take, from asking for the credential to the server's word
+     * Timeout of an attempt, from the call of `key` to the first message of the server.
      */
     attempt?: number;
     /**
-     * after so long a silence the server is asked for a sign of life; 0 turns that off
+     * Silence after which the client pings the server. 0: no pings.
      */
     heartbeat?: number;
     /**
-     * how long it has to give one
+     * Timeout for the answer to a ping.
      */
     pong?: number;
     /**
-     * follows the log of kept pushes: from its end, from what the user has
-     * not seen, or from a position
+     * Follows the log of kept pushes: from its end, from the first push
+     * that the user has not seen, or from a position.
      */
     follow?: 'now' | 'unread' | string | false;
     /**
-     * the position outlives a reload of the page
+     * Keeps the position in the log when the page is reloaded.
      */
     resume?: 'reload';
     /**
-     * one connection for all tabs of this origin that have the same URL here, and the same name
+     * One connection for all tabs of this origin with the same URL, and the same name.
      */
     shared?: boolean | string;
 };
@@ -94,22 +94,22 @@ export type Events = {
     open: null;
     close: End;
     /**
-     * `delay` in ms while waiting
+     * New status. While waiting, `delay` in ms.
      */
     status: {
         status: Status;
         delay?: number;
     };
     /**
-     * for the console; whatever follows from it shows as `close` and `status`
+     * For the console. The consequences are told by `close` and `status`.
      */
     error: unknown;
     /**
-     * a push with a `msg`, which is meant for a person
+     * A push with a `msg`, which is meant for a person.
      */
     notice: Push;
     /**
-     * kept pushes are missing: fetch the state of the page again
+     * Kept pushes are missing: load the state of the page again.
      */
     gap: {
         why: 'trimmed' | 'reset';
@@ -118,38 +118,38 @@ export type Events = {
 };
 export declare class Keywire extends EventTarget {
     #private;
-    /** @param {string | URL} url of the endpoint, ws(s) or http(s); may be relative to the page @param {Options} [options] */
+    /** @param {string | URL} url URL of the endpoint: ws(s), http(s), or relative to the page. @param {Options} [options] */
     constructor(url: string | URL, options?: Options);
-    /** The one state there is. */
+    /** The current status. */
     get status(): Status;
-    /** The present WebSocket, if this tab has one. */
+    /** The current WebSocket, if this tab has one. */
     get socket(): WebSocket | null;
-    /** Connects; while waiting, at once. Does nothing while there is a connection or an attempt. Throws for a relative URL without a page. */
+    /** Connects. While waiting: at once. While connecting or open: does nothing. Throws for a relative URL without a page. */
     connect(): this;
-    /** Closes for good: only another `connect` opens it again. What a socket took is sent first; the event `close` tells what is `unsent`. */
+    /** Closes until `connect` is called. Messages that a socket took are sent first. The event `close` lists the others: `unsent`. */
     close(): void;
     /**
-     * Calls `handler` with every push of this flag, or with every push at all for `'*'`. Returns the undoing of it.
+     * Calls `handler` with every push of this flag. `'*'`: with every push. Returns a function that removes the handler.
      * @param {string} flag
      * @param {Handler} handler
      */
     on(flag: string, handler: Handler): () => void;
-    /** @param {string} flag @param {Handler} handler */
+    /** Removes a handler. @param {string} flag @param {Handler} handler */
     off(flag: string, handler: Handler): void;
     /**
-     * Sends now, or once connected. Throws when that cannot be promised: closed, or the queue is full.
+     * Sends now, or when the connection is open. Throws if the client is closed or the queue is full.
      * @param {Envelope} envelope
      */
     send(envelope: Envelope): void;
-    /** @param {unknown} body */
+    /** Sends a command. @param {unknown} body */
     command(body: unknown): void;
-    /** @param {string} reception the key it goes to; `''` is nobody in particular @param {unknown} body */
+    /** Sends an `inform`. @param {string} reception Key of the recipient. `''`: no particular one. @param {unknown} body */
     inform(reception: string, body: unknown): void;
     /**
-     * A command (or another flag) whose reply comes back as a promise, whatever the reply's code says. Rejects when no reply
-     * can come any more: after the timeout, or with the connection that the request went into.
+     * Sends a command (or another flag) and resolves with its reply, whatever the reply's code. Rejects after the timeout, or when
+     * the connection that took the request ends.
      * @param {unknown} body
-     * @param {{ timeout?: number, flag?: string, reception?: string }} [options] the timeout is 10 s by default
+     * @param {{ timeout?: number, flag?: string, reception?: string }} [options] Default timeout: 10 s.
      * @returns {Promise<Push>}
      */
     request(body: unknown, { timeout, flag, reception }?: {
@@ -157,7 +157,7 @@ export declare class Keywire extends EventTarget {
         flag?: string;
         reception?: string;
     }): Promise<Push>;
-    /** The user has read everything up to here, on any device. @param {string} [at] inside of a handler: `push.at` */
+    /** Marks all pushes up to a position as seen by the user, on all devices. @param {string} [at] In a handler: `push.at`. */
     seen(at?: string): void;
     /**
      * @template {keyof Events} T

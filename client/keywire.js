@@ -1,72 +1,72 @@
-// keywire: a WebSocket that a page can forget about.
+// keywire: a WebSocket that reconnects by itself.
 //
 //     const wire = new Keywire('/websocket', { key: 'alice' }).connect();
 //     wire.on('inform', (push) => console.log(push.sender, push.msg));
 //     wire.addEventListener('notice', ({ detail }) => toast(detail.msg));
 //     wire.inform('bob', 'hello');
 //
-// It connects, speaks JSON, and comes back when the connection is lost; handlers and unsent messages outlive the socket.
-// All options are explained in docs/client.md.
+// The client connects, speaks JSON, and reconnects when the connection is lost. Handlers and unsent messages outlive the
+// socket. docs/client.md explains all options.
 
 /** @typedef {'idle' | 'connecting' | 'open' | 'waiting' | 'closed'} Status */
 /**
- * What the server sends. `at` and `time` (ms since 1970) are there on kept pushes, if the page follows.
+ * A message of the server. Kept pushes have `at` and `time` (ms since 1970) if the page follows the log.
  * @typedef {{
  *   code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string, at?: string, time?: number,
  * }} Push
  */
-/** What the page sends. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */
+/** A message of the page. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */
 /** @typedef {(push: Push) => void} Handler */
 /**
- * A key or a token; `expiresAt` as in `Date.now()`, for tokens that do not say it themselves in a claim `exp`.
+ * A key or a token. `expiresAt`, a time as in `Date.now()`, is for tokens without a claim `exp`.
  * @typedef {string | { token: string, expiresAt?: number | Date }} Credential
  */
 /**
- * Asked at every attempt. The signal aborts when nobody waits for the answer any more.
+ * Returns the credential. Called at every attempt. The signal aborts when the answer is no longer needed.
  * @typedef {(signal: AbortSignal) => Credential | null | undefined | Promise<Credential | null | undefined>} Ask
  */
 /**
- * The end of a connection or of an attempt; after a `final` one nothing comes back by itself. `unsent` is there if messages
- * of `send`, `command` or `inform` waited at a final end: no socket is known to have taken them.
+ * The end of a connection or of an attempt. After a `final` end the client does not reconnect. A final end has `unsent` if
+ * messages of `send`, `command` or `inform` were waiting: no socket is known to have taken them.
  * @typedef {{ code: number, reason: string, final: boolean, unsent?: Envelope[] }} End
  */
 
 /**
- * Times are in ms, at most 24 days (`Infinity` too). A value that is no number from 0 on counts as not given.
+ * Times are in ms, at most 24 days (`Infinity` counts as 24 days). A value that is not a number from 0 on counts as not given.
  * @typedef Options
- * @property {Credential | Ask | null} [key] the credential, or who to ask for it; without one the URL is used as it is
- * @property {'path' | 'query' | 'protocol'} [via='path'] where it goes: a last segment of the path, the query, the subprotocols
- * @property {string} [param='token'] its name in the query
- * @property {number} [renew=60000] how long before its end a credential that was asked for is exchanged for a fresh one
- * @property {number} [queue=64] how many messages wait for a connection; with 0 `send` throws while there is none
- * @property {number} [min=500] the shortest delay before coming back
- * @property {number} [max=20000] the cap of the delay's random part
- * @property {number} [delay] always wait so long instead
- * @property {number} [settle=5000] a connection that lived so long was a good one: delays start small again
- * @property {number} [attempt=10000] the longest an attempt may take, from asking for the credential to the server's word
- * @property {number} [heartbeat=25000] after so long a silence the server is asked for a sign of life; 0 turns that off
- * @property {number} [pong=10000] how long it has to give one
- * @property {'now' | 'unread' | string | false} [follow=false] follows the log of kept pushes: from its end, from what the user has
- *   not seen, or from a position
- * @property {'reload'} [resume] the position outlives a reload of the page
- * @property {boolean | string} [shared=false] one connection for all tabs of this origin that have the same URL here, and the same name
+ * @property {Credential | Ask | null} [key] Credential, or a function that returns it. Without it the URL is used as it is.
+ * @property {'path' | 'query' | 'protocol'} [via='path'] Place of the credential: last segment of the path, query, or subprotocol.
+ * @property {string} [param='token'] Name of the credential in the query.
+ * @property {number} [renew=60000] Time before the end of a credential at which a fresh one replaces it. Only if `key` is a function.
+ * @property {number} [queue=64] Number of messages that may wait for a connection. 0: `send` throws without a connection.
+ * @property {number} [min=500] Shortest delay before the client reconnects.
+ * @property {number} [max=20000] Longest random part of the delay.
+ * @property {number} [delay] Fixed delay, instead of the random one.
+ * @property {number} [settle=5000] Age at which a connection counts as good: the next delays start small again.
+ * @property {number} [attempt=10000] Timeout of an attempt, from the call of `key` to the first message of the server.
+ * @property {number} [heartbeat=25000] Silence after which the client pings the server. 0: no pings.
+ * @property {number} [pong=10000] Timeout for the answer to a ping.
+ * @property {'now' | 'unread' | string | false} [follow=false] Follows the log of kept pushes: from its end, from the first push
+ *   that the user has not seen, or from a position.
+ * @property {'reload'} [resume] Keeps the position in the log when the page is reloaded.
+ * @property {boolean | string} [shared=false] One connection for all tabs of this origin with the same URL, and the same name.
  */
 
 /**
- * The `detail` of each event.
+ * The type of `detail` of each event.
  * @typedef Events
  * @property {null} open
  * @property {End} close
- * @property {{ status: Status, delay?: number }} status `delay` in ms while waiting
- * @property {unknown} error for the console; whatever follows from it shows as `close` and `status`
- * @property {Push} notice a push with a `msg`, which is meant for a person
- * @property {{ why: 'trimmed' | 'reset', at: string }} gap kept pushes are missing: fetch the state of the page again
+ * @property {{ status: Status, delay?: number }} status New status. While waiting, `delay` in ms.
+ * @property {unknown} error For the console. The consequences are told by `close` and `status`.
+ * @property {Push} notice A push with a `msg`, which is meant for a person.
+ * @property {{ why: 'trimmed' | 'reset', at: string }} gap Kept pushes are missing: load the state of the page again.
  */
 
 /** @typedef {{ n: string, id?: number | string, text: string }} Letter */
-/** @typedef {{ status: Status, epoch: string, delay?: number, end?: End }} State what a leader tells of itself */
+/** @typedef {{ status: Status, epoch: string, delay?: number, end?: End }} State The state of a leader. */
 /**
- * What tabs tell each other. With a `term` it is the leader who speaks.
+ * A note between tabs. Notes with a `term` are from the leader.
  * @typedef {{
  *   term?: number, state?: State, push?: unknown, taken?: string,
  *   ask?: 'state' | 'now', letter?: Letter, epoch?: string,
@@ -78,19 +78,19 @@
 const PROTOCOL = 'keywire.v1';
 const PING = '{"flag":"kw:ping"}';
 
-/** Flags and ids that begin so are keywire's. */
+/** Prefix of the flags and ids of keywire itself. */
 const OWN = /^kw:/;
 
-/** The server drains: the reason is the time in ms over which its clients should spread their return. */
+/** The server is shutting down. The reason is the time in ms over which clients should spread their return. */
 const DRAINING = 4005;
 
-/** The standard codes after which a second try would meet the same end. */
+/** Standard close codes after which another attempt would end in the same way. */
 const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
 
-/** The longest that a timer can be set to, 24 days. A longer one would fire at once. */
+/** Longest timer, 24 days. A longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
-/** The options that are numbers, and their defaults. */
+/** Options that are numbers, with their defaults. */
 const NUMBERS = {
   renew: 60_000, queue: 64, min: 500, max: 20_000, settle: 5_000, attempt: 10_000, heartbeat: 25_000, pong: 10_000,
 };
@@ -104,23 +104,23 @@ const LOST = { code: 1006, reason: '', final: false };
 const isFinal = (code) => (code >= 4500 && code < 5000) || FINAL.includes(code);
 
 /**
- * The one place where times get their bounds. What is no number from 0 on is not given.
+ * Bounds a time. A value that is not a number from 0 on counts as not given.
  * @param {any} value @param {any} [otherwise] @returns {any}
  */
 function bounded(value, otherwise) {
-  // parseFloat takes '5s', Number takes null, '' and []. What both take is a number.
+  // parseFloat accepts '5s', Number accepts null, '' and []. A value that both accept is a number.
   const number = parseFloat(value);
   return number === Number(value) && number >= 0 ? Math.min(number, LONGEST) : otherwise;
 }
 
-/** For spans: the wall clock jumps, this one does not. */
+/** Clock for durations. The wall clock jumps, this one does not. */
 const now = () => performance.now();
 
 /** @param {string} text */
 const base64url = (text) =>
   btoa(String.fromCharCode(...new TextEncoder().encode(text))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
 
-/** When a JWT ends, in ms; NaN for what is none or does not say. @param {string} token */
+/** Expiry of a JWT, in ms. NaN if this is no JWT or has no expiry. @param {string} token */
 function expiry(token) {
   try {
     return JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).exp * 1000;
@@ -130,12 +130,12 @@ function expiry(token) {
 }
 
 /**
- * Joins the tabs that share a connection. One of them holds a lock, and leads: it has the socket. The browser gives the lock
- * to the next when that tab is gone, whatever became of it.
+ * Joins the tabs that share a connection. The tab that holds the lock is the leader and has the socket. When that tab is gone,
+ * for whatever reason, the browser gives the lock to the next tab.
  * @param {string} name
  * @param {(note: Note) => void} hear
- * @param {(stolen: boolean) => void} lead this tab has the lock, taken away from one that gave no sign of life if need be
- * @param {(error: Error) => void} lost it has it no more, or there are no locks to be had here
+ * @param {(stolen: boolean) => void} lead Called when this tab gets the lock. `stolen`: from a silent leader.
+ * @param {(error: Error) => void} lost Called when this tab loses the lock, or when locks are not available.
  * @returns {Tabs}
  */
 function joinTabs(name, hear, lead, lost) {
@@ -158,7 +158,7 @@ function joinTabs(name, hear, lead, lost) {
     /** @param {Note} note */
     post: (note) => channel.postMessage(note),
     steal: () => request({ steal: true }),
-    /** Reports which of these letters the leader did not take within a second. @param {Letter[]} [letters] @param {Report} [report] */
+    /** Reports the letters that the leader did not take within a second. @param {Letter[]} [letters] @param {Report} [report] */
     leave(letters = [], report) {
       left.abort();
       const end = () => {
@@ -186,13 +186,13 @@ export class Keywire extends EventTarget {
   #status = 'idle';
   /** @type {WebSocket | null} */
   #socket = null;
-  /** From `connect` to the last end: what listens on the page. */
+  /** Event listeners on the page, from `connect` to the final end. */
   #life = new AbortController();
-  /** One attempt and the connection that it made: cuts off the socket's events and a credential that is still on its way. */
+  /** One attempt and its connection. Aborting it cuts off the socket's events and a credential that is still awaited. */
   #attempt = new AbortController();
-  /** The same for a fresh credential. */
+  /** The request for a fresh credential. */
   #asking = new AbortController();
-  /** @type {Timer} The one way back while waiting; the limit of the attempt while connecting. */
+  /** @type {Timer} While waiting: the next attempt. While connecting: the timeout of the attempt. */
   #timer;
   /** @type {Timer} */
   #pulse;
@@ -200,21 +200,21 @@ export class Keywire extends EventTarget {
   #renewal;
   #failures = 0;
   #openedAt = Infinity;
-  /** When the next attempt is due. */
+  /** Time of the next attempt. */
   #due = 0;
-  /** When the credential ends, by the clock of `now`. */
+  /** Expiry of the credential, by the clock of `now`. */
   #expires = NaN;
-  /** How often it was exchanged on this connection. */
+  /** Number of renewals of the credential on this connection. */
   #renewals = 0;
-  /** When the other side was last heard of, and whether it was asked for a sign of life since. */
+  /** Time of the last sign of life of the other side, and whether a ping was sent since. */
   #heard = 0;
   #asked = false;
-  /** How many times `pong` the other side has: more after a connection that was given up for its silence. */
+  /** Factor for `pong`. It grows after a connection that was given up for its silence. */
   #patience = 1;
-  /** No other tab's ids begin so. */
+  /** Prefix of this tab's ids. No other tab has it. */
   #tab = `kw:${Math.random().toString(36).slice(2)}:`;
   #lastId = 0;
-  /** @type {Letter[]} What no socket has seen yet. Whatever a socket took is never sent again. */
+  /** @type {Letter[]} Messages that no socket has taken yet. A message that a socket took is never sent again. */
   #queue = [];
   /** @type {Map<number | string, { resolve: Handler, reject: (error: Error) => void, timer: Timer, flag: string }>} */
   #requests = new Map();
@@ -222,23 +222,23 @@ export class Keywire extends EventTarget {
   #handlers = new Map();
   /** @type {Tabs | null} */
   #tabs = null;
-  /** Since when the leader leads: of two that believe they do, the later is right. */
+  /** Time at which the leader began to lead. Of two tabs that believe to be the leader, the later one is. */
   #term = 0;
   #former = NaN;
-  /** Which of the connections this is, of all that the tabs had. */
+  /** Id of the connection, among all that the tabs had. */
   #epoch = '';
   /** @type {string | undefined} The position in the log up to which the handlers have run. */
   #at;
-  /** Whether this tab reads what it has missed, and whether it has missed more since. */
+  /** Whether this tab is reading pushes that it missed, and whether it missed more since. */
   #catching = false;
   #missed = false;
-  /** @type {Timer} For the first word about the log. */
+  /** @type {Timer} Timeout for the server's first message about the log. */
   #word;
 
-  /** @param {string | URL} url of the endpoint, ws(s) or http(s); may be relative to the page @param {Options} [options] */
+  /** @param {string | URL} url URL of the endpoint: ws(s), http(s), or relative to the page. @param {Options} [options] */
   constructor(url, options = {}) {
     super();
-    // Where a page is rendered on a server, a relative URL has nothing to be relative to yet.
+    // While a page is rendered on a server, a relative URL has no base yet.
     this.#url = globalThis.location ? new URL(url, location.href).href : String(url);
     this.#options = { ...options, ...NUMBERS, param: options.param ?? 'token', delay: bounded(options.delay) };
     for (const name of /** @type {(keyof typeof NUMBERS)[]} */ (Object.keys(NUMBERS))) {
@@ -247,17 +247,17 @@ export class Keywire extends EventTarget {
     this.#memory((storage, name) => { this.#at = storage.getItem(name) ?? undefined; });
   }
 
-  /** The one state there is. */
+  /** The current status. */
   get status() {
     return this.#status;
   }
 
-  /** The present WebSocket, if this tab has one. */
+  /** The current WebSocket, if this tab has one. */
   get socket() {
     return this.#socket;
   }
 
-  /** Connects; while waiting, at once. Does nothing while there is a connection or an attempt. Throws for a relative URL without a page. */
+  /** Connects. While waiting: at once. While connecting or open: does nothing. Throws for a relative URL without a page. */
   connect() {
     if (this.#status === 'connecting' || this.#status === 'open') return this;
     this.#endpoint();
@@ -269,10 +269,10 @@ export class Keywire extends EventTarget {
     return this;
   }
 
-  /** Closes for good: only another `connect` opens it again. What a socket took is sent first; the event `close` tells what is `unsent`. */
+  /** Closes until `connect` is called. Messages that a socket took are sent first. The event `close` lists the others: `unsent`. */
   close() {
     if (this.#status === 'closed') return;
-    // What was handed to the leader may be on its way.
+    // The leader may be about to take messages that this tab gave it.
     const tabs = this.#isOpen && this.#follows ? this.#tabs : null;
     if (tabs) this.#tabs = null;
     this.#leave();
@@ -280,7 +280,7 @@ export class Keywire extends EventTarget {
   }
 
   /**
-   * Calls `handler` with every push of this flag, or with every push at all for `'*'`. Returns the undoing of it.
+   * Calls `handler` with every push of this flag. `'*'`: with every push. Returns a function that removes the handler.
    * @param {string} flag
    * @param {Handler} handler
    */
@@ -289,13 +289,13 @@ export class Keywire extends EventTarget {
     return () => this.off(flag, handler);
   }
 
-  /** @param {string} flag @param {Handler} handler */
+  /** Removes a handler. @param {string} flag @param {Handler} handler */
   off(flag, handler) {
     this.#handlers.get(flag)?.delete(handler);
   }
 
   /**
-   * Sends now, or once connected. Throws when that cannot be promised: closed, or the queue is full.
+   * Sends now, or when the connection is open. Throws if the client is closed or the queue is full.
    * @param {Envelope} envelope
    */
   send(envelope) {
@@ -307,21 +307,21 @@ export class Keywire extends EventTarget {
     this.#queue.push(letter);
   }
 
-  /** @param {unknown} body */
+  /** Sends a command. @param {unknown} body */
   command(body) {
     this.send({ flag: 'command', body });
   }
 
-  /** @param {string} reception the key it goes to; `''` is nobody in particular @param {unknown} body */
+  /** Sends an `inform`. @param {string} reception Key of the recipient. `''`: no particular one. @param {unknown} body */
   inform(reception, body) {
     this.send({ flag: 'inform', reception, body });
   }
 
   /**
-   * A command (or another flag) whose reply comes back as a promise, whatever the reply's code says. Rejects when no reply
-   * can come any more: after the timeout, or with the connection that the request went into.
+   * Sends a command (or another flag) and resolves with its reply, whatever the reply's code. Rejects after the timeout, or when
+   * the connection that took the request ends.
    * @param {unknown} body
-   * @param {{ timeout?: number, flag?: string, reception?: string }} [options] the timeout is 10 s by default
+   * @param {{ timeout?: number, flag?: string, reception?: string }} [options] Default timeout: 10 s.
    * @returns {Promise<Push>}
    */
   request(body, { timeout, flag = 'command', reception } = {}) {
@@ -333,7 +333,7 @@ export class Keywire extends EventTarget {
     });
   }
 
-  /** The user has read everything up to here, on any device. @param {string} [at] inside of a handler: `push.at` */
+  /** Marks all pushes up to a position as seen by the user, on all devices. @param {string} [at] In a handler: `push.at`. */
   seen(at = this.#at) {
     if (at) this.send({ flag: 'kw:seen', body: at });
   }
@@ -361,17 +361,18 @@ export class Keywire extends EventTarget {
       this.#expires = expires;
       this.#socket = new WebSocket(...this.#address(token));
     } catch (error) {
-      // No credential today may well be one tomorrow: this is a failure like a dead line.
+      // A missing credential may come later, so this counts as a lost connection.
       if (!signal.aborted) this.#lose(error);
       return;
     }
     const socket = this.#socket;
-    // A browser cannot read a refusal, so the server opens to refuse. Only its first word says that it let us in.
+    // A browser cannot read an HTTP refusal, so the server opens the socket to refuse. Only its first message means that the
+    // client is accepted.
     socket.addEventListener('open', () => socket.send(PING), { signal });
     socket.addEventListener('message', ({ data }) => {
       if (this.#status === 'connecting') this.#opened();
       if (signal.aborted) return;
-      // First to the other tabs: whatever a handler here does, they have it.
+      // Other tabs come first: they get the push whatever a handler of this tab does.
       this.#post({ push: data });
       this.#receive(data);
     }, { signal });
@@ -384,11 +385,11 @@ export class Keywire extends EventTarget {
     const { key } = this.#options;
     const asked = typeof key === 'function';
     const got = asked ? await key(signal) : key;
-    // `localStorage.getItem` says null.
+    // `localStorage.getItem` returns null.
     if (got === undefined || got === null) return { token: undefined, expires: NaN };
     const { token, expiresAt = undefined } = typeof got === 'object' ? got : { token: got };
     if (!token || typeof token !== 'string') throw new TypeError('`key` gave neither a string nor a { token }');
-    // One that was written down once has nothing to be exchanged for. The wall clock is read here and nowhere else.
+    // A fixed credential cannot be renewed. The wall clock is read only here.
     return { token, expires: asked ? now() + Number(expiresAt ?? expiry(token)) - Date.now() : NaN };
   }
 
@@ -404,7 +405,7 @@ export class Keywire extends EventTarget {
   }
 
   /**
-   * Where the credential goes is decided here and nowhere else.
+   * The URL and subprotocols, with the credential in its place.
    * @param {string} [token]
    * @returns {[url: string, protocols: string[]]}
    */
@@ -412,12 +413,12 @@ export class Keywire extends EventTarget {
     const { via, param, follow } = this.#options;
     const url = this.#endpoint();
     const protocols = [PROTOCOL];
-    // What cannot be a position is for the server to say, and must not keep the page from connecting.
+    // The server judges positions. An invalid one must not keep the page from connecting.
     if (follow) protocols.push(`from.keywire.${(this.#at ?? follow).replace(/[^\w.]/g, '_')}`);
     if (token === undefined) return [url.href, protocols];
     if (via === 'query') url.searchParams.set(param, token);
     else if (via === 'protocol') protocols.push(`base64url.bearer.keywire.${base64url(token)}`);
-    // A path of dots leads elsewhere.
+    // Browsers resolve a path segment of dots.
     else if (/^\.\.?$/.test(token)) throw new TypeError('this credential cannot stand in a path');
     else url.pathname = url.pathname.replace(/\/?$/, `/${encodeURIComponent(token)}`);
     return [url.href, protocols];
@@ -438,14 +439,14 @@ export class Keywire extends EventTarget {
     if (this.#follows && (this.#at || this.#options.follow !== 'now')) void this.#catchUp();
   }
 
-  /** Exchanges the credential in time. If that fails it is tried again while there is time; the last resort is to come back. */
+  /** Renews the credential in time. After a failure it tries again while there is time. After that the client reconnects. */
   #renew() {
     clearTimeout(this.#renewal);
     const { renew, attempt } = this.#options;
     const left = this.#expires - now();
-    // Not if it is unknown, nor if it seems to be over: then it is this clock that is wrong.
+    // The expiry is unknown, or seems to have passed: then this clock is wrong.
     if (!(left > 1000)) return;
-    // A clock that is wrong by less makes each fresh credential look short-lived: those are exchanged ever more rarely.
+    // A clock that is slightly wrong makes each fresh credential look short-lived. The pauses between renewals grow.
     const rarely = Math.min(500 * 2 ** this.#renewals++, 30_000);
     const { signal } = this.#attempt;
     this.#renewal = setTimeout(async () => {
@@ -470,15 +471,15 @@ export class Keywire extends EventTarget {
     }, bounded(Math.max(left - renew, left * 0.75, rarely)));
   }
 
-  /** Gives up what does not work. @param {unknown} why */
+  /** Gives up the attempt or the connection. @param {unknown} why */
   #lose(why) {
     const { signal } = this.#attempt;
-    // A promise may be rejected without a word.
+    // A promise may be rejected without a reason.
     this.#emit('error', why ?? new Error('no credential'));
     if (!signal.aborted) this.#end(LOST);
   }
 
-  /** The server or the line ended it. @param {{ code: number, reason: string }} end */
+  /** The server closed the connection, or it was lost. @param {{ code: number, reason: string }} end */
   #end({ code, reason }) {
     const final = isFinal(code);
     if (final || now() - this.#openedAt >= this.#options.settle) this.#failures = 0;
@@ -488,7 +489,8 @@ export class Keywire extends EventTarget {
   }
 
   /**
-   * Random, so that all pages of a server that went away do not come back in the same second.
+   * The delay before the next attempt. It is random, so that the pages of a server that went away do not all return in the same
+   * second.
    * @param {number} code
    * @param {string} reason
    */
@@ -500,10 +502,10 @@ export class Keywire extends EventTarget {
   }
 
   /**
-   * The end of a connection, of an attempt, or of it all. With a delay, this tab is the one that comes back.
+   * The end of a connection, of an attempt, or of the client. With a delay, this tab reconnects.
    * @param {End} end
    * @param {number} [delay]
-   * @param {Tabs | null} [tabs] those who may still take what waits
+   * @param {Tabs | null} [tabs] Tabs that may still take waiting messages.
    */
   #over(end, delay, tabs) {
     this.#attempt.abort();
@@ -516,10 +518,10 @@ export class Keywire extends EventTarget {
     clearTimeout(this.#word);
     /** @type {Letter[]} */
     let unsent = [];
-    // A request is told by its rejection.
+    // An unsent request is reported by its rejection.
     if (end.final) [unsent, this.#queue] = [this.#queue.filter(({ id = '' }) => !this.#requests.has(id)), []];
     if (delay !== undefined && !this.#follows) this.#timer = setTimeout(() => this.connect(), delay);
-    // A request that went into the lost socket gets no reply any more; one in the queue still can.
+    // A request that the lost socket took gets no reply. A queued request still can.
     for (const id of this.#requests.keys()) {
       if (!this.#queue.some((letter) => letter.id === id)) this.#fail(id, 'the connection ended');
     }
@@ -546,9 +548,9 @@ export class Keywire extends EventTarget {
     this.#emit('status', { status, delay });
   }
 
-  // ── Is anybody there? ───────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Heartbeat ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Waits for silence: of the server where the socket is, of the leader in the other tabs. */
+  /** Waits for silence: of the server in the tab with the socket, of the leader in the other tabs. */
   #beat() {
     const { heartbeat } = this.#options;
     clearTimeout(this.#pulse);
@@ -558,12 +560,12 @@ export class Keywire extends EventTarget {
     this.#pulse = setTimeout(() => (left() > 0 ? this.#beat() : this.#probe()), left());
   }
 
-  /** Asks for a sign of life, and gives up whoever gives none. */
+  /** Pings, and gives the connection or the leader up without an answer. */
   #probe(again = false) {
     const { heartbeat, pong } = this.#options;
     clearTimeout(this.#pulse);
     const buffered = () => this.#socket?.bufferedAmount ?? 0;
-    // Without the question: that it leaves the buffer says nothing about the other side.
+    // Measured before the ping: a ping that leaves the buffer says nothing about the other side.
     const unsent = buffered();
     if (this.#follows) this.#tabs?.post({ ask: 'state' });
     else this.#socket?.send(PING);
@@ -576,15 +578,15 @@ export class Keywire extends EventTarget {
         this.#patience = 1;
         this.#beat();
       } else if (!again && now() > due + 1000) {
-        // A timer that is late says that this page or its machine slept, not that the other side did: once more, awake.
+        // The timer is late, so this page or its machine slept. Ping again before the other side is blamed.
         this.#probe(true);
       } else if (buffered() < unsent) {
-        // The question waits behind what the other side is still taking.
+        // The ping waits behind data that the other side is still taking.
         this.#probe(again);
       } else if (this.#follows) {
         this.#tabs?.steal();
       } else {
-        // A message that is still arriving cannot be seen from here. It gets more time on the next connection.
+        // A message that is still arriving is invisible here. The next connection has more time for it.
         this.#patience = Math.min(this.#patience * 2, 8);
         this.#lose(new Error('no sign of life'));
       }
@@ -598,10 +600,10 @@ export class Keywire extends EventTarget {
     }
   }
 
-  /** Something happens to the page. @param {PageTransitionEvent} event */
+  /** Handles an event of the page or the network. @param {PageTransitionEvent} event */
   #turn({ type, persisted }) {
     if (type === 'pagehide' || (type === 'freeze' && this.#tabs?.leads)) {
-      // A page that is kept for the way back may have no socket, and a frozen one would keep its socket from all tabs.
+      // A page in the back/forward cache may have no socket. A frozen leader would keep its socket from all tabs.
       clearTimeout(this.#timer);
       this.#leave();
       if (this.#status !== 'waiting') this.#over({ ...LOST, code: 1001 });
@@ -610,7 +612,7 @@ export class Keywire extends EventTarget {
     } else if (this.#status === 'waiting') {
       if (type !== 'offline') this.connect();
     } else if (this.#options.heartbeat && !this.#asked && (this.#follows || this.#status === 'open')) {
-      // The socket may have died meanwhile without anybody here to see it.
+      // The socket may have died while the page was away.
       this.#probe();
     }
   }
@@ -626,7 +628,7 @@ export class Keywire extends EventTarget {
     const name = `keywire ${this.#endpoint().href}${shared === true ? '' : ` ${shared}`}`;
     const tabs = joinTabs(name, (note) => this.#hear(note), (stolen) => this.#lead(stolen), (error) => {
       this.#leave();
-      // Where there are no locks to be had: without them.
+      // Without locks, the tab has its own connection.
       if (error.name !== 'AbortError') return void this.#dial();
       this.#over(LOST);
       if (this.#status === 'waiting') this.connect();
@@ -647,11 +649,11 @@ export class Keywire extends EventTarget {
     this.#term = Math.max(Date.now(), this.#term + 1);
     if (this.#status !== 'open') return void this.#dial();
     this.#over(LOST);
-    // Unless a listener of the page closed it all.
+    // A listener of the page may have closed the client.
     if (this.#tabs) this.connect();
   }
 
-  /** From a leader to all. @param {Note} note */
+  /** Sends a note to all tabs, if this tab is the leader. @param {Note} note */
   #post(note) {
     if (this.#tabs?.leads) this.#tabs.post({ term: this.#term, ...note });
   }
@@ -663,11 +665,11 @@ export class Keywire extends EventTarget {
     else if (leads && ask) {
       this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - now(), 0) } });
     } else if (leads && letter && epoch === this.#epoch && this.#isOpen) {
-      // Said before it is done: should this tab die in between, a message is lost, but none is sent twice.
+      // Announced before it is sent: if this tab dies in between, a message is lost, but none is sent twice.
       this.#post({ taken: letter.n });
       this.#pass(letter);
     }
-    // A leader still listens to the last words of the one before it.
+    // A leader still accepts the last notes of the leader before it.
     if (term === undefined || (leads ? term !== this.#former : term < this.#term)) return;
     this.#heard = now();
     this.#asked = false;
@@ -677,13 +679,13 @@ export class Keywire extends EventTarget {
     else if (state.end?.final) this.#over(state.end);
   }
 
-  /** Makes this tab what its leader is. @param {number} term @param {State} state */
+  /** Copies the state of the leader. @param {number} term @param {State} state */
   #mirror(term, { status, epoch, delay, end }) {
     this.#term = term;
     const tabs = this.#tabs;
     if (this.#status === 'open' && (status !== 'open' || epoch !== this.#epoch)) this.#over(end ?? LOST, delay);
     else if (end) this.#over(end, delay);
-    // By now a listener of the page may have closed it all.
+    // A listener of the page may have closed the client meanwhile.
     if (this.#tabs !== tabs || status === this.#status) return;
     this.#epoch = epoch;
     if (status === 'open') this.#opened();
@@ -692,12 +694,12 @@ export class Keywire extends EventTarget {
 
   // ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A socket that is closing swallows what it is given, so the status alone does not tell. */
+  /** Whether messages can be sent. The status alone is not enough: a closing socket accepts and drops messages. */
   get #isOpen() {
     return this.#status === 'open' && (this.#follows || this.#socket?.readyState === WebSocket.OPEN);
   }
 
-  /** Hands on what is to be sent, and says whether it can be forgotten. @param {Letter} letter */
+  /** Sends a message, or gives it to the leader. Returns whether a socket of this tab took it. @param {Letter} letter */
   #pass(letter) {
     if (this.#follows) {
       this.#tabs?.post({ letter, epoch: this.#epoch });
@@ -725,7 +727,7 @@ export class Keywire extends EventTarget {
     request?.resolve(push);
     if (push.flag === 'kw:from') this.#place(push.data.at, push.data.gap);
     if (push.flag === 'kw:gap') this.#place(push.data.at, push.data.why);
-    // Neither keywire's own talk nor what answers another tab is for the page.
+    // Messages of keywire itself, and replies to another tab, are not for the page.
     if (OWN.test(request?.flag ?? push.flag ?? '') || (OWN.test(id) && !id.startsWith(this.#tab))) return;
     this.#deliver(push);
   }
@@ -738,29 +740,29 @@ export class Keywire extends EventTarget {
         try {
           handler(push);
         } catch (error) {
-          // One broken handler must not starve the others; the page's console still gets to see it.
+          // A handler that throws does not stop the others. The error goes to the console.
           queueMicrotask(() => { throw error; });
         }
       }
     }
     if (push.msg) this.#emit('notice', push);
-    // Now, and not before: what no handler has had comes again.
+    // After the handlers: a push that no handler has had comes again.
     if (push.at) this.#keep(push.at);
   }
 
   // ── The log of kept pushes ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Whether a push is one that the handlers have not had, and the next one if it is kept. @param {string} [at] */
+  /** Whether the handlers have not had this push yet, and, if it is kept, whether it is the next one. @param {string} [at] */
   #isNews(at) {
     if (!at || !this.#at || !this.#options.follow) return true;
     const steps = parseInt(at) - parseInt(this.#at);
     if (steps < 2 || !this.#follows) return steps > 0;
-    // What one tab tells another can be lost.
+    // Notes between tabs can be lost.
     void this.#catchUp();
     return false;
   }
 
-  /** The server says where following begins or goes on. @param {string} at @param {'trimmed' | 'reset' | null} why of a gap */
+  /** Handles the position at which following begins or goes on. @param {string} at @param {'trimmed' | 'reset' | null} why Of a gap. */
   #place(at, why) {
     clearTimeout(this.#word);
     if (!this.#options.follow) return;
@@ -768,12 +770,12 @@ export class Keywire extends EventTarget {
       this.#keep(at);
       if (why) this.#emit('gap', { why, at });
     } else if (parseInt(at) > parseInt(this.#at)) {
-      // It is the leader's place. This tab has one of its own.
+      // This is the leader's position. This tab has its own.
       void this.#catchUp();
     }
   }
 
-  /** Reads what this tab has missed of what its leader got. */
+  /** Reads the pushes that the leader got and this tab missed. */
   async #catchUp() {
     this.#missed = true;
     if (this.#catching || !this.#options.follow) return;
@@ -797,7 +799,7 @@ export class Keywire extends EventTarget {
     this.#catching = false;
   }
 
-  /** No word about the log came: perhaps it is away, perhaps there is none. */
+  /** Asks whether there is a log, since no message about it came: it may be unavailable. */
   async #askForLog() {
     const reply = await this.request({ limit: 0 }, { flag: 'kw:read' }).catch(() => null);
     if (reply?.code === '44') this.#emit('error', new Error('this server keeps no pushes'));
@@ -809,13 +811,13 @@ export class Keywire extends EventTarget {
     this.#memory((storage, name) => storage.setItem(name, at));
   }
 
-  /** What outlives a reload. A page that may not store anything does without. @param {(storage: Storage, name: string) => void} use */
+  /** Storage that outlives a reload, if the page may use any. @param {(storage: Storage, name: string) => void} use */
   #memory(use) {
     const { resume, shared = '' } = this.#options;
     try {
       if (resume === 'reload') use(sessionStorage, `keywire ${this.#url} ${shared}`);
     } catch {
-      // Then a reload begins anew.
+      // Without storage, a reload begins without a position.
     }
   }
 

@@ -1,13 +1,13 @@
-//! Sends back what it is sent: a text as text, a binary message as binary.
+//! An echo server: text comes back as text, binary as binary.
 //!
-//! For those who want to see how keywire speaks RFC 6455 and RFC 7692, by pointing a test suite at it:
+//! Use it to run a test suite for RFC 6455 and RFC 7692 against keywire:
 //!
 //! ```sh
 //! cargo run --release --example echo --features deflate -- --listen 127.0.0.1:9001 --deflate
 //! wstest --mode fuzzingclient --spec fuzzingclient.json    # of the Autobahn TestSuite
 //! ```
 //!
-//! Anybody may connect, to `/websocket`, and there are no envelopes: both hooks are those for raw messages.
+//! Every client may connect to `/websocket`. There are no envelopes: both hooks are for raw messages.
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -23,20 +23,20 @@ use keywire::message::Text;
 use keywire::{Config, HandlerResult, Hub, Identity, Key, MessageHandler, Reply, Session, async_trait};
 use tokio::net::TcpListener;
 
-/// Sends back what it is sent.
+/// A WebSocket echo server.
 #[derive(Parser)]
 struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on. Port 0: a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
 
-    /// Agree to compress messages of 1 KiB and more with clients that offer it.
+    /// Compress messages of 1 KiB and more for clients that offer it.
     #[cfg(feature = "deflate")]
     #[arg(long)]
     deflate: bool,
 }
 
-/// A message may be as large as this.
+/// Largest message.
 const LIMIT: usize = 64 * 1024 * 1024;
 
 struct Echo;
@@ -52,10 +52,10 @@ impl MessageHandler for Echo {
     }
 }
 
-/// Limits that stay out of the way.
+/// Limits that a test suite does not reach.
 pub(crate) fn config(compression: Compression) -> Config {
     Config {
-        // Everybody has the same key.
+        // All clients have the same key.
         policy: SessionPolicy::Many { cap: std::num::NonZeroUsize::MAX },
         message_bytes: LIMIT,
         queue_bytes: 2 * LIMIT,

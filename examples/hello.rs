@@ -31,9 +31,9 @@ const PAGE: &str = r#"<!doctype html>
   };
 </script>"#;
 
-/// What an `inform` does: passes the body on to the user that it names.
+/// Handles an `inform`: passes the body on to the user in `reception`.
 async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
-    let to = envelope.reception.ok_or(Reply::error(Code::MALFORMED, "to whom?"))?;
+    let to = envelope.reception.ok_or(Reply::error(Code::MALFORMED, "reception missing"))?;
     let push = Push::data(&envelope.body).with_flag("inform").with_sender(&envelope.sender);
     let delivery = session.hub().send_to(to, push).await;
     Ok(if delivery.is_absent() { Reply::error(Code::ABSENT, "not connected") } else { Reply::ok("sent") })
@@ -43,7 +43,7 @@ async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
 async fn main() -> std::io::Result<()> {
     let hub = Hub::builder(RawKey::from_path()).handler(Switch::new().inform(relay)).build();
 
-    let push = hub.clone(); // cheap, without type parameters: keep one wherever there is something to say
+    let push = hub.clone(); // cheap: keep one wherever you send
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(2)).await;

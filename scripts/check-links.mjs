@@ -1,12 +1,12 @@
-// Do the links of the documents lead somewhere? Checks every relative link, and every #heading, in the *.md files
-// besides those of node_modules and target. Links to other sites are not followed.
+// Checks every relative link, and every #heading, in the *.md files, except in node_modules and target. Links to other sites are
+// not followed.
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { headings, relativeLinks } from "./markdown.mjs";
 
 const root = join(import.meta.dirname, "..");
 
-/** Needs no git: a copy of the repository is enough. */
+/** The *.md files of a directory. Works without git, on a copy of the repository too. */
 const documentsIn = (directory) =>
   readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     if (["node_modules", "target", ".git"].includes(entry.name)) return [];
@@ -25,7 +25,7 @@ for (const document of documents) {
     const found = existsSync(target) && !relative(root, target).startsWith("..");
     const named = !heading || !found || !target.endsWith(".md") || headings(target).includes(heading);
     if (found && named) continue;
-    console.error(`${document}: ${link} leads nowhere`);
+    console.error(`${document}: broken link ${link}`);
     broken += 1;
   }
 }

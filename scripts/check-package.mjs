@@ -1,5 +1,5 @@
-// Does the crate's package have what it should have, and nothing else? Its documentation has to compile from the package
-// alone, and the links of its README have to lead to files in there.
+// Checks the files of the crate's package: all that it needs, and nothing else. Its documentation must compile from the package
+// alone, and the links of its README must lead to files in the package.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path/posix";
@@ -9,7 +9,7 @@ process.chdir(join(import.meta.dirname, ".."));
 const list = ["package", "--list", "--allow-dirty", "--locked", "--quiet"];
 const files = execFileSync("cargo", list, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim().split("\n");
 
-/** Everything that users of the crate need; tests, benchmarks and the tools of this repository are not among it. */
+/** The files that users of the crate need. Tests, benchmarks and tools of the repository are not among them. */
 const intended = [
   /^Cargo\.(toml|toml\.orig|lock)$/,
   /^\.cargo_vcs_info\.json$/,
@@ -32,8 +32,7 @@ for (const source of files.filter((file) => file.endsWith(".rs"))) {
   }
 }
 
-// The page of a crate in a registry resolves relative links against `repository`. A reader of the package itself finds
-// the files beside the README.
+// A registry resolves relative links of a README against `repository`. In the package itself the files are beside the README.
 const links = relativeLinks("README.md").map((link) => decodeURI(link).split("#")[0]).filter(Boolean);
 faults.push(...links.filter((link) => !ships(join(link))).map((link) => `README.md: ${link} is missing`));
 if (!/^repository = "https:/m.test(readFileSync("Cargo.toml", "utf8"))) {

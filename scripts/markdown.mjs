@@ -1,16 +1,16 @@
-// What the checks read of a Markdown file.
+// Markdown parsing for the checks.
 import { readFileSync } from "node:fs";
 
 /** The prose of a document, without its code. */
 const prose = (file) => readFileSync(file, "utf8").replace(/^( *)(```+|~~~+)[^]*?^ *\2/gm, "");
 
-/** The names that headings get as link targets: lower case, no punctuation, dashes for spaces. */
+/** The link targets of headings: lower case, no punctuation, dashes for spaces. */
 export const headings = (file) =>
   [...prose(file).matchAll(/^#+ +(.*?) *#*$/gm)].map(([, heading]) =>
     heading.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-"),
   );
 
-/** The links that lead to no other site. */
+/** The links within the repository. */
 export const relativeLinks = (file) => {
   const text = prose(file).replace(/`[^`\n]*`/g, "``");
   const forms = [/\]\(<?([^)\s>]+)/g, /^ *\[[^\]^]+\]: *(\S+)/gm, /\b(?:src|href)="([^"]+)"/g];

@@ -1,5 +1,5 @@
-//! A message through hub, store, queues and tasks into sockets that cost nothing: all of a delivery but the
-//! system call.
+//! A message through hub, store, queues and tasks into sockets that cost nothing: a delivery without its system
+//! call.
 
 use std::io;
 use std::pin::Pin;
@@ -47,7 +47,7 @@ fn key(number: usize) -> String {
     format!("user{number}")
 }
 
-/// A hub with sessions whose sockets only count what is written.
+/// A hub with sessions whose sockets only count the bytes written.
 struct World {
     runtime: Runtime,
     hub: Hub,
@@ -72,10 +72,10 @@ impl World {
         Self { runtime, hub, written }
     }
 
-    /// Sends, and lets the sessions write it.
+    /// Sends, and lets the sessions write.
     fn deliver(&self, to: &Recipients, order: &Order, sessions: usize) {
         let Order::Deliver(frame) = order else { return };
-        // A short frame's header has two bytes.
+        // The header of a short frame has two bytes.
         let end = self.written.load(Ordering::Relaxed) + sessions * (frame.as_bytes().len());
         assert_eq!(frame.count(), 1);
         self.runtime.block_on(async {
@@ -97,7 +97,7 @@ fn opening(key: &str) -> Handshake {
     Handshake::new(request.body(()).expect("a request")).with_path_key(PathKey::decoded(key))
 }
 
-/// A client that never says anything and takes everything.
+/// A client that sends nothing and takes everything.
 struct Void(Arc<AtomicUsize>);
 
 impl Void {

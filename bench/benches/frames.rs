@@ -1,4 +1,4 @@
-//! A push becomes a frame.
+//! Encoding of pushes as frames.
 
 use divan::{Bencher, black_box};
 use keywire::Push;

@@ -1,6 +1,6 @@
-//! What the benchmark programs share.
+//! Shared code of the benchmark programs.
 //!
-//! - [`wire`]: what a bench server is told and what it sends, the same for all servers;
+//! - [`wire`]: the commands and messages of a bench server, the same for all servers;
 //! - [`server`]: the options and the runtime of a bench server;
 //! - [`load`]: the load generator;
 //! - [`suite`]: runs all servers in turn, takes medians, writes the tables and plots.

@@ -1,39 +1,39 @@
-//! What a bench server is told and what it sends. All servers send the very same bytes.
+//! The commands and messages of a bench server. All servers send the same bytes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// After how many messages a server pauses for others (tokio's `yield_now`), as a backend does at its awaits.
+/// Number of messages after which a server yields (tokio's `yield_now`), as a backend does at its awaits.
 ///
-/// Nothing else in a loop of sends ever yields. Sixteen is the burst that is measured: so a burst stays one,
-/// and a long run of messages still never waits in the queues as a whole.
+/// Nothing else in a loop of sends yields. Sixteen is the size of the measured burst: a burst stays whole, and a
+/// long run of messages does not fill the queues.
 pub const PAUSE_EVERY: u64 = 16;
 
-/// How every message begins, so that the load generator finds its number without parsing.
+/// Beginning of every message, so that the load generator finds the number without parsing.
 pub const PREFIX: &str = r#"{"code":"00","msg":""#;
 const SUFFIX: &str = r#""}"#;
 
-/// What a message with nobody in particular carries in the place of a key.
+/// The key of a message to everyone.
 const EVERYBODY: &str = "*";
 
-/// A text frame that a server obeys.
+/// A text frame with a command for a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// `B <count> <size>`: so many messages to everyone.
+    /// `B <count> <size>`: `count` messages to everyone.
     Broadcast { count: u64, size: usize },
-    /// `BM <count> <size>`: the same, known beforehand and given to the server as one.
+    /// `BM <count> <size>`: the same, made first and sent in one call.
     BroadcastMany { count: u64, size: usize },
-    /// `P <count> <size> <keys>`: so many messages, each to one of `user0` to `user<keys - 1>`.
+    /// `P <count> <size> <keys>`: `count` messages, each to one of `user0` to `user<keys - 1>`.
     Push { count: u64, size: usize, keys: u64 },
-    /// `PM <count> <size> <keys>`: the same, all to one of them, known beforehand and given as one.
+    /// `PM <count> <size> <keys>`: the same, all to one key, made first and sent in one call.
     PushMany { count: u64, size: usize, keys: u64 },
 }
 
 impl Command {
-    /// The command that a text is, if it is one.
+    /// The command in a text, if there is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // Nearly all texts are none, and one letter tells.
+        // Nearly all texts are no commands, and the first letter tells.
         if !text.starts_with(['B', 'P']) {
             return None;
         }
@@ -85,7 +85,7 @@ pub fn push_message(number: u64, key: &str, size: usize) -> String {
     framed_message(number, key, size, PREFIX.len() + SUFFIX.len())
 }
 
-/// The text alone, `around` bytes shorter than `size`, for a server with a frame of its own around it.
+/// The text alone, `around` bytes shorter than `size`, for a server that adds its own packet around it.
 #[must_use]
 pub fn framed_message(number: u64, key: &str, size: usize, around: usize) -> String {
     let size = size.saturating_sub(around);
@@ -99,7 +99,7 @@ fn message(out: &mut String, number: u64, key: &str, end: usize) {
     use std::fmt::Write as _;
     // A `String` takes everything.
     let _ = write!(out, "{number:010} {key} ");
-    // In large pieces: it is not what is measured.
+    // In large pieces, since this is not measured.
     while let Some(missing @ 1..) = end.checked_sub(out.len()) {
         out.push_str(&PADDING[..missing.min(PADDING.len())]);
     }
@@ -153,7 +153,7 @@ struct Push<'a> {
     id: Option<u64>,
 }
 
-/// Random numbers that cost next to nothing, so that they are not what is measured (xorshift).
+/// Random numbers at almost no cost (xorshift), so that they do not affect the measurement.
 #[derive(Debug)]
 pub struct Random(u64);
 

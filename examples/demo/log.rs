@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use keywire::log::{Log, MemoryLog, Retention};
 
-/// Pushes with `"keep": true` wait in a log for users who are offline.
+/// Options for the log, in which pushes with `"keep": true` wait for users who are offline.
 #[derive(clap::Args, Default)]
 #[command(next_help_heading = "Kept pushes")]
 pub(crate) struct LogOptions {
-    /// Keep pushes in this file, or with `memory` until the demo ends.
+    /// Keep pushes in this file. `memory`: keep them until the demo ends.
     #[arg(long, value_name = "FILE", overrides_with = "log")]
     log: Option<String>,
 
-    /// How many pushes are kept for a key.
+    /// Number of pushes that are kept for a key.
     #[arg(long, value_name = "N", requires = "log")]
     log_entries: Option<usize>,
 
-    /// How long they are kept.
+    /// Time for which pushes are kept.
     #[arg(long, value_name = "SECONDS", requires = "log")]
     log_age: Option<u64>,
 }
 
 impl LogOptions {
-    /// The log, if there is to be one.
+    /// The log. `None`: without `--log`.
     pub(crate) async fn open(&self) -> Result<Option<Arc<dyn Log>>, String> {
         let Some(log) = &self.log else { return Ok(None) };
         let mut retention = Retention::default();
@@ -47,5 +47,5 @@ async fn file(path: &str, retention: Retention) -> Result<Arc<dyn Log>, String> 
 
 #[cfg(not(feature = "sqlite"))]
 async fn file(_: &str, _: Retention) -> Result<Arc<dyn Log>, String> {
-    Err("--log: this demo was built without the feature sqlite, and keeps pushes in `memory` alone".into())
+    Err("--log FILE needs the feature sqlite, which this demo was built without; use --log memory".into())
 }

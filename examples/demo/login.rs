@@ -1,4 +1,4 @@
-//! `POST /login`: issues tokens. A real one would ask for a password.
+//! `POST /login`: issues tokens. A real login asks for a password.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// Where the page gets a token from.
+/// The source of the page's token.
 #[derive(Clone)]
 pub(crate) enum Login {
-    /// It needs none.
+    /// The page needs no token.
     No,
     Here(Box<Issuer>),
-    /// Whoever has the private key issues them.
+    /// The owner of the private key issues tokens.
     Elsewhere,
 }
 
@@ -41,7 +41,7 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
-/// Signs tokens that the demo itself will let in.
+/// Signs tokens that the demo accepts.
 #[derive(Clone)]
 pub(crate) struct Issuer {
     header: Header,
@@ -65,7 +65,7 @@ impl Issuer {
         Self { header, secret: EncodingKey::from_secret(&secret), issuer, audience }
     }
 
-    /// A token for whoever asks, or what is wrong with the name.
+    /// A token for the requested key, or what is wrong with the key.
     pub(crate) fn issue(&self, request: &Request) -> Result<Ticket, String> {
         let key = Key::new(&request.key).map_err(|error| error.to_string())?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -3,9 +3,11 @@
 //! Run with `cargo run --example demo`, open <http://127.0.0.1:8090/> in two tabs, and push to them:
 //! `curl --json '{"msg":"hello"}' http://127.0.0.1:8090/broadcast`.
 //!
-//! With `--jwt-secret SECRET` only tokens get in, and `POST /login` issues them; to push takes one as well, in
-//! `Authorization: Bearer`. `--jwt-key` and `--jwt-jwks` let in tokens
-//! that somebody else issues. With `--log FILE` pushes with `"keep": true` wait for users who are offline. With `--features metrics` there is `--metrics`: numbers for Prometheus.
+//! - `--jwt-secret SECRET`: a client needs a token, and `POST /login` issues tokens. A request that pushes needs a token in
+//!   `Authorization: Bearer`.
+//! - `--jwt-key`, `--jwt-jwks`: a client needs a token of another issuer.
+//! - `--log FILE`: pushes with `"keep": true` wait for users who are offline.
+//! - `--metrics`, with `--features metrics`: metrics for Prometheus.
 
 mod log;
 mod login;
@@ -39,12 +41,12 @@ use crate::tokens::{TokenOptions, Tokens};
 /// A page and a backend that talk in real time through keywire.
 #[derive(Parser)]
 struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on. Port 0: a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
 
-    /// Let in pages of this origin, in place of the demo's own and of this machine's. May be repeated. Needed behind a proxy
-    /// that has another name.
+    /// Allow pages of this origin, instead of the demo's own and those of this machine. May be repeated. Needed behind a
+    /// proxy with another name.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
@@ -53,7 +55,7 @@ struct Options {
     #[arg(long)]
     deflate: bool,
 
-    /// Show numbers for Prometheus at `/metrics`, to whoever asks.
+    /// Show metrics for Prometheus at `/metrics`, to every client.
     #[cfg(feature = "metrics")]
     #[arg(long)]
     metrics: bool,
@@ -103,7 +105,7 @@ async fn main() -> ExitCode {
     let numbers = match options.metrics.then(numbers::collect).transpose() {
         Ok(numbers) => numbers,
         Err(error) => {
-            eprintln!("cannot collect numbers: {error}");
+            eprintln!("cannot collect metrics: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -113,7 +115,7 @@ async fn main() -> ExitCode {
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");
-    // Leaves a second of the five in which a service manager wants us gone.
+    // One second less than the five that a service manager waits for.
     let config = ServeConfig { grace: Duration::from_secs(4), ..ServeConfig::default() };
     let server = keywire::serve(listener, warp::service(routes)).config(config).graceful(&hub, stop_signal());
     let cut = server.run().await;
@@ -123,7 +125,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What the handlers share.
+/// The shared state of the handlers.
 #[derive(Default)]
 struct Demo {
     miners: Arc<mine::Miners>,
@@ -168,8 +170,8 @@ fn hub(options: &Options, tokens: post::Tokens, log: Option<Arc<dyn Log>>) -> Hu
     hub.handler(switch).origins(origins).config(config).build()
 }
 
-/// The names that the demo answers to, so that no page reaches it by DNS rebinding. None, which is any, where it listens to a
-/// whole network and cannot know its names.
+/// The host names that the demo answers to, against DNS rebinding. Empty (every name) if it listens on all addresses, since it
+/// cannot know its names then.
 fn hosts(listen: SocketAddr) -> Vec<String> {
     if listen.ip().is_unspecified() {
         return Vec::new();

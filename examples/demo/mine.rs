@@ -1,4 +1,4 @@
-//! `command`: looks for a block, as a stand-in for any work that takes a while.
+//! `command`: mines a block, as an example of long work.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,27 +12,27 @@ use sha2::{Digest, Sha256};
 
 use crate::relay::done;
 
-/// How often a page hears of the progress.
+/// Interval of progress pushes.
 const PROGRESS: Duration = Duration::from_millis(250);
 
-/// How many search at the same time. Each of them keeps a core busy.
+/// Number of searches at the same time. Each keeps a core busy.
 const MAX_MINERS: usize = 16;
 
 /// The body of a `command`.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 enum Command {
-    /// Find a nonce whose hash begins with so many zero bits. Each bit doubles the work.
+    /// Find a nonce whose hash begins with this many zero bits. Each bit doubles the work.
     Mine { difficulty: u16 },
     /// Stop looking.
     Stop,
 }
 
-/// Who is mining.
+/// The searches, by key.
 #[derive(Default)]
 pub(crate) struct Miners(Mutex<HashMap<Key, Arc<Miner>>>);
 
-/// One search, as seen from its thread and from outside.
+/// One search, shared with its thread.
 #[derive(Default)]
 struct Miner {
     attempts: AtomicU64,
@@ -70,14 +70,14 @@ impl Miners {
         })
     }
 
-    /// A session has closed. With the last of its key, nobody is left to mine for.
+    /// A session has closed. The last session of a key ends the search.
     pub(crate) async fn left(self: Arc<Self>, session: Session) {
         if session.hub().sessions(session.key()).await.is_empty() {
             self.stop(session.key());
         }
     }
 
-    /// Takes a place, if one is free.
+    /// Begins a search, if fewer than [`MAX_MINERS`] run.
     fn begin(&self, key: &Key) -> Option<Arc<Miner>> {
         let mut miners = self.lock();
         if miners.len() >= MAX_MINERS {
@@ -88,7 +88,7 @@ impl Miners {
         Some(miner)
     }
 
-    /// Whether there was one to stop.
+    /// Stops the search of a key. Returns whether there was one.
     fn stop(&self, key: &Key) -> bool {
         let miner = self.lock().remove(key);
         miner.inspect(|miner| miner.stopped.store(true, Ordering::Relaxed)).is_some()
@@ -118,7 +118,7 @@ impl Miners {
         }
     }
 
-    /// Makes room for the next search, unless that was done by stopping this one.
+    /// Removes a search that has ended. Returns whether it was still there: stopping removes it too.
     fn finish(&self, key: &Key, miner: &Arc<Miner>) -> bool {
         let mut miners = self.lock();
         let present = miners.get(key).is_some_and(|present| Arc::ptr_eq(present, miner));
@@ -134,10 +134,10 @@ impl Miners {
 }
 
 impl Miner {
-    /// Tries nonce after nonce on this thread until one is good enough or somebody stops it.
+    /// Tries nonces on this thread until one fits or the search is stopped.
     fn search(&self, key: &Key, difficulty: u16) -> Option<Block> {
         let header = Sha256::new().chain_update(key.as_str()).chain_update(":");
-        // Where to begin is drawn, so that two searches of one key differ. JavaScript counts to 2^53.
+        // A random start, so that two searches of one key differ. JavaScript counts to 2^53.
         let start = u64::from(rand::random::<u32>()) << 16;
         for attempts in 1.. {
             let nonce = start + attempts;

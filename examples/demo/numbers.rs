@@ -1,4 +1,4 @@
-//! `/metrics`, for a Prometheus server to read, with `--metrics`.
+//! `--metrics`: `/metrics` for a Prometheus server.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderValue, Response, header};
 use warp::{Filter, Reply};
 
-/// How often values are sorted into buckets. Until then each of them takes memory, read or not.
+/// Interval at which values are sorted into buckets. Until then each value takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Collects what keywire reports from now on. The hub must be built afterwards.
+/// Collects metrics from now on. Build the hub afterwards.
 pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
     let mut prometheus = PrometheusBuilder::new();
     for metric in keywire::metrics::METRICS.iter().filter(|metric| !metric.buckets.is_empty()) {
@@ -31,10 +31,10 @@ pub(crate) fn collect() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// The route, if numbers are collected.
+/// The route, if metrics are collected.
 ///
-/// Whoever reaches it reads how many users are there and what goes wrong. When you copy it, serve it on a port that only
-/// your Prometheus server reaches, or have your proxy keep it from the world.
+/// Every client that reaches it can read how many users are connected and which errors occur. If you copy it, serve it on a
+/// port that only your Prometheus server reaches, or block it in your proxy.
 pub(crate) fn route(numbers: Option<PrometheusHandle>) -> BoxedFilter<(impl Reply,)> {
     warp::path!("metrics")
         .and(warp::get())

@@ -1,4 +1,4 @@
-//! Who may post: no page of another origin, and where only tokens get in nobody without one.
+//! Checks of posts: pages of other origins are refused, and clients without a token if tokens are needed.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::hyper::body::Bytes;
 
-/// The largest body that is read.
+/// Largest body.
 const MAX_BODY: u64 = 64 * 1024;
 
-/// What is wrong with a request.
+/// Why a request is refused.
 pub(crate) type Refusal = (StatusCode, String);
 
-/// Checks tokens; `None` where keys are raw.
+/// The check of tokens. `None`: keys are raw.
 pub(crate) type Tokens = Option<Arc<JwtKey>>;
 
-/// What was posted, and by whom where that is known.
+/// The posted value, and the key of its user if there is a token.
 pub(crate) type Posted<T> = Result<(Option<Key>, T), Refusal>;
 
-/// A push, and beside its own fields whether to keep it: `"keep": true`, and an id `"once"`, which keeps it as well.
+/// A push, with two more fields: `"keep": true` keeps it, and `"once"`, an id, keeps it too.
 pub(crate) struct ToKeep {
     pub(crate) push: Push,
     pub(crate) keep: Option<Option<String>>,
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for ToKeep {
             keep: bool,
             once: Option<String>,
         }
-        // Read twice, since what stands beside a push is nothing that it knows.
+        // Parsed twice, since a push does not know the other fields.
         let json = Json::deserialize(deserializer)?;
         let push = json.parse().map_err(D::Error::custom)?;
         let Keep { keep, once } = json.parse().map_err(D::Error::custom)?;
@@ -46,12 +46,12 @@ impl<'de> Deserialize<'de> for ToKeep {
     }
 }
 
-/// The JSON body of a POST, whatever its content type, or the refusal.
+/// The JSON body of a POST of any content type, or the refusal.
 pub(crate) fn body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(Result<T, Refusal>,)> {
     headers_and_body().map(|headers: HeaderMap, body: Bytes| read(&headers, &body)).boxed()
 }
 
-/// The same from a user with a token, whose key comes with it. Where keys are raw it may come from any client.
+/// The JSON body and the key of the user's token. If keys are raw, any client may post, without a key.
 pub(crate) fn body_of_user<T: DeserializeOwned + Send + 'static>(
     tokens: Tokens,
 ) -> BoxedFilter<(Posted<T>,)> {
@@ -75,7 +75,7 @@ fn headers_and_body() -> BoxedFilter<(HeaderMap, Bytes)> {
 
 fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Refusal> {
     if is_foreign(headers) {
-        return Err((StatusCode::FORBIDDEN, "not from another site".to_owned()));
+        return Err((StatusCode::FORBIDDEN, "requests from other sites are refused".to_owned()));
     }
     serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
@@ -97,13 +97,13 @@ async fn user(tokens: Tokens, headers: &HeaderMap) -> Result<Option<Key>, Refusa
         }
         Err(rejection) => Err((
             StatusCode::UNAUTHORIZED,
-            format!("authorization: Bearer with a token is needed ({rejection})"),
+            format!("the request needs a token in `Authorization: Bearer` ({rejection})"),
         )),
     }
 }
 
-/// Whether a browser sends it for a page of another origin. Browsers put `Origin` on every POST, and `Sec-Fetch-Site` over
-/// https and to this machine; `curl` sends neither.
+/// Whether a browser sent the request for a page of another origin. Browsers send `Origin` with every POST, and
+/// `Sec-Fetch-Site` over https and to this machine. `curl` sends neither.
 fn is_foreign(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST);
     let same = |site: &HeaderValue| site == "same-origin" || site == "none";
@@ -111,7 +111,7 @@ fn is_foreign(headers: &HeaderMap) -> bool {
         || !headers.get_all(header::ORIGIN).iter().all(|origin| is_own(origin, host))
 }
 
-/// Whether an origin is the host that was asked. The scheme is not compared: a proxy may have taken the TLS off.
+/// Whether an origin is the host of the request. The scheme is not compared, since a proxy may have ended TLS.
 fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let Some((scheme, authority)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else {
         return false;

@@ -1,11 +1,11 @@
-//! `inform`: passes a body on.
+//! `inform`: passes a body on to other users.
 
 use keywire::message::{Code, Flag};
 use keywire::store::Recipients;
 use keywire::{Envelope, HandlerResult, Push, Reply, Session};
 use serde_json::json;
 
-/// To `reception`, or to everyone if there is none.
+/// Sends to `reception`, or to everyone without one.
 pub(crate) async fn inform(session: Session, envelope: Envelope) -> HandlerResult {
     let push = match envelope.body.to_text() {
         Some(text) => Push::message(text),
@@ -27,8 +27,7 @@ pub(crate) async fn inform(session: Session, envelope: Envelope) -> HandlerResul
     })
 }
 
-/// Says that something was done to those who gave an id, and so want to know. Others see nothing that they
-/// did not ask for.
+/// The reply to an envelope with an id. Without an id there is no reply.
 pub(crate) fn done(envelope: &Envelope, push: Push) -> Reply {
     if envelope.id.is_some() { push.into() } else { Reply::none() }
 }

@@ -1,4 +1,4 @@
-//! Everything that the demo answers over HTTP.
+//! The HTTP routes of the demo.
 
 use keywire::log::Kept;
 use keywire::{Hub, Key, Push};
@@ -13,7 +13,7 @@ use warp::{Filter, Reply};
 use crate::login::{self, Login};
 use crate::post::{Posted, Refusal, ToKeep, Tokens, body, body_of_user};
 
-/// What the page is made of, compiled in: path, media type, content.
+/// The files of the page, compiled in: path, media type, content.
 const FILES: [(&str, &str, &str); 5] = [
     ("", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
@@ -22,13 +22,13 @@ const FILES: [(&str, &str, &str); 5] = [
     ("keywire.js", "text/javascript; charset=utf-8", include_str!("../../client/keywire.js")),
 ];
 
-/// The page loads what comes from here, and no other page shows it in a frame, where its clicks could be stolen.
+/// Content security policy: the page loads from its own origin only, and no other page may frame it (clickjacking).
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 
 type Answer = Response<String>;
 
-/// All routes, the socket's among them.
+/// All routes, including the WebSocket.
 pub(crate) fn all(hub: Hub, login: Login, tokens: Tokens, keeps: bool) -> BoxedFilter<(impl Reply,)> {
     keywire::adapter::warp::websocket("websocket", hub.clone())
         .or(files())
@@ -58,7 +58,7 @@ fn files() -> BoxedFilter<(Answer,)> {
     warp::get().and(warp::path::tail()).and_then(found).map(send).boxed()
 }
 
-/// What the page has to send as a credential, whether it gets one here, and whether pushes are kept.
+/// The configuration of the page: kind of credential, whether there is a login, whether pushes are kept.
 fn config(login: &Login, keeps: bool) -> BoxedFilter<(Answer,)> {
     let mut config = match login {
         Login::No => json!({ "auth": "key" }),
@@ -73,11 +73,11 @@ fn issue(login: Login) -> BoxedFilter<(Answer,)> {
     let issue = move |request: Result<login::Request, Refusal>| match (&login, request) {
         (_, Err((status @ StatusCode::FORBIDDEN, error))) => refuse(status, error),
         (Login::No, _) => {
-            refuse(StatusCode::NOT_FOUND, "keys are raw here: start the demo with --jwt-secret")
+            refuse(StatusCode::NOT_FOUND, "no tokens: this demo uses raw keys; start it with --jwt-secret")
         }
         (Login::Elsewhere, _) => refuse(
             StatusCode::NOT_FOUND,
-            "tokens are checked with a public key here, which cannot sign any: get one where they are issued",
+            "no tokens: this demo has only a public key, which cannot sign; get a token from its issuer",
         ),
         (_, Err((status, error))) => refuse(status, error),
         (Login::Here(issuer), Ok(request)) => match issuer.issue(&request) {
@@ -93,7 +93,7 @@ fn push(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
         let key = percent_decode_str(&key).decode_utf8().ok().and_then(|key| Key::new(key).ok());
         match (key, posted) {
             (_, Err((status, error))) => refuse(status, error),
-            (None, _) => refuse(StatusCode::BAD_REQUEST, "not a key"),
+            (None, _) => refuse(StatusCode::BAD_REQUEST, "the path contains no valid key"),
             (Some(key), Ok((user, ToKeep { push, keep }))) => {
                 let push = from_user((user, push));
                 let delivery = match keep {
@@ -120,7 +120,7 @@ fn broadcast(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
     with(hub).and(warp::path!("broadcast")).and(body_of_user(tokens)).then(broadcast).boxed()
 }
 
-/// With a token it comes from its user, and not from the server.
+/// With a token, the sender is the user of the token. Without one, it is the server.
 fn from_user((user, push): (Option<Key>, Push)) -> Push {
     match user {
         Some(user) => push.with_sender(&user),

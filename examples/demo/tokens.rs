@@ -1,4 +1,4 @@
-//! `--jwt-…`: who gets in, and what else the demo needs to know of tokens.
+//! `--jwt-…`: the settings for tokens.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,56 +10,55 @@ use crate::login::Issuer;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// With any of these only tokens get in. They stand in the path, in `?token=`, in `Authorization: Bearer`, in the cookie
-/// `keywire` or in a subprotocol.
+/// Options for tokens. With any of them a client needs a token: in the path, in `?token=`, in `Authorization: Bearer`, in the
+/// cookie `keywire` or in a subprotocol.
 #[derive(clap::Args, Default)]
 #[command(next_help_heading = "Tokens")]
 pub(crate) struct TokenOptions {
-    /// Let in only who has a token signed with this secret (HMAC); the demo's page logs in with it.
+    /// Accept tokens signed with this secret (HMAC). The demo's login signs tokens with it.
     #[arg(long, value_name = "SECRET", group = "keys", value_parser = NonEmptyStringValueParser::new())]
     jwt_secret: Option<String>,
 
-    /// Let in only who has a token signed with the key in this file: a public key in PEM, or a secret for HMAC, of which
-    /// a last line break is no part.
+    /// Accept tokens signed with the key in this file: a public key in PEM, or a secret for HMAC. A last line break is not part of
+    /// the secret.
     #[arg(long, value_name = "FILE", group = "keys", requires = "jwt_alg")]
     jwt_key: Option<PathBuf>,
 
-    /// Let in only who has a token signed with a key of this JWK set: a file, or an https URL, which is asked again every
-    /// five minutes.
+    /// Accept tokens signed with a key of this JWK set: a file, or an https URL, which is read again every five minutes.
     #[arg(long, value_name = "FILE_OR_URL", group = "keys")]
     jwt_jwks: Option<String>,
 
-    /// How tokens are signed: HS256 (as --jwt-secret without this), HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512,
-    /// ES256, ES384 or EdDSA. Of a JWK set only the keys for it are used.
+    /// Signature algorithm: HS256 (default with --jwt-secret), HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384
+    /// or EdDSA. Of a JWK set only the keys for this algorithm are used.
     #[arg(long, value_name = "ALG", requires = "keys")]
     jwt_alg: Option<JwtAlgorithm>,
 
-    /// Let in only tokens with this `iss`.
+    /// Accept only tokens with this `iss`.
     #[arg(long, value_name = "ISSUER", requires = "keys")]
     jwt_issuer: Option<String>,
 
-    /// Let in only tokens with this `aud`. Without it those that have one are refused.
+    /// Accept only tokens with this `aud`. Without this option, tokens with an `aud` are refused.
     #[arg(long, value_name = "AUDIENCE", requires = "keys")]
     jwt_audience: Option<String>,
 
-    /// By how much the clock of whoever signs may differ [default: 30].
+    /// Tolerance for the issuer's clock [default: 30].
     #[arg(long, value_name = "SECONDS", requires = "keys", value_parser = clap::value_parser!(u64).range(..=DAY))]
     jwt_leeway: Option<u64>,
 }
 
-/// What the options ask for.
+/// The result of the options.
 pub(crate) struct Tokens {
     pub(crate) key: JwtKey,
-    /// There only where the demo has a secret to sign with.
+    /// `None`: the demo has no secret to sign with.
     pub(crate) issuer: Option<Issuer>,
 }
 
 impl TokenOptions {
-    /// Nothing if keys are raw, or what is wrong with the options.
+    /// Reads the options. `None`: keys are raw. `Err`: what is wrong.
     pub(crate) async fn read(self) -> Result<Option<Tokens>, String> {
         let (mut key, secret) = if let Some(secret) = &self.jwt_secret {
             let (key, secret) = hmac(self.jwt_alg.unwrap_or(JwtAlgorithm::HS256), secret.as_bytes())
-                .map_err(|error| format!("--jwt-secret: {error}; public keys are taken by --jwt-key"))?;
+                .map_err(|error| format!("--jwt-secret: {error}; use --jwt-key for a public key"))?;
             (key, Some(secret))
         } else if let (Some(file), Some(algorithm)) = (&self.jwt_key, self.jwt_alg) {
             let at = |error: &dyn std::fmt::Display| format!("--jwt-key {}: {error}", file.display());
@@ -105,14 +104,14 @@ impl TokenOptions {
         if let Some(algorithm) = self.jwt_alg {
             if url && algorithm.is_hmac() {
                 return Err(format!(
-                    "--jwt-jwks: {algorithm} needs a secret, which is never taken from a URL"
+                    "--jwt-jwks: {algorithm} needs a secret, and secrets are not read from URLs"
                 ));
             }
             jwks = jwks.algorithms([algorithm]);
         }
         match jwks.load().await {
-            // Whoever publishes keys may come up later than we do.
-            Err(error) if url => eprintln!("--jwt-jwks {origin}: {error}; asking again when a token comes"),
+            // The server of the keys may start later than the demo.
+            Err(error) if url => eprintln!("--jwt-jwks {origin}: {error}; trying again when a token comes"),
             Err(error) => return Err(format!("--jwt-jwks {origin}: {error}")),
             Ok(()) => {}
         }
@@ -137,5 +136,5 @@ fn from_url(url: &str) -> Result<Jwks, String> {
 
 #[cfg(not(feature = "jwks"))]
 fn from_url(url: &str) -> Result<Jwks, String> {
-    Err(format!("--jwt-jwks {url}: this demo was built without the feature jwks, which URLs need"))
+    Err(format!("--jwt-jwks {url}: a URL needs the feature jwks, which this demo was built without"))
 }

@@ -1,4 +1,4 @@
-//! `watch`: tells how many are online, to those who asked, whenever it changes.
+//! `watch`: pushes the number of sessions and keys to the sessions that asked, at each change.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,19 +8,19 @@ use keywire::frame::Frame;
 use keywire::store::Counts;
 use keywire::{Envelope, HandlerResult, Hub, Push, Session};
 
-/// A rush of openings makes one push, not a thousand.
+/// Pause before a push, so that many openings make one push.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The sessions that asked.
+/// The sessions that sent `watch`.
 #[derive(Default)]
 pub(crate) struct Watchers {
     sessions: Mutex<Vec<Session>>,
-    /// Whether a push is on its way already.
+    /// Whether a push is due.
     stirred: AtomicBool,
 }
 
 impl Watchers {
-    /// A session asks: now and from now on.
+    /// Replies with the counts, and adds the session.
     pub(crate) async fn watch(self: Arc<Self>, session: Session, _: Envelope) -> HandlerResult {
         let counts = session.hub().counts().await;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +30,7 @@ impl Watchers {
         Ok(stats(counts).into())
     }
 
-    /// Somebody came or went.
+    /// A session opened or closed.
     pub(crate) fn changed(self: &Arc<Self>, hub: &Hub) {
         if self.stirred.swap(true, Ordering::SeqCst) {
             return;

@@ -1,4 +1,4 @@
-// Chromium on this machine, by the rule of scripts/setup: the first of the names that is found and runs.
+// Chromium on this machine, found as in scripts/setup: the first name that exists and runs.
 
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { delimiter, resolve } from 'node:path';
 const names = readFileSync(new URL('chromium-names.txt', import.meta.url), 'utf8').split('\n').filter(Boolean);
 
 /**
- * Path of the browser. The environment variable CHROMIUM, a name or an absolute path, takes the place of the list.
+ * Path of the browser. The environment variable CHROMIUM, a name or an absolute path, replaces the list.
  * @param {{ CHROMIUM?: string, PATH?: string }} [env]
  */
 export function chromiumPath({ CHROMIUM, PATH = '' } = process.env) {
@@ -15,7 +15,7 @@ export function chromiumPath({ CHROMIUM, PATH = '' } = process.env) {
   /** @param {string} name */
   const lookUp = (name) => directories.map((directory) => resolve(directory, name)).find(isExecutable) ?? [];
   const paths = (CHROMIUM ? [CHROMIUM] : names).flatMap(lookUp);
-  // A start takes a moment: only a choice is worth it.
+  // A start takes time, so a single candidate is not tried.
   const path = paths.length > 1 ? paths.find(runs) : paths[0];
   if (!path) throw new Error('no Chromium found: run scripts/setup test, or name one in CHROMIUM');
   return path;

@@ -1,4 +1,4 @@
-// The one table of what a close code asks for, as docs/protocol.md has it.
+// The table of close codes in docs/protocol.md: whether a client comes back.
 
 import { readFileSync } from 'node:fs';
 

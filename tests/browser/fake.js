@@ -1,4 +1,4 @@
-// For the client alone: a WebSocket that is not one, a page that is not one, and clocks that stand still until they are told.
+// Fakes for tests of the client alone: a WebSocket, a page, and clocks that move only by command.
 
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
@@ -29,7 +29,7 @@ export class FakeSocket extends EventTarget {
   /** @param {string} text */
   send(text) {
     assert.notEqual(this.readyState, 0, 'sent into a socket that is not open yet');
-    // As a browser does, one that is closing swallows it.
+    // As in a browser, a closing socket drops it.
     if (this.readyState !== FakeSocket.OPEN) return;
     this.sent.push(JSON.parse(text));
   }
@@ -40,7 +40,7 @@ export class FakeSocket extends EventTarget {
     this.readyState = 2;
   }
 
-  /** The server's side: opens, be it to refuse. */
+  /** The server opens the socket, perhaps only to refuse. */
   open() {
     this.readyState = FakeSocket.OPEN;
     this.dispatchEvent(new Event('open'));
@@ -64,25 +64,25 @@ export class FakeSocket extends EventTarget {
   }
 }
 
-/** What the page would be. */
+/** The fake page. */
 const page = new EventTarget();
 export const listening = () => getEventListeners(page, 'online').length;
-/** What happens to the page. @param {string} type @param {object} [more] */
+/** Fires an event of the page. @param {string} type @param {object} [more] */
 export const happens = (type, more) => page.dispatchEvent(Object.assign(new Event(type), more));
 export const online = () => happens('online');
-/** What Math.random says next. */
+/** The next value of Math.random. */
 export const chance = { is: 0.5 };
 /** @type {Keywire[]} */
 let wires = [];
-/** What timers were set to. @type {unknown[]} */
+/** The times that timers were set to. @type {unknown[]} */
 export let timers = [];
-/** How far the wall clock is ahead of the one that does not jump. */
+/** Difference between the wall clock and the clock that does not jump. */
 let ahead = 0;
 
-/** The wall clock jumps; nothing else does. @param {number} ms */
+/** Moves only the wall clock. @param {number} ms */
 export const jump = (ms) => (ahead += ms);
 
-/** Time goes on and no timer fires, as in a page that sleeps. @param {number} ms */
+/** Time passes and no timer fires, as in a sleeping page. @param {number} ms */
 export const sleep = (ms) => mock.timers.setTime(performance.now() + ms);
 
 beforeEach(() => {
@@ -117,7 +117,7 @@ afterEach(() => {
   }
 });
 
-/** Lets what is promised happen. */
+/** Lets resolved promises run. */
 export const settle = async () => {
   for (let i = 0; i < 10; i += 1) await null;
 };
@@ -128,7 +128,7 @@ export const pass = async (ms) => {
   await settle();
 };
 
-/** The same in small steps, so that each timer fires in its time and not all at the end. @param {number} ms @param {number} [step] */
+/** Time passes in small steps, so that each timer fires at its time. @param {number} ms @param {number} [step] */
 export async function run(ms, step = 100) {
   for (let left = ms; left > 0; left -= step) await pass(Math.min(left, step));
 }

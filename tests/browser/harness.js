@@ -1,4 +1,4 @@
-// Starts the demo, opens pages and bare sockets, and waits for what is to come. No test sleeps: each wait has a condition.
+// Starts the demo, opens pages and bare sockets, and waits for conditions. No test sleeps.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ const PATIENCE = 20_000;
 
 /**
  * @template T
- * @param {Promise<T>} promise @param {string | (() => string)} what asked for only when it is too late
+ * @param {Promise<T>} promise @param {string | (() => string)} what Called only after the timeout.
  * @returns {Promise<T>}
  */
 export async function within(promise, what, ms = PATIENCE) {
@@ -52,7 +52,7 @@ export class Demo {
     const url = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`${PROGRAM} ended with ${code}: ${output}`)));
-      // Goes on reading after the line was found, so that the pipe never fills.
+      // Reading goes on after the line was found, so that the pipe never fills.
       child.stdout.on('data', (chunk) => {
         output += chunk;
         const found = /^keywire demo: (http:\S+)$/m.exec(output);
@@ -97,7 +97,7 @@ export class Demo {
   }
 }
 
-/** @param {{ cache?: boolean }} [options] with `cache`, a page that is left may come back as it was, as for people */
+/** @param {{ cache?: boolean }} [options] `cache`: with the back/forward cache, which Playwright turns off. */
 export async function launchChromium({ cache = false } = {}) {
   const quiet = ['quic', 'background-networking', 'component-update', 'sync', 'gpu'].map((name) => `--disable-${name}`);
   const ignoreDefaultArgs = cache ? ['--disable-back-forward-cache'] : [];
@@ -121,7 +121,7 @@ export async function open(context, demo, key) {
 }
 
 /**
- * A blank page of the demo, with a client and all that it said: `wire`, `pushes` and `log` in its window.
+ * A blank page of the demo with a client, its pushes and its events: `wire`, `pushes` and `log` in its window.
  * @param {import('playwright-core').BrowserContext | Page} where @param {string} address @param {object} options
  */
 export async function wired(where, address, options) {
@@ -149,16 +149,16 @@ export async function wired(where, address, options) {
 export const becomes = (page, expected) =>
   page.waitForFunction((expected) => /** @type {any} */ (window).wire.status === expected, expected, { polling: 20 });
 
-/** What its client said by events of a type. @param {Page} page @param {string} type @returns {Promise<any[]>} */
+/** The events of a type of its client. @param {Page} page @param {string} type @returns {Promise<any[]>} */
 export async function said(page, type) {
   const log = /** @type {[string, any][]} */ (await page.evaluate(() => /** @type {any} */ (window).log));
   return log.filter(([is]) => is === type).map(([, detail]) => detail);
 }
 
-/** The statuses that its client went through. @param {Page} page @returns {Promise<string[]>} */
+/** The statuses of its client, in their order. @param {Page} page @returns {Promise<string[]>} */
 export const path = async (page) => (await said(page, 'status')).map(({ status }) => status);
 
-/** The pushes that its client got. @param {Page} page @returns {Promise<any[]>} */
+/** The pushes of its client. @param {Page} page @returns {Promise<any[]>} */
 export const got = (page) => page.evaluate(() => /** @type {any} */ (window).pushes);
 
 /** The messages in them. @param {Page} page @returns {Promise<string[]>} */
@@ -184,7 +184,7 @@ export async function say(page, to, message) {
   await page.click('#send');
 }
 
-/** A socket that keeps all it got, so that nothing is missed between two waits. Parsing fails the test that waits next. */
+/** A socket that keeps all messages, so that none is missed between two waits. A message that is not JSON fails the test. */
 export class Raw {
   /** @type {any[]} */
   messages = [];
@@ -205,13 +205,13 @@ export class Raw {
     this.closed = new Promise((resolve) => socket.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
   }
 
-  /** @param {unknown} message anything but a string or a buffer becomes JSON */
+  /** @param {unknown} message A value other than a string or a buffer becomes JSON. */
   send(message) {
     this.socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message));
   }
 
   /**
-   * The next message that fits; those before it are passed over.
+   * The next message that fits. Messages before it are skipped.
    * @param {(push: any) => boolean} [fits]
    */
   async next(fits = () => true) {
@@ -227,7 +227,7 @@ export class Raw {
     return within(find(), () => `a push that fits ${fits}, after ${JSON.stringify(this.messages.slice(-5))}`);
   }
 
-  /** Waits until its session can be sent to, which is a little after the opening; or until it was refused after all. */
+  /** Waits until the session is in the store, which is shortly after the opening, or until it is refused. */
   async entered() {
     const pong = new Promise((resolve) => (this.#entered = () => resolve(undefined)));
     this.send({ flag: 'kw:ping' });
@@ -242,13 +242,13 @@ export class Raw {
 }
 
 /**
- * A client that is not ours. Rejects with `{ status }` if the server refuses the upgrade.
+ * A client that is not keywire's. Rejects with `{ status }` if the server refuses the upgrade.
  * @param {string} url @param {string[]} [protocols]
  * @returns {Promise<Raw>}
  */
 export function connectRaw(url, protocols = []) {
   const socket = new WebSocket(url, protocols);
-  // Listens before the opening, since the first message may come along with it.
+  // Listens before the opening, since the first message may come with it.
   const raw = new Raw(socket);
   const opened = new Promise((resolve, reject) => {
     socket.once('open', () => resolve(raw.entered().then(() => raw)));

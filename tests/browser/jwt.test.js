@@ -212,7 +212,7 @@ test('options that contradict each other are refused, and no key is shown', () =
     [['--jwt-jwks', file], /not a JWK set/],
     [['--jwt-jwks', write('none.json', SET), '--jwt-alg', 'EdDSA'], /no key in the JWK set/],
     [['--jwt-jwks', 'http://login.example/keys'], /not a URL for keys/],
-    [['--jwt-jwks', 'https://login.example/keys', '--jwt-alg', 'HS256'], /never taken from a URL/],
+    [['--jwt-jwks', 'https://login.example/keys', '--jwt-alg', 'HS256'], /secrets are not read from URLs/],
   ];
   for (const [args, words] of cases) {
     const { status, stderr, stdout } = spawnSync(PROGRAM, ['--listen', '127.0.0.1:0', ...args], { encoding: 'utf8', timeout: 20_000 });

@@ -1,4 +1,4 @@
-// A WebSocket server of our own, with a blank page that has the client: for what the demo does not say.
+// A WebSocket server for tests, with a blank page and the client, for messages that the demo does not send.
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ export class OwnServer {
     return new OwnServer(server, sockets, `http://127.0.0.1:${port}/`);
   }
 
-  /** The next that connects: let in, with the head of its request. */
+  /** The next connection, accepted, with the head of its request. */
   async next() {
     const [socket, request] = await once(this.sockets, 'connection');
     const raw = new Raw(socket);

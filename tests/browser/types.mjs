@@ -1,5 +1,5 @@
-// Writes client/keywire.d.ts, the types that npm's users get, out of the JSDoc of client/keywire.js.
-// With --check it only looks whether that was done.
+// Generates client/keywire.d.ts, the types of the npm package, from the JSDoc of client/keywire.js.
+// With --check it only compares.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ const flags = '--ignoreConfig --allowJs --declaration --emitDeclarationOnly --st
 try {
   const tsc = join(import.meta.dirname, 'node_modules/.bin/tsc');
   execFileSync(tsc, [join(client, 'keywire.js'), ...flags.split(' '), '--outDir', made], { stdio: 'inherit' });
-  // Each typedef of a module is exported; these are the client's own affair.
+  // TypeScript exports every typedef of a module. These are internal.
   const own = /^(\/\*\*(?:(?!\*\/)[^])*\*\/\n)?export type (Letter|State|Note|Tabs|Timer|Report) = [^]*?;\n(?=export |\/\*\*)/gm;
   const types = readFileSync(join(made, 'keywire.d.ts'), 'utf8').replace(own, '');
   if (!process.argv.includes('--check')) writeFileSync(kept, types);

@@ -22,7 +22,7 @@ pub(crate) struct Client<S = TcpStream> {
     pub(crate) response: Response,
 }
 
-/// The close frame that ended a connection; the code is 1005 if it had none.
+/// The close frame that ended a connection. Its code is 1005 if it had none.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) code: u16,
@@ -50,7 +50,7 @@ impl Client {
         Ok(Self { socket, response })
     }
 
-    /// Breaks the connection off, with a TCP reset in place of an end.
+    /// Breaks the connection off with a TCP reset.
     pub(crate) fn reset(self) {
         let stream = self.socket.into_inner();
         stream.set_zero_linger().expect("a socket");
@@ -58,7 +58,7 @@ impl Client {
 }
 
 impl Client<DuplexStream> {
-    /// A session over a pipe, to which only its own task writes. Where time is paused it takes none.
+    /// A session over a pipe, to which only its own task writes. It takes no time if time is paused.
     pub(crate) async fn piped(hub: &Hub, key: &str) -> Self {
         let head = request(([127, 0, 0, 1], 1).into(), "/", &[]);
         let upgrade = hub.upgrade(Handshake::new(head).with_path_key(PathKey::decoded(key))).await;
@@ -99,9 +99,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.next().await
     }
 
-    /// The next message of whatever kind, WebSocket pings and pongs left out.
+    /// The next message of any kind, without WebSocket pings and pongs.
     pub(crate) async fn receive(&mut self) -> Message {
-        // Not for each of the server's pings anew.
+        // One timeout in all, not one for each ping of the server.
         within("a message", async {
             loop {
                 let message = self.socket.next().await;
@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         .await
     }
 
-    /// Answers pings until the server closes; how many there were.
+    /// Answers pings until the server closes. Returns their number.
     pub(crate) async fn pings(&mut self) -> usize {
         let mut pings = 0;
         loop {
@@ -126,13 +126,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// There and back: all that was sent before has been handled, and all pushed before has arrived.
+    /// Waits for a round trip: everything sent before has been handled, and everything pushed before has arrived.
     pub(crate) async fn ping(&mut self) {
         let pong = self.ask(json!({ "flag": "kw:ping", "id": "ping" })).await;
         assert_eq!(pong, json!({ "code": "00", "msg": "", "flag": "kw:pong", "id": "ping" }));
     }
 
-    /// The server's close frame, behind nothing else, and the orderly end of the stream after it.
+    /// The server's close frame as the next message, and the clean end of the stream after it.
     pub(crate) async fn end(&mut self) -> End {
         match self.receive().await {
             Message::Close(frame) => self.ended(frame).await,
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// The pushes that still come, and the end behind them.
+    /// The remaining pushes, and the end after them.
     pub(crate) async fn rest(&mut self) -> (Vec<Value>, End) {
         let mut pushes = Vec::new();
         loop {
@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     async fn ended(&mut self, frame: Option<CloseFrame>) -> End {
-        // Reading on answers the close frame. A reset would be an error here.
+        // Reading answers the close frame. A reset is an error here.
         let after = within("the end of the stream", self.socket.next()).await;
         assert!(after.is_none(), "after the close frame: {after:?}");
         match frame {

@@ -1,4 +1,4 @@
-//! keywire's own client, and waiting for its events.
+//! keywire's own client, and waits for its events.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Server, within};
 
 pub(crate) const QUICK: Duration = Duration::from_millis(20);
 
-/// One that comes back soon.
+/// A client that reconnects soon.
 pub(crate) fn client(server: &Server) -> ClientBuilder {
     client_of(&format!("ws://{}/websocket", server.addr))
 }
@@ -51,7 +51,7 @@ pub(crate) async fn closed(events: &mut Events) -> End {
     }
 }
 
-/// The end after which nothing comes.
+/// The final end.
 pub(crate) async fn last(events: &mut Events) -> (u16, String) {
     let End { code, reason, returns_in, .. } = closed(events).await;
     assert_eq!(returns_in, None);

@@ -1,4 +1,4 @@
-//! What is logged, as `tracing_subscriber::fmt` writes it.
+//! Log lines, as `tracing_subscriber::fmt` writes them.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// All that was written.
+    /// All lines.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().expect("no panic while it is held").clone()).expect("text")
     }
 
-    /// What was written since this was last asked.
+    /// The lines since the last call.
     pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().expect("no panic while it is held")))
             .expect("text")

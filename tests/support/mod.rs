@@ -1,4 +1,4 @@
-//! What the tests share: a real server, clients that are not keywire's, and waiting that ends.
+//! Shared code of the tests: a real server, clients that are not keywire's, and waits with a timeout.
 
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unused_imports)]
@@ -29,10 +29,10 @@ pub(crate) use numbers::{Numbers, moves, watched};
 pub(crate) use peer::{Peer, PeerListener};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 
-/// Longer than anything takes on the busiest machine. Only a broken test waits so long.
+/// Timeout of waits, more than anything takes on a busy machine. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits, but not for ever.
+/// Waits with a timeout.
 pub(crate) async fn within<F: Future>(what: &str, event: F) -> F::Output {
     match tokio::time::timeout(PATIENCE, event).await {
         Ok(output) => output,
@@ -40,7 +40,7 @@ pub(crate) async fn within<F: Future>(what: &str, event: F) -> F::Output {
     }
 }
 
-/// Waits for what tells nobody when it happens: looks again and again.
+/// Polls a condition that has no event to wait for.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let start = std::time::Instant::now();
     loop {
@@ -52,7 +52,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
     }
 }
 
-/// What hooks and handlers tell a test, in the order in which they do.
+/// Values that hooks and handlers send to a test, in their order.
 pub(crate) struct Events<T>(UnboundedReceiver<T>);
 
 pub(crate) fn events<T>() -> (UnboundedSender<T>, Events<T>) {
@@ -65,13 +65,13 @@ impl<T> Events<T> {
         within(what, self.0.recv()).await.expect("somebody can still tell")
     }
 
-    /// What has been told so far and not been taken.
+    /// The values that have been sent and not taken.
     pub(crate) fn rest(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
-/// A switch that tells of each session's end.
+/// A switch that reports the end of each session.
 pub(crate) fn telling_ends() -> (Switch, Events<(Session, Closed)>) {
     let (tell, ends) = events();
     let switch = Switch::new().closed(move |session, closed| {
@@ -104,19 +104,19 @@ impl Server {
         Self { addr, hub, accepting: tokio::spawn(server.run()) }
     }
 
-    /// Lets nobody in any more. Connections go on.
+    /// Accepts no further clients. Connections go on.
     pub(crate) fn stop(&self) {
         self.accepting.abort();
     }
 
-    /// The session of `key` is in the store when this returns.
+    /// Connects, and waits until the session of `key` is in the store.
     pub(crate) async fn client(&self, key: &str) -> Client {
         let mut client = self.open(&format!("/websocket/{key}")).await;
         client.ping().await;
         client
     }
 
-    /// Opens this path and waits for nothing further.
+    /// Opens this path, without waiting for the session.
     pub(crate) async fn open(&self, path: &str) -> Client {
         self.open_with(path, &[]).await
     }

@@ -1,4 +1,4 @@
-//! What a Prometheus server would read.
+//! Metrics, as a Prometheus server reads them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use super::{Server, until};
 
-/// The numbers of the hubs that were built with it.
+/// The metrics of the hubs that were built with it.
 pub(crate) struct Numbers {
     recorder: PrometheusRecorder,
     seen: BTreeMap<String, f64>,
@@ -18,7 +18,7 @@ impl Numbers {
         Self { recorder: PrometheusBuilder::new().build_recorder(), seen: BTreeMap::new() }
     }
 
-    /// A hub that reports here, whatever other tests do.
+    /// A hub that reports only here, whatever other tests do.
     pub(crate) fn hub(&self, hub: HubBuilder) -> Hub {
         metrics::with_local_recorder(&self.recorder, || hub.build())
     }
@@ -27,7 +27,7 @@ impl Numbers {
         self.recorder.handle()
     }
 
-    /// Every series, without the `keywire_` in front. Of histograms only how many values they have.
+    /// Every series, without the prefix `keywire_`. Of histograms only the number of values.
     pub(crate) fn all(&self) -> BTreeMap<String, f64> {
         let text = self.handle().render();
         let lines =
@@ -40,10 +40,10 @@ impl Numbers {
     }
 
     pub(crate) fn get(&self, name: &str) -> f64 {
-        *self.all().get(name).unwrap_or_else(|| panic!("{name} is not there"))
+        *self.all().get(name).unwrap_or_else(|| panic!("{name} is missing"))
     }
 
-    /// By how much which of them have changed since this was last asked.
+    /// The series that have changed since the last call, and by how much.
     pub(crate) fn moved(&mut self) -> BTreeMap<String, f64> {
         let now = self.all();
         let before = std::mem::replace(&mut self.seen, now);
@@ -52,7 +52,7 @@ impl Numbers {
         changes.filter(|(_, change)| *change != 0.0).collect()
     }
 
-    /// Waits until no session is left, and tells how those ended that have since this was last asked.
+    /// Waits until no session is left. Returns the ends of sessions since the last call.
     pub(crate) async fn ended(&mut self) -> Vec<String> {
         until("the end of all sessions", async || match (self.get("sessions"), self.get("keys")) {
             (0.0, 0.0) => Ok(()),
@@ -68,13 +68,13 @@ impl Numbers {
     }
 }
 
-/// A server, and its numbers.
+/// A server, and its metrics.
 pub(crate) async fn watched(hub: HubBuilder) -> (Server, Numbers) {
     let numbers = Numbers::new();
     (Server::start(numbers.hub(hub)).await, numbers)
 }
 
-/// To compare with.
+/// The expected changes.
 pub(crate) fn moves(moves: &[(&str, f64)]) -> BTreeMap<String, f64> {
     moves.iter().map(|&(name, change)| (name.to_owned(), change)).collect()
 }

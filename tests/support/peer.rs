@@ -19,7 +19,7 @@ pub(crate) struct Peer {
 impl PeerListener {
     pub(crate) fn bind() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        // Little is on its way while nothing is read.
+        // A small buffer, so that little is in flight while nothing is read.
         socket.set_recv_buffer_size(16 * 1024).expect("a socket");
         socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let listener = socket.listen(64).expect("a socket");
@@ -49,7 +49,7 @@ impl PeerListener {
         peer
     }
 
-    /// The same, and the client is let in.
+    /// The next connection, with its first `kw:ping` answered: the client is open.
     pub(crate) async fn welcome(&self) -> Peer {
         let mut peer = self.accept().await;
         assert_eq!(peer.frame().await.1, br#"{"flag":"kw:ping"}"#);
@@ -63,7 +63,7 @@ impl Peer {
         within("bytes to be taken", self.stream.write_all(bytes)).await.expect("a connection");
     }
 
-    /// The next frame of the client's: its opcode and payload.
+    /// The next frame of the client: its opcode and payload.
     pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
         within("a frame", async {
             let opcode = self.stream.read_u8().await.expect("a frame") & 0xf;

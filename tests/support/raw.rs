@@ -37,7 +37,7 @@ impl Head {
     }
 }
 
-/// A frame of the server's.
+/// A frame of the server.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) opcode: u8,
@@ -56,7 +56,7 @@ impl Received {
     }
 }
 
-/// A good opening request, and `headers` behind it.
+/// A valid opening request, followed by `headers`.
 pub(crate) fn opening(path: &str, headers: &[(&'static str, &str)]) -> String {
     let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!(
@@ -93,12 +93,12 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 impl Raw {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(addr)).await.expect("a listening server");
-        // What is written in pieces is sent in pieces.
+        // Pieces are sent as they are written.
         stream.set_nodelay(true).expect("a socket");
         Self { stream, unread: Vec::new() }
     }
 
-    /// From another address than 127.0.0.1, if the machine has it: 127.0.0.2 for example.
+    /// Connects from another address of this machine than 127.0.0.1, such as 127.0.0.2.
     pub(crate) async fn connect_from(address: &str, addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
@@ -133,7 +133,7 @@ impl Raw {
         }
     }
 
-    /// Whether the connection is open and takes these bytes.
+    /// Writes. Returns whether the connection is open and takes these bytes.
     pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
         within("room to write", self.stream.write_all(bytes)).await.is_ok()
     }
@@ -143,12 +143,12 @@ impl Raw {
         self.take(len).await.expect("an open connection")
     }
 
-    /// Whether nothing has arrived so far.
+    /// Whether nothing has arrived yet.
     pub(crate) fn has_nothing(&self) -> bool {
         self.unread.is_empty() && self.stream.try_read(&mut [0]).is_err()
     }
 
-    /// Breaks the connection off, with a TCP reset in place of an end.
+    /// Breaks the connection off with a TCP reset.
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().expect("a socket");
     }
@@ -157,7 +157,7 @@ impl Raw {
         within("room to write", self.stream.write_all(bytes)).await.expect("an open connection");
     }
 
-    /// Reads more. A reset fails the test; the end of the stream is `false`.
+    /// Reads more. A reset fails the test. At the end of the stream it returns `false`.
     async fn read(&mut self) -> bool {
         let read = within("bytes", self.stream.read_buf(&mut self.unread)).await;
         read.expect("an end in order, not a reset") > 0
@@ -173,7 +173,7 @@ impl Raw {
         Some(self.unread.drain(..len).collect())
     }
 
-    /// Reads at most so many bytes and forgets them. Returns how many there were.
+    /// Reads and drops at most this many bytes. Returns their number.
     pub(crate) async fn skip(&mut self, most: usize) -> usize {
         let mut bytes = vec![0; most];
         let read = within("bytes", self.stream.read(&mut bytes)).await.expect("an end in order, not a reset");
@@ -205,14 +205,14 @@ impl Raw {
         head
     }
 
-    /// The next frame, or none at the end of the stream.
+    /// The next frame, or `None` at the end of the stream.
     pub(crate) async fn frame(&mut self) -> Option<Received> {
         let (bits, frame) = self.any_frame().await?;
         assert_eq!(bits, 0x80, "a server sends whole messages and no reserved bits");
         Some(frame)
     }
 
-    /// The next frame, whatever bits stand in front of its opcode.
+    /// The next frame, whatever its reserved bits.
     pub(crate) async fn any_frame(&mut self) -> Option<(u8, Received)> {
         let start = self.take(2).await?;
         let len = match start[1] {
@@ -230,7 +230,7 @@ impl Raw {
         serde_json::from_str(frame.text()).expect("JSON")
     }
 
-    /// Reads until the server is gone, in whatever way.
+    /// Reads until the connection ends in any way.
     pub(crate) async fn gone(&mut self) {
         loop {
             self.unread.clear();

@@ -1,4 +1,4 @@
-//! Signs tokens, also those that no honest issuer would.
+//! Signs tokens, including those that no honest issuer signs.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-/// Signs with one key by one algorithm.
+/// Signs with one key and one algorithm.
 #[derive(Clone)]
 pub(crate) struct Signer {
     algorithm: Algorithm,
@@ -19,7 +19,7 @@ impl Signer {
         Self { algorithm, key: EncodingKey::from_secret(secret) }
     }
 
-    /// With `tests/fixtures/{name}.private.pem`.
+    /// A signer with `tests/fixtures/{name}.private.pem`.
     pub(crate) fn fixture(algorithm: Algorithm, name: &str) -> Self {
         let der = der(&fixture(&format!("{name}.private.pem")));
         let key = match algorithm {
@@ -34,7 +34,7 @@ impl Signer {
         self.algorithm
     }
 
-    /// A token as it should be, whatever it claims.
+    /// A well-formed token with any claims.
     pub(crate) fn token(&self, claims: &Value) -> String {
         self.sign(&json!({ "alg": self.algorithm, "typ": "JWT" }), claims)
     }
@@ -66,7 +66,7 @@ pub(crate) fn fixture(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What a PEM text holds.
+/// The content of a PEM text.
 pub(crate) fn der(pem: &str) -> Vec<u8> {
     let lines: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     STANDARD.decode(lines).expect("base64")
@@ -77,12 +77,12 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs()
 }
 
-/// Claims that are good for an hour.
+/// Claims that are valid for an hour.
 pub(crate) fn claims(sub: &str) -> Value {
     json!({ "sub": sub, "exp": now() + 3600 })
 }
 
-/// An object with more in it.
+/// An object with the fields of `more` added.
 pub(crate) fn with(object: &Value, more: &Value) -> Value {
     let mut object = object.clone();
     for (name, value) in more.as_object().expect("an object") {

@@ -1,4 +1,4 @@
-// Node.js with ws: the same commands, the same bytes. Nagle's algorithm is off, as ws does by itself.
+// Node.js with ws: the same commands, the same bytes. ws turns Nagle's algorithm off.
 import { createServer } from "node:http";
 import { setImmediate as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -18,7 +18,7 @@ const payload = (number, key, size) =>
 async function spread(name, count, size, keys) {
   for (let number = 0; number < count; number += 1) {
     if (name === "B") {
-      // Once to bytes, not once for each: a string would be encoded at every send.
+      // Encoded once: a string would be encoded at every send.
       const bytes = Buffer.from(payload(number, "*", size));
       for (const socket of users.values()) socket.send(bytes, { binary: false });
     } else {

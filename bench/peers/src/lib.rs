@@ -1,4 +1,4 @@
-//! What the peers share: the users of the chat examples, and the commands that every bench server obeys.
+//! Shared code of the peers: the users of the chat examples, and the commands of a bench server.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,12 +8,12 @@ use keywire_bench::wire::{self, Command, PAUSE_EVERY, Random};
 use tokio::sync::RwLock;
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 
-/// Who is connected, as in warp's chat example: a static map of the senders of their queues.
+/// The connected users, as in warp's chat example: a static map of the senders of their queues.
 pub type Users<S> = Arc<RwLock<HashMap<String, S>>>;
 
 /// The sending end of a session's queue.
 pub trait Queue<M>: Clone + Send + Sync + 'static {
-    /// Queues a message. What a session that has ended gets is nobody's concern.
+    /// Queues a message. A message for a session that has ended is dropped.
     fn put(&self, message: M);
 }
 
@@ -29,7 +29,7 @@ impl<M: Send + 'static> Queue<M> for Sender<M> {
     }
 }
 
-/// Does what a text frame asks for, with everything through the queues.
+/// Handles a text frame. Everything it sends goes through the queues.
 pub async fn obey<M, S>(users: &Users<S>, own: &S, text: &str, message: impl Fn(String) -> M)
 where
     M: Clone,
@@ -41,12 +41,12 @@ where
     }
 }
 
-/// What a text that is no command comes back as: as it is, unless it is JSON.
+/// The reply to a text that is no command: the text, or the reply to its JSON.
 pub fn answer(text: &str) -> String {
     if text.starts_with('{') { wire::command_reply(text).unwrap_or_default() } else { text.to_owned() }
 }
 
-/// Sends what a command asks for.
+/// Sends the messages of a command.
 pub async fn spread<M, S>(users: &Users<S>, command: Command, message: impl Fn(String) -> M)
 where
     M: Clone,
@@ -75,7 +75,7 @@ where
     }
 }
 
-/// Lets others work, after every so many messages.
+/// Yields after every `PAUSE_EVERY` messages.
 pub async fn pause(number: u64) {
     if (number + 1).is_multiple_of(PAUSE_EVERY) {
         tokio::task::yield_now().await;

@@ -17,7 +17,7 @@ fn main() {
     let listen = options.listen;
     let runtime = options.runtime();
     let hub = Hub::builder(RawKey::from_path()).handler(Bench).config(config()).build();
-    // On a worker, as everything else, and not on the thread that waits here.
+    // Runs on a worker, not on the thread that waits here.
     let server = runtime.spawn(async move {
         warp::serve(keywire::adapter::warp::websocket("websocket", hub)).run(listen).await;
     });
@@ -27,8 +27,8 @@ fn main() {
     }
 }
 
-/// The queues are larger than by default (256 messages, 1 MiB), because the load generator shares the machine
-/// and may lag behind: what is measured is the cost of a message, not who is too slow.
+/// The queues are larger than the default (256 messages, 1 MiB), because the load generator shares the machine
+/// and may lag behind. The benchmark measures the cost of a message, not slow readers.
 fn config() -> Config {
     Config { queue_messages: 65_536, queue_bytes: 64 * 1024 * 1024, message_rate: None, ..Config::default() }
 }

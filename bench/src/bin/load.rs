@@ -1,4 +1,4 @@
-//! The load generator: does one thing to a server and says as JSON what that cost.
+//! The load generator: runs one workload against a server and prints its cost as JSON.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,31 +11,31 @@ use keywire_bench::load::workload::{Target, Task, Workload};
 /// Puts load on a bench server.
 #[derive(Parser)]
 struct Options {
-    /// What to do.
+    /// Workload.
     #[arg(value_enum)]
     workload: Workload,
 
-    /// Where the server listens: only this machine itself.
+    /// Address of the server, in 127.0.0.0/8.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9100")]
     server: SocketAddr,
 
-    /// The server's process, of which the processor time and the memory are taken.
+    /// Process id of the server, for its processor time and memory.
     #[arg(long)]
     pid: u32,
 
-    /// How many sessions.
+    /// Number of sessions.
     #[arg(long, value_name = "N")]
     sessions: Option<usize>,
 
-    /// How long to measure.
+    /// Duration of the measurement in seconds.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
 
-    /// The payload of a message in bytes.
+    /// Payload of a message in bytes.
     #[arg(long, value_name = "BYTES")]
     size: Option<usize>,
 
-    /// How the server speaks.
+    /// Protocol of the server.
     #[arg(long, value_enum, default_value_t = Dialect::Plain)]
     dialect: Dialect,
 }
@@ -43,7 +43,7 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     if !options.server.ip().is_loopback() || !options.server.is_ipv4() {
-        eprintln!("{} is not of 127.0.0.0/8, and nothing else is put under load", options.server);
+        eprintln!("--server {} is not in 127.0.0.0/8: the load is for this machine only", options.server);
         return ExitCode::FAILURE;
     }
     let workload = options.workload;

@@ -1,4 +1,4 @@
-//! `make bench`: all servers in turn, several rounds, the tables and the plots.
+//! `make bench`: measures all servers in turn, in several rounds, and writes the tables and plots.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +10,15 @@ use keywire_bench::suite::Plan;
 /// Compares keywire with other servers.
 #[derive(Parser)]
 struct Options {
-    /// How often everything is measured.
+    /// Number of rounds.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 
-    /// How long each measurement takes.
+    /// Duration of each measurement in seconds.
     #[arg(long)]
     seconds: Option<f64>,
 
-    /// Short measurements with a tenth of the sessions: shows that all works, and no more.
+    /// Short measurements with a tenth of the sessions, only to show that the benchmarks work.
     #[arg(long)]
     quick: bool,
 
@@ -30,7 +30,8 @@ struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     workloads: Vec<Workload>,
 
-    /// Where the document goes; its plots go into a directory of its name. A quick one goes to target/ unless told.
+    /// Path of the document. Its plots go into a directory of the same name. Default: docs/benchmarks.md, with
+    /// --quick target/benchmarks.md.
     #[arg(long, value_name = "FILE")]
     document: Option<PathBuf>,
 }

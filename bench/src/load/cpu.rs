@@ -1,29 +1,29 @@
-//! What a process has used, from `/proc`.
+//! Processor time and memory of a process, from `/proc`.
 
 use std::io;
 use std::ops::Sub;
 
 use serde::{Deserialize, Serialize};
 
-/// Processor time, in seconds. The kernel counts in ticks of 10 ms, so measure for seconds.
+/// Processor time, in seconds. The kernel counts in ticks of 10 ms, so a measurement must take seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cpu {
     pub user: f64,
     pub system: f64,
 }
 
-/// Ticks a second: fixed by the kernel's ABI, whatever its own clock does.
+/// Ticks per second, fixed by the kernel's ABI.
 const TICKS: f64 = 100.0;
 
 impl Cpu {
-    /// What a process has used up to now, all its threads together.
+    /// Processor time of a process up to now, of all its threads.
     ///
     /// # Errors
     ///
-    /// When there is no such process.
+    /// If there is no such process.
     pub fn of(pid: u32) -> io::Result<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The second field, the name, may hold anything: count behind its bracket.
+        // The second field, the name, may contain anything. Fields are counted after its bracket.
         let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
         let mut fields = fields.split(' ').skip(11).map(|field| field.parse::<f64>().unwrap_or_default());
         let mut next = || fields.next().unwrap_or_default() / TICKS;
@@ -35,7 +35,7 @@ impl Cpu {
         self.user + self.system
     }
 
-    /// Spread over so many messages, in µs.
+    /// Divided by the number of messages, in µs.
     #[must_use]
     pub fn per(self, messages: u64) -> Self {
         let micros = 1e6 / messages.max(1) as f64;
@@ -55,7 +55,7 @@ impl Sub for Cpu {
 ///
 /// # Errors
 ///
-/// When there is no such process.
+/// If there is no such process.
 pub fn memory_kb(pid: u32) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,10 +1,10 @@
-//! How a server wants to be spoken to.
+//! The protocol of a server.
 
 use clap::ValueEnum;
 
 use crate::wire;
 
-/// Plain text frames, or Socket.IO's packets inside of them.
+/// Plain text frames, or Socket.IO packets inside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Dialect {
     Plain,
@@ -21,7 +21,7 @@ impl Dialect {
         }
     }
 
-    /// What a client says after the opening, before it takes part.
+    /// The messages of a client after the opening, before it takes part.
     #[must_use]
     pub fn greeting(self) -> Option<&'static str> {
         match self {
@@ -30,7 +30,7 @@ impl Dialect {
         }
     }
 
-    /// By what the frame begins that ends the greetings.
+    /// The beginning of the frame that ends the greetings.
     #[must_use]
     pub fn welcome(self) -> &'static [u8] {
         b"40"
@@ -45,7 +45,7 @@ impl Dialect {
         }
     }
 
-    /// A text of which the whole payload is `size` bytes.
+    /// A text whose whole payload has `size` bytes.
     #[must_use]
     pub fn padded(self, mark: char, size: usize) -> String {
         let around = self.text("").len();
@@ -67,7 +67,7 @@ impl Dialect {
         }
     }
 
-    /// The text of a message that a server made.
+    /// The text of a server's message.
     #[must_use]
     pub fn message(self, payload: &[u8]) -> Option<&[u8]> {
         match self {
@@ -76,7 +76,7 @@ impl Dialect {
         }
     }
 
-    /// What to answer, if this is a ping of the dialect's own.
+    /// The answer, if this is a ping of the dialect.
     #[must_use]
     pub fn pong(self, payload: &[u8]) -> Option<&'static [u8]> {
         (self == Self::Socketio && payload == b"2").then_some(b"3")

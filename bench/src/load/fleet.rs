@@ -21,21 +21,21 @@ pub struct Fleet {
 
 struct Member {
     link: Link,
-    /// The beginning of a frame of which the end has not come yet.
+    /// The beginning of an incomplete frame.
     rest: Vec<u8>,
 }
 
-/// The way back to the server.
+/// The sending side of a session.
 pub struct Link(TcpStream);
 
-/// How many sessions are opened together.
+/// Number of sessions that open together.
 const GROUP: usize = 64;
-/// How many events one call takes.
+/// Number of events per call.
 const EVENTS: usize = 1024;
-/// How long to leave the processor alone before looking again.
+/// Pause between two looks, which costs no processor time.
 const NAP: Duration = Duration::from_micros(500);
 
-/// Large enough for any burst of one session.
+/// Read buffer, large enough for any burst of one session.
 const SCRATCH: usize = 256 * 1024;
 
 impl Fleet {
@@ -63,8 +63,8 @@ impl Fleet {
         self.members[member].link.send(frames)
     }
 
-    /// Waits for something to come and gives each message to `each`: whose it is, what it says, and the way
-    /// to answer. Returns false if nothing came.
+    /// Waits for messages and gives each to `each`: its session, its text, and a way to answer. Returns false if
+    /// nothing came.
     pub fn turn(
         &mut self,
         wait: Duration,
@@ -87,8 +87,8 @@ impl Fleet {
 }
 
 impl Fleet {
-    /// Waits until there is something for each session, without reading it: costs next to no processor time.
-    /// Returns false if that does not come.
+    /// Waits until each session has data, without reading it, at almost no processor time. Returns false if some
+    /// get none.
     pub fn all_ready(&mut self, wait: Duration) -> io::Result<bool> {
         let mut ready = vec![false; self.members.len()];
         let mut missing = ready.len();
@@ -108,7 +108,7 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Reads what is there for each session.
+    /// Reads the available data of each session.
     pub fn drain(&mut self, mut each: impl FnMut(usize, &[u8])) -> io::Result<()> {
         let Self { members, scratch, dialect, .. } = self;
         for (number, member) in members.iter_mut().enumerate() {
@@ -150,7 +150,7 @@ impl Member {
             })?;
             self.rest.clear();
             self.rest.extend_from_slice(&bytes[used..]);
-            // A short read has emptied the socket: what comes later is another event.
+            // A short read has emptied the socket. Later bytes are another event.
             if bytes.len() < scratch.len() {
                 return Ok(());
             }
@@ -159,7 +159,7 @@ impl Member {
 }
 
 impl Link {
-    /// Sends frames made by [`frame::masked`]. They are few, so there is always room for them.
+    /// Sends frames made by [`frame::masked`]. They are few, so the socket always has room.
     pub fn send(&mut self, frames: &[u8]) -> io::Result<()> {
         let sent = self.0.write(frames)?;
         if sent < frames.len() {

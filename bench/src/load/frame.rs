@@ -1,4 +1,4 @@
-//! Frames as a client sees them: masked out, plain in.
+//! Frames of a client: sent masked, received unmasked.
 
 use std::io;
 
@@ -9,10 +9,10 @@ pub const PONG: u8 = 0xA;
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
-/// Any will do: the masking protects proxies, and there are none.
+/// A constant mask. Masking protects proxies, and there are none here.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A masked frame, to be made once and sent often.
+/// A masked frame, made once and sent many times.
 #[must_use]
 pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![FIN | opcode];

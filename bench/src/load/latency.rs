@@ -1,10 +1,10 @@
-//! How long things took, in little memory.
+//! Latencies, in little memory.
 
 use std::time::Duration;
 
 use super::report::Latency;
 
-/// Counts by logarithm: 32 steps for each doubling, so a percentile is right within 3 %.
+/// A logarithmic histogram: 32 steps per doubling, so a percentile is exact within 3 %.
 #[derive(Debug)]
 pub struct Latencies {
     counts: Vec<u64>,
@@ -20,14 +20,14 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// So many took this long.
+    /// Adds a number of equal latencies.
     pub fn add(&mut self, took: Duration, times: u64) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.counts[place(nanos)] += times;
         self.total += times;
     }
 
-    /// The percentiles, if there was anything.
+    /// The percentiles, if there are any values.
     #[must_use]
     pub fn summary(&self) -> Option<Latency> {
         (self.total > 0).then(|| Latency {

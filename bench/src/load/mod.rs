@@ -1,4 +1,4 @@
-//! The load generator: one thread, raw sockets, epoll. It has to be much cheaper than the servers.
+//! The load generator: one thread, raw sockets, epoll. It must cost much less than the servers.
 
 mod cpu;
 mod dialect;

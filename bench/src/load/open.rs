@@ -1,4 +1,4 @@
-//! Opens connections, blocking: what this costs is not measured.
+//! Opening of connections. It blocks, since its cost is not measured.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,26 +10,26 @@ use socket2::{Domain, Socket, Type};
 use super::dialect::Dialect;
 use super::frame;
 
-/// The server, and how to speak to it.
+/// The server and its protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
     pub address: SocketAddr,
     pub dialect: Dialect,
 }
 
-/// How long one step of an opening may take.
+/// Timeout for one step of an opening.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One source address has some 28,000 ports.
+/// Connections per source address, which has some 28,000 ports.
 const PORTS: usize = 20_000;
-/// How many of 127.0.0.0/8 are used in turn.
+/// Number of source addresses of 127.0.0.0/8, used in turn.
 const SOURCES: usize = 64;
 
-/// The example of RFC 6455, section 1.3: nobody checks here that a proxy did not answer.
+/// The example key of RFC 6455, section 1.3. The answer to it is not checked here.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A connection that is a WebSocket, and what has come behind the head already.
+/// An open WebSocket, and the bytes that came after the head.
 #[derive(Debug)]
 pub struct Opened {
     pub socket: TcpStream,
@@ -37,7 +37,7 @@ pub struct Opened {
 }
 
 impl Target {
-    /// A connected socket, without a word said, from one of many source addresses, so that their ports suffice.
+    /// A connected socket without any data sent. It uses one of many source addresses, so that the ports suffice.
     pub fn connect_from(&self, source: usize) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         if source > 0 {
@@ -63,8 +63,8 @@ impl Target {
         )
     }
 
-    /// The sessions of `user<n>` for these numbers, each step for all of them before the next: a server that lets
-    /// Nagle's algorithm on may take 40 ms for one.
+    /// The sessions of `user<n>` for these numbers. All of them take a step before the next one, since a server
+    /// with Nagle's algorithm may take 40 ms for each.
     pub fn open(&self, numbers: Range<usize>) -> io::Result<Vec<Opened>> {
         let mut opened = Vec::with_capacity(numbers.len());
         for number in numbers {
@@ -100,7 +100,7 @@ impl Target {
     }
 }
 
-/// Reads the response and checks that it is 101. Returns what came behind it.
+/// Reads the response and checks that it is 101. Returns the bytes after it.
 pub fn read_head(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let end = loop {

@@ -1,4 +1,4 @@
-//! What a workload found, as it goes out as JSON.
+//! The report of a workload, printed as JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,39 +9,39 @@ pub struct Report {
     pub workload: String,
     pub sessions: usize,
     pub messages: Messages,
-    /// From the first message sent to the last received, in seconds.
+    /// Time from the first message sent to the last received, in seconds.
     pub wall: f64,
-    /// What the server used, in seconds.
+    /// Processor time of the server, in seconds.
     pub server: Cpu,
-    /// What the load generator used, in seconds.
+    /// Processor time of the load generator, in seconds.
     pub load: Cpu,
-    /// What the server used for one message, in µs.
+    /// Processor time of the server per message, in µs.
     pub per_message: Cpu,
     pub latency: Option<Latency>,
     pub memory: Option<Memory>,
 }
 
-/// Every message is accounted for.
+/// The account of all messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Messages {
     pub expected: u64,
     pub received: u64,
     pub lost: u64,
-    /// Came before or after its turn, or twice.
+    /// Messages that came too early, too late or twice.
     pub out_of_order: u64,
-    /// Not what was to come, or not for whom it came to.
+    /// Messages with a wrong content or for another session.
     pub wrong: u64,
 }
 
 impl Messages {
-    /// Whether each came once, in its turn, to the right one.
+    /// Whether each message came once, in order, to the right session.
     #[must_use]
     pub fn are_right(&self) -> bool {
         self.lost == 0 && self.out_of_order == 0 && self.wrong == 0
     }
 }
 
-/// In µs.
+/// Latency percentiles, in µs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
@@ -54,7 +54,7 @@ pub struct Latency {
 pub struct Memory {
     pub before: u64,
     pub idle: u64,
-    /// When all have left.
+    /// Memory after all sessions have left.
     pub after: u64,
     pub per_session: f64,
 }

@@ -1,4 +1,4 @@
-//! Builds all servers and the load generator with all that the compiler can do.
+//! Builds all servers and the load generator with full optimization.
 
 use std::io;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use super::servers::{self, Server};
 
-/// The profile of keywire's own bench programs, and the directory that it builds into.
+/// The profile of keywire's own bench programs, and the directory of its output.
 pub const PROFILE: &str = "bench-lto";
 
-/// Builds what is wanted, and keywire's own in any case. Returns the servers that there are.
+/// Builds the requested servers, and always keywire's own. Returns the servers that are available.
 pub fn all(root: &Path, wants: impl Fn(&Server) -> bool) -> io::Result<Vec<Server>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     eprintln!("== building keywire's bench server, the limit and the load generator");
@@ -35,7 +35,7 @@ pub fn all(root: &Path, wants: impl Fn(&Server) -> bool) -> io::Result<Vec<Serve
         if installed {
             servers.push(node);
         } else {
-            eprintln!("== npm cannot install ws: without Node.js then");
+            eprintln!("== npm cannot install ws: skipping the Node.js server");
         }
     }
     servers.retain(wants);

@@ -1,4 +1,4 @@
-//! The document.
+//! The document `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 use std::fs::read_to_string;
@@ -13,7 +13,7 @@ use super::thresholds::Verdict;
 use crate::load::workload::Workload;
 use crate::wire::PAUSE_EVERY;
 
-/// What a workload is called in a table's head.
+/// The name of a workload in the head of a table.
 pub fn title(workload: Workload, fewer: usize) -> String {
     let sessions = grouped(workload.sessions() / fewer);
     match workload {
@@ -53,8 +53,11 @@ fn machine(plan: &Plan) -> String {
     let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let (rounds, seconds) = (plan.rounds, plan.seconds);
     let tools = [version("rustc"), version("node")].join(", node ");
-    let short =
-        if plan.fewer > 1 || rounds < 3 { " **A short run: it only shows that all works.**" } else { "" };
+    let short = if plan.fewer > 1 || rounds < 3 {
+        " **A short run: it only shows that the benchmarks work.**"
+    } else {
+        ""
+    };
     let (model, kernel, cores) = (model.unwrap_or("unknown processor"), kernel.trim(), cores());
     let rounds = format!("{rounds} round{}", if rounds == 1 { "" } else { "s" });
     format!(
@@ -68,8 +71,8 @@ fn version(program: &str) -> String {
 }
 
 fn costs(results: &Results) -> String {
-    let text = "## Cost\n\nThe server's processor time for one message in µs, in brackets the part in user space; for \
-                an idle session its resident memory. Less is better.\n";
+    let text = "## Cost\n\nProcessor time of the server per message in µs, and in brackets the part in user space. For \
+                an idle session: resident memory. Less is better.\n";
     let rows = table(results, "", |server, workload| match workload {
         Workload::Idle => results.memory(server).map(|kib| format!("{} KiB", number(kib))),
         _ => {
@@ -87,13 +90,16 @@ fn ratios(results: &Results) -> String {
         }
         Some(number(results.cost(KEYWIRE, workload)? / results.cost(server, workload)?))
     });
-    format!("## keywire's cost by that of the others\n\nBelow 1 keywire costs less.\n\n{rows}")
+    format!(
+        "## Cost relative to other servers\n\nkeywire's cost divided by that of the other server. Below 1: keywire costs less.\n\n{rows}"
+    )
 }
 
 fn latencies(results: &Results) -> String {
-    let text = "## Latency\n\nIn ms: half, 99 % and 99.9 % were faster. For a broadcast, a burst and the pushes this \
-                is the time from the command to a message's arrival, with all the others before it; for the echoes, \
-                of a server that is always busy, to the last answer of a batch.\n";
+    let text = "## Latency\n\nPercentiles in ms: p50 / p99 / p99.9.\n\n\
+                - **Broadcast, burst, pushes:** time from the command to the arrival of a message, including all \
+                messages before it.\n\
+                - **Echoes, JSON:** time to the last reply of a batch. The server is always busy.\n";
     let rows = table(results, "", |server, workload| {
         let latency = results.latency(server, workload)?;
         let [p50, p99, p999] = [latency.p50, latency.p99, latency.p999].map(|micros| number(micros / 1000.0));
@@ -107,14 +113,15 @@ fn threads(results: &Results) -> String {
     let (Some(one), Some(two)) = (rate(1), rate(2)) else { return String::new() };
     let (one_rate, two_rate) = (grouped(one as usize), grouped(two as usize));
     format!(
-        "## Two threads\n\nA broadcast to all with two cores for the server, until the last message has arrived; \
-         nothing is read before that. One thread: {one_rate} messages a second. Two: {two_rate}, {} times as many.\n",
+        "## Two threads\n\nBroadcast to all sessions, with two cores for the server, until the last message has arrived. \
+         The clients read nothing before that. One thread: {one_rate} messages/s. Two threads: {two_rate} messages/s, \
+         {} times as many.\n",
         number(two / one)
     )
 }
 
 fn reached(verdicts: &[Verdict]) -> String {
-    let mut text = String::from("## Meant to be reached\n\n| workload | measure | bound | measured | |\n");
+    let mut text = String::from("## Targets\n\n| workload | measure | target | measured | |\n");
     text.push_str("|---|---|---|---|---|\n");
     for verdict in verdicts {
         let Verdict { workload, what, value, bound } = verdict;
@@ -128,8 +135,8 @@ fn reached(verdicts: &[Verdict]) -> String {
 
 fn accounts(results: &Results) -> String {
     let mut text = String::from(
-        "## Every message accounted for\n\nAll rounds and workloads together, keywire's with two threads too; next to it the load generator's own \
-         processor time by the server's.\n\n\
+        "## Message accounting\n\nMessages of all rounds and workloads, including keywire's runs with two threads. The last two \
+         columns are the processor time of the load generator divided by that of the server.\n\n\
          | server | expected | lost | out of order | wrong | load in fan-out | load in echo |\n",
     );
     text.push_str("|---|---|---|---|---|---|---|\n");
@@ -146,7 +153,7 @@ fn accounts(results: &Results) -> String {
     }
     let failures: Vec<_> = results.failures().collect();
     if !failures.is_empty() {
-        let _ = writeln!(text, "\nCame to no end: {}.", failures.join(", "));
+        let _ = writeln!(text, "\nDid not finish: {}.", failures.join(", "));
     }
     text
 }
@@ -154,19 +161,21 @@ fn accounts(results: &Results) -> String {
 fn method(results: &Results) -> String {
     let sessions = Workload::Echo.sessions() / results.fewer;
     format!(
-        "## How\n\n\
-         - Each measurement has a fresh server on one core and the load generator, one thread, on another; the servers \
-           take turns within a workload. All talk over the loopback, so the kernel's part of a message includes its \
-           delivery.\n\
-         - All servers send the same bytes: 128 a message, 64 for the echoes. {sessions} sessions ask in the echoes.\n\
-         - The runtime of the Rust servers is tokio's with one worker. The limit has none: one thread, epoll, one \
+        "## Method\n\n\
+         - **Cores:** each measurement starts a new server on one core. The load generator, one thread, runs on another. \
+           The servers take turns within a workload.\n\
+         - **Network:** loopback, so the kernel's part of a message includes its delivery.\n\
+         - **Messages:** all servers send the same bytes, 128 per message and 64 for the echoes. {sessions} sessions send \
+           the echoes.\n\
+         - **Runtime:** tokio with one worker for the Rust servers. The limit has no runtime: one thread, epoll, one \
            `write` for each delivery (one for each session and burst).\n\
-         - A server told to send many messages yields after every {PAUSE_EVERY}, as a backend does at its awaits; \
-           nothing else in such a loop does. keywire's and tokio-tungstenite's queues hold 65,536 messages a session \
-           (keywire's: 64 MiB), so that nobody is too slow, and keywire's limit for messages a second is off.\n\
-         - Processor time is `utime` and `stime` out of `/proc/PID/stat`, memory is `VmRSS`, with the system's \
+         - **Yielding:** a server that sends many messages yields after every {PAUSE_EVERY}, as a backend does at its \
+           awaits. Nothing else in such a loop yields.\n\
+         - **Queues:** keywire's and tokio-tungstenite's queues hold 65,536 messages per session (keywire's: 64 MiB), so no \
+           client is too slow. keywire's rate limit for messages is off.\n\
+         - **Sources:** processor time is `utime` and `stime` of `/proc/PID/stat`, memory is `VmRSS`, with the system's \
            allocator.\n\
-         - Connections are opened, upgraded and closed 16 at a time.\n"
+         - **Connections:** opened, upgraded and closed 16 at a time.\n"
     )
 }
 
@@ -181,7 +190,7 @@ fn plots(results: &Results, plan: &Plan) -> String {
     text + "\n"
 }
 
-/// A row for each server, a column for each workload of which there is something to say.
+/// A row for each server, a column for each workload with results.
 fn table(results: &Results, corner: &str, cell: impl Fn(&str, Workload) -> Option<String>) -> String {
     let any =
         |workload: &Workload| results.servers.iter().any(|(server, _)| cell(server, *workload).is_some());
@@ -198,7 +207,7 @@ fn table(results: &Results, corner: &str, cell: impl Fn(&str, Workload) -> Optio
     text
 }
 
-/// With as many digits as say something.
+/// A number with the digits that matter.
 pub fn number(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => format!("{value:.2}"),

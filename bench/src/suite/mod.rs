@@ -1,4 +1,4 @@
-//! All servers in turn, several rounds of it, and what comes out.
+//! The suite: measures all servers in turn, in several rounds.
 
 mod build;
 mod markdown;
@@ -22,19 +22,19 @@ pub struct Plan {
     /// The root of the repository.
     pub root: PathBuf,
     pub rounds: usize,
-    /// How long each measurement takes.
+    /// Duration of each measurement.
     pub seconds: f64,
-    /// By how much the number of sessions is cut.
+    /// Divisor for the number of sessions.
     pub fewer: usize,
-    /// Only these servers, if any are named.
+    /// Servers to measure. Empty: all.
     pub only: Vec<String>,
-    /// Only these workloads, if any are named.
+    /// Workloads to measure. Empty: all.
     pub workloads: Vec<Workload>,
-    /// Where the document goes, and the plots into a directory of its name next to it.
+    /// Path of the document. The plots go into a directory of the same name next to it.
     pub document: PathBuf,
 }
 
-/// What is done to every server.
+/// The workloads of every server.
 const WORKLOADS: [Workload; 8] = [
     Workload::Fanout,
     Workload::Burst,
@@ -46,7 +46,7 @@ const WORKLOADS: [Workload; 8] = [
     Workload::Connect,
 ];
 
-/// What is done to keywire with two cores to run on, and with how many threads. The burst is there for its order.
+/// Workloads of keywire on two cores, and the number of threads. The burst checks the order.
 const SHARED: [(Workload, usize); 3] = [(Workload::Spread, 1), (Workload::Spread, 2), (Workload::Burst, 2)];
 
 impl Plan {
@@ -54,7 +54,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// When something cannot be built or written. A server that fails is a hole in the table.
+    /// If something cannot be built or written. A server that fails leaves an empty cell in the table.
     pub fn run(&self) -> io::Result<()> {
         let servers = build::all(&self.root, |server| self.wants(server))?;
         let mut results = Results::new(&servers, self.fewer);
@@ -76,7 +76,7 @@ impl Plan {
         self.workloads.is_empty() || self.workloads.contains(&workload)
     }
 
-    /// The servers take turns within a workload, so that a slow hour of the machine hits all of them.
+    /// The servers take turns within a workload, so that a slow period of the machine affects all of them.
     fn round(&self, servers: &[Server], results: &mut Results) {
         for workload in WORKLOADS.into_iter().filter(|it| self.wants_workload(*it)) {
             for server in servers {

@@ -1,4 +1,4 @@
-//! Bars as SVG, readable on a light and on a dark page.
+//! Bar charts as SVG, readable on light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,9 @@ use super::servers::{KEYWIRE, LIMIT};
 use crate::load::workload::Workload;
 
 const WIDTH: f64 = 760.0;
-/// Where the bars begin.
+/// Left end of the bars.
 const LEFT: f64 = 250.0;
-/// The room that the longest bar has, the number behind it not counted.
+/// Length of the longest bar, without the number after it.
 const ROOM: f64 = 410.0;
 const TOP: f64 = 56.0;
 const ROW: f64 = 30.0;
@@ -29,8 +29,8 @@ pub fn file_name(workload: Workload) -> String {
     format!("{}.svg", workload.name())
 }
 
-/// A bar for each server: the processor time of a message, the part in user space darker, or the memory of a
-/// session.
+/// A bar for each server: the processor time per message, with the part in user space darker, or the memory of
+/// a session.
 pub fn bars(results: &Results, workload: Workload) -> String {
     let servers = results.servers.iter();
     let rows: Vec<_> =

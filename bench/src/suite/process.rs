@@ -1,4 +1,4 @@
-//! One measurement: a fresh server, the load, and away with it.
+//! One measurement: starts a new server, puts the load on it, ends it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use super::servers::Server;
 use crate::load::Report;
 use crate::load::workload::Workload;
 
-/// Who runs where.
+/// Cores of the server and the load generator.
 #[derive(Debug, Clone, Copy)]
 pub enum Cores {
     /// The server on the first core, the load generator on the second.
@@ -39,12 +39,12 @@ impl Cores {
     }
 }
 
-/// How many cores this machine has.
+/// Number of cores of this machine.
 pub fn cores() -> usize {
     available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// How long a server may take until it listens.
+/// Timeout for a server to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts the server, puts the load on it, and ends it.
@@ -75,7 +75,7 @@ pub fn measure(
     })
 }
 
-/// A server that ends with its handle.
+/// A server process that is killed when its handle is dropped.
 struct Running(Child);
 
 impl Running {
@@ -102,14 +102,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Something to be run on these cores, with as many open files as may be had. The process is the one that is
-/// started here: each program on the way becomes the next.
+/// A command on these cores, with the highest limit on open files. `exec` keeps the process id: the shell becomes
+/// `taskset`, which becomes the command.
 fn on_cores(cores: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", r#"ulimit -n "$(ulimit -Hn)" && exec taskset --cpu-list "$@""#, "sh", cores]);

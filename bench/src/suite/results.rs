@@ -9,11 +9,11 @@ use super::servers::Server;
 use crate::load::workload::Workload;
 use crate::load::{Latency, Messages, Report};
 
-/// What was measured.
+/// All measurements.
 pub struct Results {
     /// Names and labels, in the order of the tables.
     pub servers: Vec<(&'static str, &'static str)>,
-    /// By how much the number of sessions was cut.
+    /// Divisor for the number of sessions.
     pub fewer: usize,
     reports: BTreeMap<(&'static str, Workload, usize), Vec<Report>>,
     failed: Vec<(&'static str, Workload)>,
@@ -33,25 +33,25 @@ impl Results {
         self.failed.push((server, workload));
     }
 
-    /// What came to no end.
+    /// Measurements that did not finish.
     pub fn failures(&self) -> impl Iterator<Item = String> {
         self.failed.iter().map(|(server, workload)| format!("{server}: {}", workload.name()))
     }
 
-    /// The workloads of the tables of which there is something.
+    /// The workloads with results.
     pub fn workloads(&self) -> impl Iterator<Item = Workload> {
         WORKLOADS.into_iter().filter(|workload| self.reports.keys().any(|(_, other, _)| other == workload))
     }
 
-    /// The processor time of one message in µs, the median of all rounds.
+    /// Processor time per message in µs, the median of all rounds.
     pub fn total(&self, server: &str, workload: Workload) -> Option<f64> {
-        // Less than the clock can tell is not nothing.
+        // A time below the resolution of the clock is not zero.
         self.median(server, workload, 1, |report| {
             Some(report.per_message.total()).filter(|total| *total > 0.0)
         })
     }
 
-    /// The part of it that is spent in user space.
+    /// The part of it in user space.
     pub fn user(&self, server: &str, workload: Workload) -> Option<f64> {
         self.median(server, workload, 1, |report| Some(report.per_message.user))
     }
@@ -63,7 +63,7 @@ impl Results {
         })
     }
 
-    /// The processor time of one message, or the memory of a session: what the tables and plots compare.
+    /// The value that tables and plots compare: the processor time per message, or the memory of a session.
     pub fn cost(&self, server: &str, workload: Workload) -> Option<f64> {
         match workload {
             Workload::Idle => self.memory(server),
@@ -71,7 +71,7 @@ impl Results {
         }
     }
 
-    /// Messages a second of the wall's clock.
+    /// Messages per second of wall time.
     pub fn rate(&self, server: &str, workload: Workload, threads: usize) -> Option<f64> {
         self.median(server, workload, threads, |report| Some(report.messages.received as f64 / report.wall))
     }
@@ -86,12 +86,12 @@ impl Results {
         })
     }
 
-    /// The load generator's processor time by the server's.
+    /// Processor time of the load generator divided by that of the server.
     pub fn load_share(&self, server: &str, workload: Workload) -> Option<f64> {
         self.median(server, workload, 1, |report| Some(report.load.total() / report.server.total()))
     }
 
-    /// What was received and what not, all rounds together.
+    /// The account of messages, all rounds together.
     pub fn messages(&self, server: &str) -> Messages {
         let reports = self.reports.iter().filter(|((name, ..), _)| *name == server);
         reports.flat_map(|(_, reports)| reports).fold(Messages::default(), |sum, report| Messages {
@@ -103,7 +103,7 @@ impl Results {
         })
     }
 
-    /// All of it, round by round.
+    /// All reports, round by round.
     pub fn raw(&self) -> Value {
         let cells = self.reports.iter().map(|((server, _, threads), reports)| {
             json!({ "server": server, "threads": threads, "reports": reports })
@@ -130,13 +130,13 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(*low, *high))
 }
 
-/// One measurement in one line.
+/// A measurement in one line.
 pub fn progress(server: &Server, threads: usize, report: &Report) -> String {
     let Report { workload, messages, per_message, wall, load, server: used, .. } = report;
     let threads = if threads > 1 { format!(" x{threads}") } else { String::new() };
     let name = format!("{}{threads}", server.name);
     let cost = match report.memory {
-        Some(memory) => format!("{:8.2} KiB a session", memory.per_session),
+        Some(memory) => format!("{:8.2} KiB per session", memory.per_session),
         None => format!("{:8.2} µs [{:.2}]", per_message.total(), per_message.user),
     };
     let cpu = format!("server {:.2} s, load {:.2} s in {wall:.2} s", used.total(), load.total());

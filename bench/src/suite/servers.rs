@@ -1,21 +1,21 @@
-//! What is compared.
+//! The servers that are compared.
 
 use std::path::{Path, PathBuf};
 
-/// A bench server, ready to be started.
+/// A bench server, and the command that starts it.
 #[derive(Debug, Clone)]
 pub struct Server {
     pub name: &'static str,
-    /// What it stands for in the tables.
+    /// Name in the tables.
     pub label: &'static str,
     pub command: Vec<PathBuf>,
-    /// As `load --dialect` calls it.
+    /// Value of `load --dialect`.
     pub dialect: &'static str,
 }
 
-/// The name of the server that all others are compared with.
+/// Name of the server that is compared with the others.
 pub const KEYWIRE: &str = "keywire";
-/// The name of the server that nothing can be below.
+/// Name of the server with the lowest possible cost.
 pub const LIMIT: &str = "limit";
 
 impl Server {
@@ -24,7 +24,7 @@ impl Server {
     }
 }
 
-/// keywire's own: the real thing, and the least that a server can do.
+/// keywire's bench server, and the limit.
 pub fn own(binaries: &Path) -> Vec<Server> {
     let own = |name, label| Server { name, label, command: vec![binaries.join(name)], dialect: "plain" };
     vec![own(LIMIT, "limit: epoll and `write`"), own(KEYWIRE, "**keywire** behind warp")]
@@ -46,7 +46,7 @@ pub fn peers(binaries: &Path) -> Vec<Server> {
     ]
 }
 
-/// The one that is not Rust.
+/// The server that is not Rust.
 pub fn node(script: PathBuf) -> Server {
     Server { name: "node", label: "Node.js, ws", command: vec!["node".into(), script], dialect: "plain" }
 }

@@ -1,4 +1,4 @@
-// The demo page. All talking is done by keywire.js; what is here is the page: forms to messages, messages to elements.
+// The demo page: turns forms into messages and messages into elements. keywire.js handles the connection.
 
 import { Keywire } from '/keywire.js';
 
@@ -8,7 +8,7 @@ import { Keywire } from '/keywire.js';
 const $ = (id) => document.getElementById(id);
 
 /**
- * An element with text in it. What the server sends only ever becomes text, never markup.
+ * An element with text in it. Data from the server becomes text, never markup.
  * @param {string} tag @param {string} className @param {(string | Node)[]} children
  */
 function element(tag, className, ...children) {
@@ -21,7 +21,7 @@ function element(tag, className, ...children) {
 const whole = new Intl.NumberFormat('en');
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
 
-// ── Who I am ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Identity ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const REMEMBERED = 'keywire-demo-key';
 const CALM = ['amber', 'brave', 'calm', 'clever', 'gentle', 'merry', 'quiet', 'silver', 'sunny', 'swift'];
@@ -35,13 +35,13 @@ const remembered = sessionStorage.getItem(REMEMBERED);
 
 const { auth, login, log } = await fetch('/config').then((answer) => answer.json());
 const tokens = auth === 'token';
-/** Tokens are issued elsewhere: whoever has one pastes it. */
+/** Whether tokens have another issuer, so that the user pastes one. */
 const pasted = tokens && !login;
 
 let token = (pasted && remembered) || '';
 let key = pasted ? subject(token) : fromAddress || remembered || `${pick(CALM)}-${pick(ANIMALS)}`;
 
-/** Whose token it is, to be shown, or nobody's; the server looks for itself. @param {string} token */
+/** The user of a token, only to be shown. Empty for an invalid token. The server checks tokens. @param {string} token */
 function subject(token) {
   try {
     const base64 = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
@@ -52,7 +52,7 @@ function subject(token) {
   }
 }
 
-/** With a login, a token is fetched at every attempt, so that none is ever stale. */
+/** The credential. With a login, each attempt gets a new token. */
 async function credential() {
   if (!tokens) return key;
   if (pasted) return token;
@@ -65,7 +65,7 @@ async function credential() {
   return (await answer.json()).token;
 }
 
-// What the user has not read comes again after a reload, until it is marked as read.
+// Unread pushes come again after a reload, until they are marked as read.
 const wire = new Keywire('/websocket', { key: credential, follow: log && 'unread' });
 
 /** @param {string} name */
@@ -80,11 +80,11 @@ function become(name) {
 
 function showKey() {
   const path = encodeURIComponent(key);
-  // encodeURIComponent leaves the apostrophe, which would end the shell's quotes.
+  // encodeURIComponent keeps the apostrophe, which would end the quotes of the shell.
   const push = `${location.origin}/push/${path}`.replaceAll("'", '%27');
   $('key').value = pasted ? token : key;
   $('twin').href = `/?key=${path}`;
-  // Where only tokens get in, to push takes one too: $TOKEN is the shell's, since none belongs on a screen.
+  // If clients need a token, a push needs one too. $TOKEN is a variable of the shell, since a token must not be shown.
   const bearer = tokens ? ' -H "authorization: Bearer $TOKEN"' : '';
   const keep = log ? ',"keep":true' : '';
   $('curl-push').textContent = `curl${bearer} --json '{"code":"00","msg":"Your order is ready"${keep}}' '${push}'`;
@@ -111,14 +111,14 @@ const ENDINGS = {
   1000: 'You disconnected.',
   1009: 'The message was too large.',
   4501: 'The server does not accept this credential.',
-  4503: 'The server does not let you in here.',
-  4504: 'A newer session of this key took over.',
+  4503: 'The server does not allow this user here.',
+  4504: 'A newer session of this key replaced this one.',
   4505: 'The server disconnected you.',
   4506: 'This key has too many sessions already.',
-  4507: 'The new token belongs to somebody else.',
+  4507: 'The new token belongs to another user.',
 };
 
-/** When the next attempt is due, in the clock of `performance.now`. */
+/** Time of the next attempt, by the clock of `performance.now`. */
 let due = 0;
 
 function showNext() {
@@ -143,11 +143,11 @@ function showStatus(delay = 0) {
   for (const id of ['start', 'send']) $(id).disabled = status !== 'open';
   due = performance.now() + delay;
   $('next').textContent =
-    status === 'open' ? 'All your tabs get what is sent to you.'
-    : status === 'connecting' ? 'Knocking at the server …'
+    status === 'open' ? 'All your tabs get your messages.'
+    : status === 'connecting' ? 'Connecting to the server …'
     : status !== 'idle' || !tokens ? ''
-    : pasted ? 'This server lets only tokens in and cannot issue any: paste one from where they are issued.'
-    : 'This server lets only tokens in: log in to get one.';
+    : pasted ? 'This server needs a token and cannot issue one. Paste a token of its issuer.'
+    : 'This server needs a token. Log in to get one.';
   showNext();
   if (status !== 'open') {
     for (const id of ['sessions', 'keys']) $(id).textContent = '–';
@@ -164,7 +164,7 @@ wire.addEventListener('close', ({ detail: { code, reason, final } }) => {
 
 wire.addEventListener('error', ({ detail }) => console.warn('keywire:', detail));
 
-// Counts come only to those who ask, and the asking is forgotten with the session: so, at every opening.
+// Only sessions that ask get counts. A new session must ask again.
 wire.addEventListener('open', () => wire.send({ flag: 'watch' }));
 
 wire.on('stats', ({ data }) => {
@@ -206,7 +206,7 @@ function showMining(state) {
   showStop();
 }
 
-/** Progress comes to all tabs of the key, also to those that did not start it. @param {number} attempts */
+/** Progress comes to all tabs of the key, not only to the one that started the search. @param {number} attempts */
 function progress(attempts) {
   const now = performance.now();
   if (mine.state !== 'mining' || attempts < mine.attempts) {
@@ -256,7 +256,7 @@ function mined({ nonce, hash, attempts }) {
   showMining('mined');
 }
 
-// These pushes carry no flag, so that a page without this client reads the very same.
+// These pushes carry no flag, so a page without this client can read them.
 wire.on('*', ({ code, msg, data, flag }) => {
   if (flag !== undefined) return;
   if (code === '01' && typeof data === 'number') progress(data);
@@ -278,13 +278,13 @@ $('send-form').addEventListener('submit', async (/** @type {Event} */ event) => 
     if (code === '00') $('sent').textContent = n === undefined ? 'Delivered.' : `Delivered to ${n} ${n === 1 ? 'session' : 'sessions'}.`;
     else $('sent').textContent = 'Not delivered.';
   } catch (error) {
-    $('sent').textContent = `Not certain that it arrived: ${/** @type {Error} */ (error).message}.`;
+    $('sent').textContent = `Delivery unknown: ${/** @type {Error} */ (error).message}.`;
   }
 });
 
 // ── Inbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** When the present connection opened: what was kept before that came while the page was away. */
+/** Time at which the connection opened. Pushes kept before it were missed. */
 let openedAt = 0;
 let missed = 0;
 
@@ -319,7 +319,7 @@ wire.on('*', (push) => {
 });
 
 wire.addEventListener('gap', ({ detail: { why } }) => {
-  $('inbox-state').textContent = why === 'trimmed' ? 'older messages are gone' : 'the server has forgotten older messages';
+  $('inbox-state').textContent = why === 'trimmed' ? 'older messages are no longer kept' : 'the log was reset: older messages are lost';
 });
 
 $('seen').addEventListener('click', () => {
@@ -335,7 +335,7 @@ $('cut').addEventListener('click', () => {
   $('cut').disabled = true;
   let left = 10;
   const count = () => {
-    $('cut').textContent = left > 0 ? `Back in ${left} s` : 'Cut the line for 10 s';
+    $('cut').textContent = left > 0 ? `Back in ${left} s` : 'Disconnect for 10 s';
     if (left-- > 0) return void setTimeout(count, 1000);
     $('cut').disabled = false;
     wire.connect();
@@ -349,7 +349,7 @@ const KEPT = 50;
 const TOASTS = 3;
 const TOAST_MS = 6000;
 
-/** Users have an @ in front of their names, so that none looks like the server or like oneself. @param {Push} push */
+/** Other users have an @ in front of their names, so that no name looks like `server` or `you`. @param {Push} push */
 function describe({ code, msg, data, sender }) {
   return {
     from: sender === undefined ? 'server' : sender === key ? 'you' : `@${sender}`,
@@ -382,7 +382,7 @@ function toast(push) {
   const box = element('div', 'toast', element('p', 'meta', element('b', '', from)), element('p', 'text', text), dismiss);
   box.dataset.tone = tone;
   const leave = () => {
-    // Nothing vanishes under the pointer or the keyboard's focus.
+    // A toast stays while the pointer or the focus is on it.
     if (box.matches(':hover, :focus-within')) setTimeout(leave, 1500);
     else box.remove();
   };
@@ -392,7 +392,7 @@ function toast(push) {
   while ($('toasts').children.length > TOASTS) $('toasts').firstElementChild.remove();
 }
 
-/** A good reply to a request is shown next to the form that asked. @param {Push} push */
+/** The reply to a successful request, which is shown next to its form. @param {Push} push */
 const isAnswer = (push) => push.id !== undefined && push.code === '00';
 
 wire.on('*', (push) => {
@@ -418,17 +418,17 @@ for (const button of document.querySelectorAll('[data-copy]')) {
       button.textContent = 'Copied';
       setTimeout(() => (button.textContent = 'Copy'), 1500);
     } catch {
-      // No clipboard without https, except on localhost: then it is selected at least.
+      // Without https there is a clipboard only on localhost. Elsewhere the text is selected.
       getSelection()?.selectAllChildren(source);
     }
   });
 }
 
-// ── Off we go ───────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Start ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 showKey();
 showDifficulty();
 showStatus();
-// Who had logged in before a reload comes back by themselves; nobody is logged in unasked.
+// A user who had logged in before a reload is logged in again. Nobody is logged in without asking.
 if (pasted) $('key').maxLength = 8192;
 if (pasted ? token : !tokens || (remembered !== null && remembered === key)) become(pasted ? token : key);

@@ -1,4 +1,4 @@
-//! axum, in the way of warp's chat example.
+//! axum, built like warp's chat example.
 
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};

@@ -1,5 +1,5 @@
-//! socketioxide behind axum: a room for each key. It speaks Socket.IO, so a payload has that around it and is as
-//! long as the others' payloads all the same.
+//! socketioxide behind axum: a room for each key. It speaks Socket.IO. A payload includes the Socket.IO packet
+//! around it, so it is as long as those of the other servers.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -14,9 +14,9 @@ use socketioxide::SocketIo;
 use socketioxide::extract::{Data, SocketRef};
 use tokio::net::TcpListener;
 
-/// Around a text there is `42["m","` and `"]`.
+/// The bytes of `42["m","` and `"]` around a text.
 const AROUND: usize = 10;
-/// As in the other bench servers: how slow a reader may be is not what is measured.
+/// As in the other bench servers: slow readers are not measured.
 const QUEUE: usize = 65_536;
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ async fn connected(socket: SocketRef) {
     let query = socket.req_parts().uri.query().unwrap_or_default();
     let key = query.split('&').find_map(|pair| pair.strip_prefix("user=")).unwrap_or_default().to_owned();
     socket.join(key);
-    // What answers does so before the future: that becomes a task of its own, and such overtake each other.
+    // Replies are sent before the future: it becomes a task, and tasks overtake each other.
     socket.on("m", |socket: SocketRef, io: SocketIo, Data(text): Data<String>| {
         let command = Command::parse(&text);
         if command.is_none() {

@@ -1,5 +1,5 @@
-//! tokio-tungstenite alone, with care: a task for each connection, a bounded queue, a read buffer of 4 KiB, no
-//! Nagle, and all that waits leaves in one flush.
+//! tokio-tungstenite alone, tuned: a task for each connection, a bounded queue, a read buffer of 4 KiB, Nagle's
+//! algorithm off, and one flush for all waiting messages.
 
 use clap::Parser as _;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 type All = Users<Sender<Message>>;
 
 const READ_BUFFER: usize = 4096;
-/// As in keywire's bench server: how slow a reader may be is not what is measured.
+/// As in keywire's bench server: slow readers are not measured.
 const QUEUE: usize = 65_536;
 
 fn main() {
@@ -35,7 +35,7 @@ fn main() {
     result.expect("the address is free");
 }
 
-/// Takes the key out of the path.
+/// Reads the key from the path.
 struct Key<'a>(&'a mut String);
 
 impl Callback for Key<'_> {
@@ -73,7 +73,7 @@ async fn serve(mut socket: Socket, mut queue: Receiver<Message>, users: &All) ->
                 let Some(mut message) = message else { return Ok(()) };
                 loop {
                     answer(&mut socket, message?, users).await?;
-                    // What has been read already is answered before anything is written.
+                    // All messages that have been read are answered before the flush.
                     match socket.next().now_or_never() {
                         Some(Some(next)) => message = next,
                         Some(None) => return Ok(()),

@@ -1,4 +1,4 @@
-//! warp, in the way of its chat example.
+//! warp, built like its chat example.
 
 use clap::Parser as _;
 use futures_util::{SinkExt as _, StreamExt as _};

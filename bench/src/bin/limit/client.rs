@@ -9,18 +9,18 @@ use super::{frame, opening};
 
 pub struct Client {
     socket: TcpStream,
-    /// Empty until the opening is over.
+    /// The key. Empty until the opening is over.
     key: Box<str>,
-    /// The beginning of what has not come as a whole yet.
+    /// The beginning of an incomplete frame or head.
     rest: Vec<u8>,
-    /// What the socket did not take.
+    /// Bytes that the socket did not take.
     out: Vec<u8>,
 }
 
-/// What became of a connection.
+/// The result of reading from a connection.
 pub enum Read {
     Open,
-    /// It is open from now on, under this key.
+    /// The opening is complete, with this key.
     Joined(Box<str>),
     Ended,
 }
@@ -34,7 +34,7 @@ impl Client {
         &self.key
     }
 
-    /// Reads and answers what is there.
+    /// Reads and answers.
     pub fn serve(&mut self, scratch: &mut [u8], commands: &mut Vec<Command>) -> io::Result<Read> {
         if !self.out.is_empty() {
             let waiting = std::mem::take(&mut self.out);
@@ -55,7 +55,7 @@ impl Client {
             } else {
                 self.answer(&mut scratch[..read], commands)
             };
-            // A short read has emptied the socket: what comes later is another event.
+            // A short read has emptied the socket. Later bytes are another event.
             if !matches!(result, Read::Open) || !full {
                 return Ok(result);
             }
@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    /// All replies of a read leave in one write.
+    /// Writes all replies to a read at once.
     fn answer(&mut self, bytes: &mut [u8], commands: &mut Vec<Command>) -> Read {
         let mut replies = Vec::new();
         let mut ended = false;
@@ -107,9 +107,9 @@ impl Client {
         if ended { Read::Ended } else { Read::Open }
     }
 
-    /// Writes at once what the socket takes, and keeps the rest.
+    /// Writes as much as the socket takes, and keeps the rest.
     pub fn send(&mut self, bytes: &[u8]) {
-        // Before it, what waits already; a connection that has failed shows at its next event.
+        // Waiting bytes come first. A failed connection is noticed at its next event.
         let sent = if self.out.is_empty() { self.socket.write(bytes).unwrap_or(0) } else { 0 };
         self.out.extend_from_slice(&bytes[sent..]);
     }

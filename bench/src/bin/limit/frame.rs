@@ -1,4 +1,4 @@
-//! Frames as a server sees them: plain out, masked in.
+//! Frames of a server: sent unmasked, received masked.
 
 pub const TEXT: u8 = 0x1;
 pub const CLOSE: u8 = 0x8;
@@ -27,7 +27,7 @@ pub fn write(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// Unmasks every whole frame in place, gives it to `each` and returns how many bytes they were.
+/// Unmasks every whole frame in place, gives it to `each`, and returns the number of bytes consumed.
 pub fn read(bytes: &mut [u8], mut each: impl FnMut(u8, &[u8])) -> usize {
     let mut at = 0;
     while let Some([first, second]) = bytes.get(at..at + 2) {
@@ -37,7 +37,7 @@ pub fn read(bytes: &mut [u8], mut each: impl FnMut(u8, &[u8])) -> usize {
                 Some(len) => (4, usize::from(len[0]) << 8 | usize::from(len[1])),
                 None => break,
             },
-            // Nobody sends such a large one here.
+            // The load generator sends no frame of this size.
             127 => break,
             len => (2, usize::from(len)),
         };

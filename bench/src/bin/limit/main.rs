@@ -1,5 +1,5 @@
-//! The least that a server can do: one thread, epoll, and one `write` for each delivery (one for each session
-//! and burst), of a frame that is encoded once. No server with a runtime and a registry can be below this.
+//! The limit: a server that does the minimum. One thread, epoll, and one `write` for each delivery (one for each
+//! session and burst) of a frame that is encoded once. No server with a runtime and a registry can cost less.
 
 mod client;
 mod frame;
@@ -39,7 +39,7 @@ const LISTENER: Token = Token(usize::MAX);
 struct Server {
     poll: Poll,
     listener: TcpListener,
-    /// By token. A place that is free is in `free`.
+    /// Clients by token. `free` lists the free slots.
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     keys: HashMap<Box<str>, usize>,

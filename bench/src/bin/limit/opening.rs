@@ -1,18 +1,18 @@
-//! The opening handshake, as little of it as works.
+//! The opening handshake, reduced to the minimum that works.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-/// What a whole request head asks for.
+/// A complete request head.
 pub struct Opening {
     pub key: Box<str>,
     pub response: String,
-    /// How long the head is.
+    /// Length of the head.
     pub len: usize,
 }
 
-/// The opening at the beginning of `bytes`, once it is there as a whole.
+/// The opening at the beginning of `bytes`, if it is complete.
 pub fn read(bytes: &[u8]) -> Option<Opening> {
     let len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..len]).ok()?;

@@ -1,4 +1,4 @@
-//! Connect, upgrade, close, again and again.
+//! Connect, upgrade and close, repeatedly.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,11 +8,11 @@ use super::{Measure, Task};
 use crate::load::frame;
 use crate::load::open::read_head;
 
-/// However long it may go on: more would fill the kernel's table of connections that have just ended.
+/// Most connections of a measurement. More would fill the kernel's table of recently closed connections.
 const MOST: u64 = 200_000;
 
-/// A group of connections is opened, upgraded and closed together, so that the server always has some to work
-/// on while this side waits.
+/// Number of connections that are opened, upgraded and closed together, so that the server has work while this
+/// side waits.
 pub fn run(task: &Task, measure: &mut Measure) -> io::Result<()> {
     let request = task.target.request("user0");
     let close = frame::masked(frame::CLOSE, &1000_u16.to_be_bytes());
@@ -40,7 +40,7 @@ fn group(task: &Task, request: &str, close: &[u8], turn: usize) -> io::Result<()
     each(&mut sockets, |socket| socket.write_all(request.as_bytes()))?;
     each(&mut sockets, |socket| read_head(socket).map(drop))?;
     each(&mut sockets, |socket| socket.write_all(close))?;
-    // The server's close frame, and then its end.
+    // The close frame of the server, and then the end of the stream.
     each(&mut sockets, |socket| {
         let mut rest = [0; 256];
         while socket.read(&mut rest)? > 0 {}

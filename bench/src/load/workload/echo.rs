@@ -1,4 +1,4 @@
-//! Every session asks and gets an answer, again and again.
+//! Every session sends messages and gets replies, repeatedly.
 
 use std::io;
 use std::time::Instant;
@@ -8,16 +8,16 @@ use crate::load::fleet::Fleet;
 use crate::load::frame;
 use crate::load::report::Messages;
 
-/// How many different messages there are: one that is lost or comes twice shows in the next.
+/// Number of different messages. A lost or repeated message is noticed at the next one.
 const DIFFERENT: usize = 16;
 
-/// What is asked, and what must come back.
+/// The messages, and the expected replies.
 struct Question {
     frame: Vec<u8>,
     answer: Vec<u8>,
 }
 
-/// Text that comes back as it is.
+/// Text that is echoed.
 pub fn texts(task: &Task, in_flight: usize, measure: &mut Measure) -> io::Result<()> {
     let dialect = task.target.dialect;
     let marks = ('a'..='z').take(DIFFERENT);
@@ -28,10 +28,10 @@ pub fn texts(task: &Task, in_flight: usize, measure: &mut Measure) -> io::Result
     ask(task, &questions.collect::<Vec<_>>(), in_flight, measure)
 }
 
-/// JSON commands, each answered with its own body.
+/// JSON commands, each with its body as the reply.
 pub fn commands(task: &Task, measure: &mut Measure) -> io::Result<()> {
     let questions = (0..DIFFERENT as u64).map(|id| {
-        // In the order of the alphabet: some servers sort.
+        // Fields in alphabetical order, since some servers sort them.
         let body = format!(r#"{{"difficulty":{id},"label":"a command with a body","nonce":123456789}}"#);
         let (asked, answer) = task.target.dialect.command(&body, id);
         Question { frame: frame::masked(frame::TEXT, asked.as_bytes()), answer: answer.into_bytes() }
@@ -39,18 +39,18 @@ pub fn commands(task: &Task, measure: &mut Measure) -> io::Result<()> {
     ask(task, &questions.collect::<Vec<_>>(), 1, measure)
 }
 
-/// Where a session stands.
+/// Progress of a session.
 #[derive(Clone, Copy)]
 struct State {
     next: usize,
-    /// How many answers of the batch are still to come.
+    /// Replies of the batch that are missing.
     open: usize,
     asked: Instant,
 }
 
 fn ask(task: &Task, questions: &[Question], in_flight: usize, measure: &mut Measure) -> io::Result<()> {
     let mut fleet = Fleet::open(&task.target, task.sessions)?;
-    // A batch goes out in one write.
+    // One write for a batch.
     let batches: Vec<Vec<u8>> = questions
         .chunks(in_flight)
         .map(|batch| batch.iter().flat_map(|question| question.frame.iter().copied()).collect())

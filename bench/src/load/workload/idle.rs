@@ -1,4 +1,4 @@
-//! What sessions cost that do nothing.
+//! The cost of idle sessions.
 
 use std::io;
 use std::thread::sleep;
@@ -9,9 +9,9 @@ use crate::load::cpu::memory_kb;
 use crate::load::fleet::Fleet;
 use crate::load::report::Memory;
 
-/// How many come and go first, so that what a server sets up once is not counted.
+/// Number of sessions that come and go first, so that one-time allocations are not counted.
 const FIRST: usize = 64;
-/// How long the memory has to stand still, and how long that is waited for.
+/// Time for which the memory must not change, and the timeout for that.
 const STILL: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,7 +31,7 @@ pub fn run(task: &Task, measure: &mut Measure) -> io::Result<()> {
     Ok(())
 }
 
-/// The resident memory once it stands still.
+/// The resident memory when it no longer changes.
 fn settled(pid: u32) -> io::Result<u64> {
     let start = Instant::now();
     let mut memory = memory_kb(pid)?;

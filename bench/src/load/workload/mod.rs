@@ -1,4 +1,4 @@
-//! What is done to a server.
+//! The workloads.
 
 mod connect;
 mod echo;
@@ -17,44 +17,44 @@ use super::report::{Memory, Messages, Report};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Workload {
-    /// One broadcast to all sessions, again and again.
+    /// Broadcasts to all sessions, one at a time.
     Fanout,
-    /// The same, nothing read before all is sent: the time that the server alone needs.
+    /// The same, but nothing is read before everything is sent: the time that the server alone needs.
     Spread,
     /// Broadcasts in bursts of 16.
     Burst,
     /// Pushes to random keys.
     Push,
-    /// Text comes back, one message in flight on each session.
+    /// Echo of text, one message in flight per session.
     Echo,
-    /// Text comes back, 16 messages in flight on each session.
+    /// Echo of text, 16 messages in flight per session.
     Echo16,
-    /// A JSON command and its reply, one in flight on each session.
+    /// A JSON command and its reply, one in flight per session.
     Json,
-    /// Sessions that do nothing.
+    /// Idle sessions.
     Idle,
     /// Connect, upgrade, close.
     Connect,
 }
 
-/// All that is settled beforehand.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     pub target: Target,
-    /// The server's process.
+    /// Process id of the server.
     pub pid: u32,
     pub sessions: usize,
-    /// How long to measure. A round that has begun is brought to its end.
+    /// Duration of the measurement. A round that has begun is finished.
     pub duration: Duration,
-    /// How long the payload of a message is.
+    /// Length of a message's payload.
     pub size: usize,
 }
 
-/// After how long without a message what is missing is lost.
+/// Time without a message after which missing messages count as lost.
 const QUIET: Duration = Duration::from_secs(10);
 
 impl Workload {
-    /// How many sessions it has unless told otherwise.
+    /// Default number of sessions.
     #[must_use]
     pub fn sessions(self) -> usize {
         match self {
@@ -65,7 +65,7 @@ impl Workload {
         }
     }
 
-    /// How long a message is unless told otherwise.
+    /// Default length of a message.
     #[must_use]
     pub fn size(self) -> usize {
         match self {
@@ -74,11 +74,11 @@ impl Workload {
         }
     }
 
-    /// Does it.
+    /// Runs the workload.
     ///
     /// # Errors
     ///
-    /// When a session does not come up or ends.
+    /// If a session does not open, or ends.
     pub fn run(self, task: &Task) -> io::Result<Report> {
         let mut measure = Measure::default();
         match self {
@@ -95,19 +95,19 @@ impl Workload {
         Ok(measure.report(self.name(), task.sessions))
     }
 
-    /// As it is called on the command line.
+    /// Name on the command line.
     #[must_use]
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
 
-/// What a workload finds out.
+/// The measurements of a workload.
 #[derive(Default)]
 struct Measure {
     messages: Messages,
     wall: Duration,
-    /// The part of the time in which messages were on their way, where that is not all of it.
+    /// The time in which messages were on their way, if that is not all of it.
     spreading: Duration,
     server: Cpu,
     load: Cpu,
@@ -116,7 +116,7 @@ struct Measure {
 }
 
 impl Measure {
-    /// Runs what is to be measured: `work` gets the moment at which to stop.
+    /// Runs and measures `work`, which gets the time at which to stop.
     fn during<T>(
         &mut self,
         task: &Task,
@@ -134,7 +134,7 @@ impl Measure {
     fn report(self, workload: String, sessions: usize) -> Report {
         let Self { mut messages, wall, server, load, latencies, memory, .. } = self;
         messages.lost = messages.expected.saturating_sub(messages.received);
-        // Came twice.
+        // A message came twice.
         messages.out_of_order += messages.received.saturating_sub(messages.expected);
         Report {
             workload,

@@ -1,4 +1,4 @@
-//! One session says a command, and many get something.
+//! One session sends a command, and many sessions get messages.
 
 use std::io;
 use std::time::Instant;
@@ -9,10 +9,10 @@ use crate::load::frame;
 use crate::load::report::Messages;
 use crate::wire;
 
-/// How many pushes one command asks for.
+/// Pushes per command.
 const PUSHES: u64 = 20_000;
 
-/// `count` broadcasts to all, all of them received before the next ones are asked for.
+/// `count` broadcasts per command. All are received before the next command.
 pub fn broadcasts(task: &Task, count: u64, measure: &mut Measure) -> io::Result<()> {
     let fleet = Fleet::open(&task.target, task.sessions)?;
     let mut next = vec![0; fleet.len()];
@@ -25,8 +25,8 @@ pub fn broadcasts(task: &Task, count: u64, measure: &mut Measure) -> io::Result<
     })
 }
 
-/// Broadcasts, of which only the time counts that the server has them on the way. Nothing is read before the
-/// last has arrived, so that the server has all processors to itself.
+/// Broadcasts, timed only until the last has arrived. Nothing is read before that, so the server has all
+/// processors.
 pub fn unread(task: &Task, measure: &mut Measure) -> io::Result<()> {
     let mut fleet = Fleet::open(&task.target, task.sessions)?;
     let dialect = task.target.dialect;
@@ -53,11 +53,11 @@ pub fn unread(task: &Task, measure: &mut Measure) -> io::Result<()> {
     Ok(())
 }
 
-/// Pushes to random keys. Whoever gets one gets rising numbers, and only those with the own key in them.
+/// Pushes to random keys. Each session must get rising numbers, and only pushes with its own key.
 pub fn pushes(task: &Task, measure: &mut Measure) -> io::Result<()> {
     let fleet = Fleet::open(&task.target, task.sessions)?;
     let keys: Vec<_> = (0..fleet.len()).map(|number| format!("user{number}").into_bytes()).collect();
-    // The round and the number in it.
+    // The round, and the number within it.
     let mut latest = vec![(0, 0); keys.len()];
     let mut got = 0;
     let asked = format!("P {PUSHES} {} {}", task.size, keys.len());
@@ -70,7 +70,7 @@ pub fn pushes(task: &Task, measure: &mut Measure) -> io::Result<()> {
     })
 }
 
-/// Asks, takes what comes, and asks again until the time is over. The first round only warms up.
+/// Sends the command and receives its messages, repeatedly, until the time is over. The first round is a warm-up.
 fn rounds(
     task: &Task,
     mut fleet: Fleet,
