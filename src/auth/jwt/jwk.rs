@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::algorithm::JwtAlgorithm;
 use super::key::VerifyingKey;
-use super::keys::KeyList;
+use super::key_list::KeyList;
 
 /// Why a text cannot serve as a set of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::algorithm::JwtAlgorithm;
 use super::jwk::{self, InvalidJwks};
 use super::key::VerifyingKey;
+use super::key_list::KeyList;
 use super::token::Token;
 
 /// Several keys, each under the name that tokens call it by (`kid`), which may change while the server runs.
@@ -78,30 +79,6 @@ impl VerifyingKeys {
 
     pub(super) fn find(&self, token: &Token<'_>) -> Option<VerifyingKey> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).find(token)
-    }
-}
-
-/// Keys and their names. A name may stand more than once, and may be missing (RFC 7517, section 4.5).
-#[derive(Debug, Default)]
-pub(super) struct KeyList(pub(super) Vec<(Option<String>, VerifyingKey)>);
-
-impl KeyList {
-    /// The one key that `token` can mean, or none. Equal keys are one key.
-    pub(super) fn find(&self, token: &Token<'_>) -> Option<VerifyingKey> {
-        let named = |kid: &Option<String>| token.kid.is_none() || *kid == token.kid;
-        let mut meant = self
-            .0
-            .iter()
-            .filter(|(kid, key)| named(kid) && key.algorithm() == token.algorithm)
-            .map(|(_, key)| key);
-        let first = meant.next()?;
-        meant.all(|key| key.is(first)).then(|| first.clone())
-    }
-
-    fn remove(&mut self, kid: &str) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(name, _)| name.as_deref() != Some(kid));
-        self.0.len() < before
     }
 }
 

@@ -6,7 +6,7 @@ use ring::rand::SystemRandom;
 use ring::signature as sig;
 
 use super::algorithm::JwtAlgorithm;
-use super::key::InvalidVerifyingKey;
+use super::invalid_key::InvalidVerifyingKey;
 
 /// The numbers of a key, each in one form only: two keys are the same key exactly if these are equal.
 #[derive(PartialEq, Eq)]

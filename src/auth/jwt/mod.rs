@@ -2,9 +2,11 @@
 
 mod algorithm;
 mod claims;
+mod invalid_key;
 mod jwk;
 mod jwks;
 mod key;
+mod key_list;
 mod keys;
 mod material;
 mod pem;
@@ -19,9 +21,10 @@ use serde::de::DeserializeOwned;
 
 pub use algorithm::{JwtAlgorithm, UnknownJwtAlgorithm};
 use claims::Rules;
+pub use invalid_key::InvalidVerifyingKey;
 pub use jwk::InvalidJwks;
 pub use jwks::{Jwks, JwksError};
-pub use key::{InvalidVerifyingKey, VerifyingKey};
+pub use key::VerifyingKey;
 pub use keys::VerifyingKeys;
 use token::Token;
 pub use trusted::TrustedKeys;

@@ -5,7 +5,7 @@ use spki::der::asn1::UintRef;
 use spki::der::{Decode as _, Reader as _, SliceReader};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-use super::key::InvalidVerifyingKey;
+use super::invalid_key::InvalidVerifyingKey;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");

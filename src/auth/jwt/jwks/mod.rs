@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::algorithm::JwtAlgorithm;
 use super::jwk;
 use super::key::VerifyingKey;
-use super::keys::KeyList;
+use super::key_list::KeyList;
 use super::token::Token;
 use crate::rejection::Rejection;
 pub use error::JwksError;
