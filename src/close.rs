@@ -27,8 +27,8 @@ impl CloseCode {
     /// 4507: the refreshed token belongs to another key.
     pub const OTHER_KEY: Self = Self::known(4507);
 
-    /// Whether it asks the client to come back. Of the standard codes those do after which a second try may meet
-    /// another end; whatever an application makes of 3000–3999, coming back is the safe way.
+    /// Whether the client should come back. Standard codes: if a second attempt may end otherwise. 3000–3999: always, since their
+    /// meaning is unknown.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         match u16::from(self) {
@@ -44,16 +44,14 @@ impl CloseCode {
 pub struct Closed {
     /// The code of the close frame; 1005 if the peer gave none, 1006 if the connection was lost without one.
     pub code: CloseCode,
-    /// The reason that came with the code. Where [`Closed::by`] is [`ClosedBy::Peer`] the client wrote it:
-    /// escape it before you log it.
+    /// The reason of the close frame. If [`Closed::by`] is [`ClosedBy::Peer`], the client wrote it: escape it before you log it.
     pub reason: Box<str>,
     /// Who ended it.
     pub by: ClosedBy,
 }
 
 impl Closed {
-    /// The end of a session with this code. keywire makes those that it reports; this is for tests of
-    /// [`MessageHandler::closed`](crate::MessageHandler::closed).
+    /// The end of a session, for tests of [`MessageHandler::closed`](crate::MessageHandler::closed).
     pub fn new(code: CloseCode, reason: impl Into<Box<str>>, by: ClosedBy) -> Self {
         Self { code, reason: reason.into(), by }
     }
@@ -62,7 +60,7 @@ impl Closed {
         Self::new(code, reason, ClosedBy::Server)
     }
 
-    /// The end of a connection that was lost without a close frame: 1006, by [`ClosedBy::Network`].
+    /// The end of a lost connection: 1006, by [`ClosedBy::Network`].
     #[must_use]
     pub fn lost() -> Self {
         Self::new(CloseCode::ABNORMAL, "", ClosedBy::Network)
@@ -75,8 +73,8 @@ impl Closed {
 pub enum ClosedBy {
     /// The client sent a close frame.
     Peer,
-    /// This side did: the application, a limit or a shutdown.
+    /// The server closed it: the application, a limit or a shutdown.
     Server,
-    /// Nobody said anything: the connection broke.
+    /// The connection broke without a close frame.
     Network,
 }

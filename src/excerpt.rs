@@ -2,8 +2,7 @@ use std::fmt;
 
 use crate::invisible::is_invisible;
 
-/// A text that a client may have had a hand in, made fit for a log or an answer: escaped, so that it cannot
-/// forge lines, and cut.
+/// Text that a client may have influenced, for a log or an answer: escaped, so that it cannot forge lines, and cut.
 pub(crate) struct Excerpt<'a>(pub(crate) &'a str);
 
 const MAX_CHARS: usize = 200;
@@ -12,7 +11,7 @@ impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
         for char in chars.by_ref().take(MAX_CHARS) {
-            // Quotes are no danger, and JSON escapes them once more.
+            // Quotes are harmless, and JSON would escape them again.
             match char {
                 '"' | '\'' => write!(f, "{char}")?,
                 _ if is_invisible(char) && !char.is_control() => write!(f, "{}", char.escape_unicode())?,

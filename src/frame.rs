@@ -9,13 +9,13 @@ use crate::compression::{CompressedCache, Compression};
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
-/// A message encoded for the wire, or a burst of several that travel together.
+/// A message encoded for the wire, or a burst of several messages that are queued together.
 ///
 /// A clone copies a pointer: a broadcast encodes its push once, and compresses it at most once. Wherever a message is
 /// sent, a [`Push`], several (`[Push; N]`, `Vec<Push>`, `&[Push]`) and a `Frame` are accepted.
 #[derive(Clone)]
 pub struct Frame {
-    /// Whole frames, one after the other.
+    /// Whole frames, in sequence.
     bytes: Bytes,
     count: usize,
     compressed: CompressedCache,
@@ -25,8 +25,7 @@ impl Frame {
     /// A text frame with the JSON of `push`.
     #[must_use]
     pub fn push(push: &Push) -> Self {
-        // The header's length depends on the payload's, so the longest header's room is kept free and the
-        // header stands at its end.
+        // The length of the header depends on that of the payload, so room for the longest header is reserved in front.
         const ROOM: usize = websocket::MAX_HEADER;
         let mut bytes = Vec::with_capacity(ROOM + push.size_hint());
         bytes.resize(ROOM, 0);
@@ -36,13 +35,13 @@ impl Frame {
         Self::one(Bytes::from(bytes).slice(ROOM - len..))
     }
 
-    /// A burst: several pushes, each a message of its own, that are queued and written together.
+    /// A burst: several pushes, each its own message, queued and written together.
     #[must_use]
     pub fn burst<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
         Self::join(pushes.into_iter().map(Self::push))
     }
 
-    /// A burst of several frames, that are queued and written together.
+    /// A burst of several frames, queued and written together.
     #[must_use]
     pub fn join(frames: impl IntoIterator<Item = Self>) -> Self {
         let (mut bytes, mut count) = (Vec::new(), 0);
@@ -65,7 +64,7 @@ impl Frame {
         Self::one(websocket::frame(OpCode::Binary, bytes))
     }
 
-    /// A frame from its form on the wire: what [`Frame::as_bytes`] gave, perhaps in another process.
+    /// A frame from its wire form, which [`Frame::as_bytes`] returned, perhaps in another process.
     ///
     /// # Errors
     ///
@@ -77,13 +76,13 @@ impl Frame {
         Ok(Self::several(bytes, count))
     }
 
-    /// The form on the wire: for each message a header and its payload.
+    /// The wire form: for each message a header and a payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The messages in this frame, in their order, without headers.
+    /// The messages of this frame in order, without headers.
     ///
     /// ```
     /// use keywire::frame::{Frame, FrameKind};
@@ -103,13 +102,13 @@ impl Frame {
         })
     }
 
-    /// The number of messages: 1, or that of a burst.
+    /// Number of messages. 1 unless it is a burst.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// What a session gets that compresses. How it is done is decided by the first that asks.
+    /// The bytes for a session with compression. The first caller's settings decide.
     pub(crate) fn compressed(&self, compression: Compression) -> &Bytes {
         match compression.as_deflate() {
             Some(deflate) => self.compressed.get(&self.bytes, deflate),
@@ -130,7 +129,7 @@ impl Frame {
     }
 }
 
-/// What a message of a [`Frame`] is: text or binary.
+/// The kind of a message of a [`Frame`]: text or binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrameKind {
     /// Text, in UTF-8. Every push is text.

@@ -15,24 +15,22 @@ use crate::path_key::{PathKey, decode};
 use crate::peer::PeerAddr;
 use crate::rejection::Rejection;
 
-/// The subprotocol by which a client says that it knows keywire's close codes.
+/// The subprotocol of clients that understand keywire's close codes.
 pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
 
-/// What stands in front of a token that is offered as a subprotocol.
+/// The prefix of a token that is offered as a subprotocol.
 pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 
-/// The request by which a client asks for a connection: all that a [`KeyExtractor`](crate::KeyExtractor)
-/// has to go by.
+/// The opening request of a client, as a [`KeyExtractor`](crate::KeyExtractor) sees it.
 ///
-/// Each accessor answers three things: `Ok(Some(_))` is the value, decoded; `Ok(None)` that there is none,
-/// so another place may be tried; `Err(Rejection::Malformed)` that what is there is no text or is there
-/// twice, so that nobody can be told apart from somebody else by the order in which servers read.
+/// Each accessor has three results. `Ok(Some(_))`: the decoded value. `Ok(None)`: no value, so another place may be tried.
+/// `Err(Rejection::Malformed)`: the value is not UTF-8, or occurs twice, and servers that read in another order would see another
+/// user.
 ///
-/// Only the value that was asked for counts. Other cookies, other parameters, other subprotocols and other schemes of
-/// `Authorization` come from other parties: whatever bytes they are, they change no answer. Text is UTF-8.
+/// Only the requested value counts. Other cookies, parameters, subprotocols and schemes of `Authorization` belong to other parties
+/// and change no result, whatever bytes they have.
 ///
-/// Cloning copies a pointer. [`Debug`] shows neither path, query nor headers, since a credential may stand in
-/// each of them.
+/// A clone copies a pointer. [`Debug`] shows neither path, query nor headers, since each may contain a credential.
 ///
 /// ```
 /// use keywire::adapter::Handshake;
@@ -55,15 +53,15 @@ struct Head {
     headers: HeaderMap,
     path_key: PathKey,
     peer: Option<SocketAddr>,
-    /// Where somebody sees to it.
+    /// Work for [`Handshake::settle`]. `None` if nobody calls it.
     deferred: Option<Arc<Deferred>>,
 }
 
-/// What is left to do once nothing else speaks against an opening: to use up what is good for one time.
+/// Work that is done after all other checks of an opening: using up a credential for one use.
 type Deferred = Mutex<Vec<BoxFuture<'static, Result<(), Rejection>>>>;
 
 impl Handshake {
-    /// The head of `request`, from nowhere in particular.
+    /// The head of `request`, without a path key and a peer address.
     #[must_use]
     pub fn new(request: Request<()>) -> Self {
         let (parts, ()) = request.into_parts();
@@ -79,12 +77,12 @@ impl Handshake {
         }))
     }
 
-    /// The head of a request to `endpoint`, as axum and hyper give it. The URI gives [`Handshake::path_key`]: the
-    /// one segment behind the path of the endpoint, which is written as in the URI, with or without slashes at its
-    /// ends. The extension [`PeerAddr`], if there is one, gives [`Handshake::peer`].
+    /// The head of a request to `endpoint`, as axum and hyper pass it. [`Handshake::path_key`] is the one segment of the URI behind
+    /// the path of the endpoint. `endpoint` is written as in the URI, with or without slashes at its ends. [`Handshake::peer`] is
+    /// the extension [`PeerAddr`], if there is one.
     ///
-    /// A path that is not below the endpoint has no key. One with several segments behind it is malformed. In a
-    /// nested axum router the URI lacks the prefix of the nest, so `endpoint` lacks it too.
+    /// A path outside of the endpoint has no key. A path with several segments behind the endpoint is malformed. In a nested axum
+    /// router the URI has no prefix of the nest, so leave it out of `endpoint` as well.
     ///
     /// ```
     /// use keywire::adapter::Handshake;
@@ -107,51 +105,50 @@ impl Handshake {
         }))
     }
 
-    /// The same handshake with the path segment that follows the endpoint's own path.
+    /// The same handshake with the path segment behind the endpoint's path.
     #[must_use]
     pub fn with_path_key(mut self, key: PathKey) -> Self {
         self.head().path_key = key;
         self
     }
 
-    /// The same handshake, coming from `peer`.
+    /// The same handshake with this peer address.
     #[must_use]
     pub fn with_peer(self, peer: SocketAddr) -> Self {
         self.resolved_to(Some(peer))
     }
 
-    /// The same handshake, coming from `peer`, or from an address that is not known.
+    /// The same handshake with this peer address, or without one.
     pub(crate) fn resolved_to(mut self, peer: Option<SocketAddr>) -> Self {
         self.head().peer = peer;
         self
     }
 
-    /// The same handshake, for one who calls [`Handshake::settle`] before the client is let in.
+    /// The same handshake, for a caller that calls [`Handshake::settle`] before it accepts the client.
     pub(crate) fn deferring(mut self) -> Self {
         self.head().deferred = Some(Arc::default());
         self
     }
 
-    /// Whether there is one.
+    /// Whether [`Handshake::settle`] will be called.
     pub(crate) fn is_deferring(&self) -> bool {
         self.0.deferred.is_some()
     }
 
-    /// Whether work was left.
+    /// Whether there is deferred work.
     pub(crate) fn has_deferred(&self) -> bool {
         let deferred = self.0.deferred.as_ref();
         deferred.is_some_and(|deferred| !deferred.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 
-    /// Leaves work until it is certain that nothing else speaks against the opening. Its refusal counts as the
-    /// extractor's.
+    /// Defers work until all other checks of the opening have passed. If the work refuses, that counts as the extractor's refusal.
     pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {
         if let Some(deferred) = &self.0.deferred {
             deferred.lock().unwrap_or_else(PoisonError::into_inner).push(work);
         }
     }
 
-    /// Does what was deferred.
+    /// Does the deferred work.
     pub(crate) async fn settle(&self) -> Result<(), Rejection> {
         let Some(deferred) = &self.0.deferred else { return Ok(()) };
         let deferred = std::mem::take(&mut *deferred.lock().unwrap_or_else(PoisonError::into_inner));
@@ -161,21 +158,20 @@ impl Handshake {
         Ok(())
     }
 
-    /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. An empty segment is
-    /// none.
+    /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. `None` for an empty segment.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is not UTF-8 once decoded, or is more than one segment.
+    /// [`Rejection::Malformed`] if the decoded segment is not UTF-8, or if there are several segments.
     pub fn path_key(&self) -> Result<Option<Cow<'_, str>>, Rejection> {
         self.0.path_key.decode()
     }
 
-    /// A parameter of the query string, decoded as forms are: `+` is a space.
+    /// A parameter of the query string, decoded as in forms: `+` is a space.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is there twice, or is not UTF-8 once decoded.
+    /// [`Rejection::Malformed`] if it occurs twice, or is not UTF-8 when decoded.
     pub fn query(&self, name: &str) -> Result<Option<String>, Rejection> {
         let query = self.0.uri.query().unwrap_or_default();
         let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -183,29 +179,27 @@ impl Handshake {
         only(values)?.map(|(_, value)| form_decode(value)).transpose()
     }
 
-    /// A header's text.
+    /// The value of a header.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it is there twice, or is not UTF-8.
+    /// [`Rejection::Malformed`] if it occurs twice, or is not UTF-8.
     pub fn header(&self, name: impl TryInto<HeaderName>) -> Result<Option<&str>, Rejection> {
         let Ok(name) = name.try_into() else { return Ok(None) };
         only(self.lines(name))?.map(text).transpose()
     }
 
-    /// A cookie's value as it stands, without the quotes it may be in.
+    /// The value of a cookie, not decoded, without quotes around it.
     ///
-    /// A name may be there several times, also in several headers: for each path and domain that it was set for. If
-    /// the values are equal, that is the value. If they differ, no order of them says which one is the user's
-    /// (RFC 6265, sections 4.2.2 and 5.4), and every page of the host, on any port, can add one. To take one of them
-    /// would let such a page choose the user, to refuse for good would let it lock the user out. So the answer is
-    /// [`Rejection::Ambiguous`]: another credential decides, or the client comes back. A cookie whose name begins with
-    /// `__Host-` can be set by pages of its own host alone and only for all paths, so it is never there twice.
+    /// A cookie may occur several times, also in several headers: once for each path and domain. Equal values count as one. If values
+    /// differ, their order does not tell which one is the user's (RFC 6265, sections 4.2.2 and 5.4), and any page of the host, on
+    /// any port, can add one. Taking one value would let such a page choose the user. A final refusal would let it lock the user
+    /// out. The result is therefore [`Rejection::Ambiguous`]: another credential decides, or the client comes back. Only pages of
+    /// the same host can set a cookie whose name begins with `__Host-`, and only for all paths, so it occurs once.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Ambiguous`] if it is there with different values, [`Rejection::Malformed`] if its value is not
-    /// UTF-8.
+    /// [`Rejection::Ambiguous`] if its values differ, [`Rejection::Malformed`] if its value is not UTF-8.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, Rejection> {
         let cookies = self.lines(header::COOKIE).flat_map(|line| line.split(|&byte| byte == b';'));
         let pairs = cookies.filter_map(|cookie| split_once(cookie.trim_ascii(), b'='));
@@ -217,12 +211,12 @@ impl Handshake {
         text(value).map(Some)
     }
 
-    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). Another scheme is none: it is for somebody
-    /// else, such as a proxy that asks for a password.
+    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). `None` for another scheme, which is for another party, for
+    /// example a proxy that asks for a password.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if there are two such tokens, or it is not UTF-8.
+    /// [`Rejection::Malformed`] if there are two bearer tokens, or the token is not UTF-8.
     pub fn bearer(&self) -> Result<Option<&str>, Rejection> {
         let tokens = self.lines(header::AUTHORIZATION).filter_map(|line| {
             let (scheme, token) = split_once(line, b' ')?;
@@ -232,16 +226,15 @@ impl Handshake {
         only(tokens)?.map(text).transpose()
     }
 
-    /// The subprotocols that the client offers, in its order (RFC 6455, section 4.1). What is not UTF-8 is left out.
+    /// The subprotocols that the client offers, in its order (RFC 6455, section 4.1), without those that are not UTF-8.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         let lines = self.lines(header::SEC_WEBSOCKET_PROTOCOL);
         let elements = lines.flat_map(|line| line.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
         elements.filter_map(|element| text(element).ok()).filter(|element| !element.is_empty())
     }
 
-    /// The token of the subprotocol `base64url.bearer.keywire.…`, decoded: a browser's only place for one that is
-    /// neither the URL nor a cookie. The rest of the name is the token in base64url without padding (RFC 4648,
-    /// section 5), and `keywire.v1` stands next to it:
+    /// The decoded token of the subprotocol `base64url.bearer.keywire.…`: a page's only place for a token besides URL and cookie. The
+    /// rest of the name is the token in base64url without padding (RFC 4648, section 5). `keywire.v1` is offered next to it:
     ///
     /// ```js
     /// new WebSocket(url, ['keywire.v1', 'base64url.bearer.keywire.' + base64url(token)])
@@ -249,10 +242,9 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if there are two, if it is no base64url or not the shortest way to write it, if
-    /// it is not UTF-8 once decoded, or if `keywire.v1` is missing. A browser fails a connection whose server
-    /// chooses none of the subprotocols that were offered, and the token is never chosen: it would come back in
-    /// the answer.
+    /// [`Rejection::Malformed`] if there are two tokens, if the token is not base64url in its shortest form, if it is not UTF-8 when
+    /// decoded, or if `keywire.v1` is missing. A browser fails a connection if the server chooses none of the offered subprotocols,
+    /// and the server never chooses the token, since the response would contain it.
     pub fn protocol_token(&self) -> Result<Option<String>, Rejection> {
         let tokens = self.subprotocols().filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL));
         let Some(token) = only(tokens)? else { return Ok(None) };
@@ -263,7 +255,7 @@ impl Handshake {
         String::from_utf8(token).map(Some).map_err(|_| Rejection::Malformed)
     }
 
-    /// Whether the client knows keywire's close codes.
+    /// Whether the client understands keywire's close codes.
     pub(crate) fn speaks_v1(&self) -> bool {
         self.subprotocols().any(|protocol| protocol == KEYWIRE_V1)
     }
@@ -279,15 +271,14 @@ impl Handshake {
         &self.0.headers
     }
 
-    /// The request's URI. A credential may stand in it: do not log it.
+    /// The URI of the request. It may contain a credential: do not log it.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.0.uri
     }
 
-    /// The address that the connection comes from: past the proxies that are trusted
-    /// ([`TrustedProxies`](crate::limits::TrustedProxies)). `None` where the transport has no addresses, or where a trusted
-    /// proxy does not say where the client is.
+    /// The client's address, behind [`TrustedProxies`](crate::limits::TrustedProxies) as well. `None` if the transport has no
+    /// addresses, or if a trusted proxy does not name the client.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer
@@ -301,18 +292,18 @@ impl Handshake {
         self.0.version
     }
 
-    /// The values of a header, line by line. They are bytes: a part that is no text must not hide the others.
+    /// The values of a header, line by line, as bytes: a part that is not UTF-8 must not hide the others.
     fn lines(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         self.0.headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
     }
 
-    /// The head while it is put together, when nobody else has a copy yet.
+    /// The head while it is built, before it has clones.
     fn head(&mut self) -> &mut Head {
         Arc::make_mut(&mut self.0)
     }
 }
 
-/// The head of a request to a route without a key in its path; [`Handshake::from_parts`] is for the others.
+/// The head of a request to a route without a key in its path. For routes with a key: [`Handshake::from_parts`].
 impl From<&Parts> for Handshake {
     fn from(parts: &Parts) -> Self {
         Self::from_parts(parts, "").with_path_key(PathKey::default())
@@ -325,7 +316,7 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// The only item, or none.
+/// The only item, if there is one.
 fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, Rejection> {
     let first = items.next();
     if items.next().is_some() { Err(Rejection::Malformed) } else { Ok(first) }

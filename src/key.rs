@@ -11,10 +11,10 @@ use smol_str::SmolStr;
 
 use crate::invisible::is_visible;
 
-/// The name of a user: what [`Hub::send_to`](crate::Hub::send_to) addresses.
+/// The key of a user, which [`Hub::send_to`](crate::Hub::send_to) takes as the recipient.
 ///
-/// A log and a page show a key as it is, so that no key looks like another by what is not seen. A key is not empty, at
-/// most [`Key::MAX_BYTES`] long, and has none of these:
+/// Logs and pages show a key as it is, so no key may look like another one because of invisible characters. A key is not empty, has
+/// at most [`Key::MAX_BYTES`] bytes, and none of these:
 ///
 /// - control characters, line breaks of all kinds, noncharacters;
 /// - characters that are not shown or that reorder others: zero-width spaces, bidirectional marks, overrides and
@@ -25,8 +25,7 @@ use crate::invisible::is_visible;
 /// emoji, because names there are misspelled without them. Keys that look alike by letters of different scripts are not
 /// refused: `аlice` with a Cyrillic `а` is a key. If users choose their keys, restrict the letters.
 ///
-/// It is never longer than a few words in memory: up to 23 bytes stand in the key itself, a longer text is shared by its
-/// clones.
+/// A key takes 24 bytes. Up to 23 bytes of text are stored in it. Clones of a longer key share the text.
 ///
 /// ```
 /// use keywire::Key;
@@ -42,10 +41,10 @@ use crate::invisible::is_visible;
 pub struct Key(SmolStr);
 
 impl Key {
-    /// The longest a key may be, in bytes.
+    /// Longest key, in bytes.
     pub const MAX_BYTES: usize = 256;
 
-    /// Checks `text` and makes a key of it.
+    /// Validates `text`.
     ///
     /// # Errors
     ///
@@ -197,10 +196,10 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// What a [`KeyExtractor`](crate::KeyExtractor) found out about whoever opens a connection.
+/// The result of a [`KeyExtractor`](crate::KeyExtractor): the key of the client, and what else is known about it.
 ///
-/// Next to the key it may carry the moment at which the credential ends (the session ends with it) and
-/// whatever the application wants to know later, each value under its own type:
+/// Besides the key it may have the expiry of the credential, at which the session ends, and values of the application, one for each
+/// type:
 ///
 /// ```
 /// use keywire::{Identity, Key};
@@ -220,27 +219,27 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity that never expires and carries nothing else.
+    /// An identity without expiry and values.
     #[must_use]
     pub fn new(key: Key) -> Self {
         Self { key, expires_at: None, extensions: http::Extensions::new() }
     }
 
-    /// The same identity, ending at `moment`: an open session is closed then, idle or not.
+    /// The same identity with this expiry. An open session is closed then.
     #[must_use]
     pub fn expiring_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
         self
     }
 
-    /// The same identity carrying `value`, in place of an earlier value of the same type.
+    /// The same identity with `value`, which replaces an earlier value of the same type.
     #[must_use]
     pub fn with<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.extensions.insert(value);
         self
     }
 
-    /// The same identity under another key, with its end and all that it carries.
+    /// The same identity with another key. Expiry and values stay.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -260,29 +259,29 @@ impl Identity {
         self
     }
 
-    /// Whose session this is.
+    /// The key.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// When the credential ends, if it does.
+    /// The expiry of the credential, if it has one.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// Whether the credential has ended.
+    /// Whether the credential has expired.
     pub(crate) fn is_over(&self) -> bool {
         self.expires_at.is_some_and(|end| end <= SystemTime::now())
     }
 
-    /// Whether it is nothing but a key.
+    /// Whether the identity is only a key.
     pub(crate) fn is_bare(&self) -> bool {
         self.expires_at.is_none() && self.extensions.is_empty()
     }
 
-    /// The value of type `T` that was put in by [`Identity::with`].
+    /// The value of type `T` from [`Identity::with`].
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.extensions.get()
@@ -290,7 +289,7 @@ impl Identity {
 }
 
 impl fmt::Debug for Identity {
-    /// Leaves the extensions out: claims are nobody's business in a log.
+    /// Omits the values, since claims do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("key", &self.key)

@@ -1,4 +1,4 @@
-//! From whose pages a browser may connect.
+//! The origin check: which pages may connect.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,11 @@ use crate::handshake::Handshake;
 use crate::refusal::{Refusal, shown};
 use crate::rejection::Rejection;
 
-/// Which pages may connect, by the `Origin` that a browser puts on every WebSocket opening (RFC 6455,
+/// Allowed origins: the pages that may connect, by the `Origin` that a browser sends with every WebSocket opening (RFC 6455,
 /// section 10.2).
 ///
-/// Without this check any page in the world could use the cookies of whoever looks at it. A client that
-/// sends no `Origin` is no browser and is let through, unless [`Origins::or_none`] forbids it: it has no cookies
-/// of other people's.
+/// Without this check any page could connect with the cookies of its visitor. A client without `Origin` is not a browser and has no
+/// cookies of a visitor. It is accepted unless [`Origins::or_none`] forbids it.
 ///
 /// ```
 /// use keywire::auth::Origins;
@@ -25,10 +24,9 @@ use crate::rejection::Rejection;
 /// # DNS rebinding
 ///
 /// [`Origins::same`] compares two headers with each other. A page of `evil.example` whose DNS name is changed to the
-/// server's address while the page is open sends `evil.example` in both, so it is let in. It gets no cookies of the server's
-/// own name, but everything that needs no credential of the browser's: a server on a developer's machine, in a private
-/// network, or one that knows its clients by their address. [`Origins::hosts`] names the hosts that the server answers to and
-/// refuses all others.
+/// server's address while the page is open sends `evil.example` in both, so it is accepted. It gets no cookies of the server's own
+/// name. It reaches servers that need no browser credential: on a developer's machine, in a private network, or with clients
+/// known by address. [`Origins::hosts`] lists the host names of the server and refuses all others.
 ///
 /// ```
 /// use keywire::auth::Origins;
@@ -48,49 +46,48 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Pages of the host and port that the request itself names, which is the default. The scheme is not
-    /// compared: a proxy may have taken the TLS off. [DNS rebinding](#dns-rebinding) passes it; add [`Origins::hosts`]
-    /// against that.
+    /// Pages of the host and port in the request's `Host`. The default. The scheme is not compared, since a proxy may terminate TLS.
+    /// [DNS rebinding](#dns-rebinding) passes this check: add [`Origins::hosts`].
     #[must_use]
     pub fn same() -> Self {
         Self { any: false, same: true, loopback: false, none: true, listed: Vec::new(), hosts: Vec::new() }
     }
 
-    /// Only the pages that are named by [`Origins::and`].
+    /// Only pages added by [`Origins::and`].
     #[must_use]
     pub fn listed() -> Self {
         Self { same: false, ..Self::same() }
     }
 
-    /// All pages there are. Safe only where no credential is sent by the browser on its own, as cookies are.
+    /// All pages. Safe only if browsers send no credential by themselves, such as a cookie.
     #[must_use]
     pub fn any() -> Self {
         Self { any: true, ..Self::same() }
     }
 
-    /// And the pages of this origin, `https://app.example.com` for example, compared exactly.
+    /// Adds the pages of this origin, for example `https://app.example.com`. Compared exactly.
     #[must_use]
     pub fn and(mut self, origin: impl Into<Box<str>>) -> Self {
         self.listed.push(origin.into());
         self
     }
 
-    /// And pages that come from this very machine, on any port: a front end in development.
+    /// Adds pages of this machine, on any port, for a front end in development.
     #[must_use]
     pub fn and_loopback(mut self) -> Self {
         self.loopback = true;
         self
     }
 
-    /// And clients that send no `Origin`, as browsers never do: yes by default. To forbid it keeps out honest
-    /// programs only, since the others write there what they like.
+    /// Whether clients without `Origin`, which are not browsers, are accepted. Default: yes. Refusing them stops only honest programs,
+    /// since any other program can send an `Origin`.
     #[must_use]
     pub fn or_none(mut self, allowed: bool) -> Self {
         self.none = allowed;
         self
     }
 
-    /// Host names and addresses that the server answers to: `chat.example.com`, `127.0.0.1`, `[::1]`. Default: any.
+    /// Host names and addresses of the server: `chat.example.com`, `127.0.0.1`, `[::1]`. Default: any.
     ///
     /// The `Host` header of every opening must name one of them, on any port, also where the client sends no `Origin`.
     /// That stops [DNS rebinding](#dns-rebinding). A proxy in front must pass `Host` on. A second call adds to the list; an
@@ -106,7 +103,7 @@ impl Origins {
         if self.any && self.none {
             return Ok(());
         }
-        // Two of them, or one that is no text, come from no browser.
+        // No browser sends two of them, or one that is not text.
         let Ok(origin) = handshake.header(header::ORIGIN) else {
             return Err(forbidden("there are two Origin headers, or one that is not ASCII"));
         };
@@ -146,7 +143,7 @@ impl Origins {
         let listed = self.listed.iter().map(|listed| format!("{listed:?}"));
         let allowed = list(same.into_iter().chain(loopback).chain(listed));
         let also = if is_loopback(origin) { " or Origins::and_loopback()" } else { "" };
-        // Anything else may be a credential in the wrong place.
+        // Any other text may be a credential in the wrong place.
         let origin = if origin == "null" || origin.contains("://") {
             shown(origin)
         } else {
@@ -194,7 +191,7 @@ fn without_port(authority: &str) -> &str {
     }
 }
 
-/// The scheme and authority of a web page's origin; `null`, files and extensions have none.
+/// The scheme and authority of a page's origin. `null`, files and extensions have none.
 fn split(origin: &str) -> Option<(&str, &str)> {
     let (scheme, authority) = origin.split_once("://")?;
     (matches!(scheme, "http" | "https") && !authority.contains(['/', '@'])).then_some((scheme, authority))

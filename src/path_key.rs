@@ -5,10 +5,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::rejection::Rejection;
 
-/// The path segment behind an endpoint's own path: `{key}` of `/websocket/{key}`.
+/// The path segment behind an endpoint's path: `{key}` of `/websocket/{key}`.
 ///
-/// A URI writes the segment percent-encoded, and some routers decode it. The constructor says which of the two it
-/// is given, because decoding twice changes the key: `al%2569ce` is the key `al%69ce`, and not `alice`.
+/// In a URI the segment is percent-encoded, and some routers decode it. Choose the constructor accordingly, since decoding twice
+/// changes the key: `al%2569ce` is the key `al%69ce`, and not `alice`.
 /// [`Handshake::from_parts`](crate::adapter::Handshake::from_parts) takes the segment from the URI and needs no choice.
 ///
 /// [`Debug`] does not show it, since it may be a token.

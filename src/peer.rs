@@ -1,13 +1,12 @@
 use std::net::{IpAddr, SocketAddr};
 
-/// Where a request comes from, as an extension of it.
+/// The address of the socket that a request came from, as an extension of the request.
 ///
-/// `keywire::serve` gives it to each request, and keywire's adapters look for it. In filters and handlers of your own it
-/// is `warp::ext::optional::<keywire::adapter::PeerAddr>()`, where `warp::addr::remote()` knows only of warp's own server, or
-/// `Option<axum::Extension<keywire::adapter::PeerAddr>>`. A server of your own may set it as well.
+/// `keywire::serve` adds it to each request, and keywire's adapters read it. In your own warp filters it is
+/// `warp::ext::optional::<keywire::adapter::PeerAddr>()` (`warp::addr::remote()` works only in warp's own server), in axum
+/// `Option<axum::Extension<keywire::adapter::PeerAddr>>`. Another server may add it as well.
 ///
-/// It is the address of the socket, so of the proxy if there is one. [`Session::peer`](crate::Session::peer) is past
-/// the proxies that are trusted.
+/// Behind a proxy it is the proxy's address. [`Session::peer`](crate::Session::peer) is the client's, behind trusted proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 

@@ -1,4 +1,4 @@
-//! Why somebody is not let in, and how that is said: over HTTP or as a close code.
+//! Reasons for a refusal, as HTTP status and as close code.
 
 use std::time::Duration;
 
@@ -7,51 +7,47 @@ use http::StatusCode;
 use crate::key::InvalidKey;
 use crate::websocket::CloseCode;
 
-/// Why a connection is refused.
+/// The reason why a connection is refused.
 ///
-/// It says the kind of failure and nothing else: neither the client nor a log learns what was wrong with a
-/// credential, let alone the credential.
+/// It tells only the kind of failure: neither the client nor a log learns what was wrong with a credential, or the credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// There is no credential where the extractor looks. [`or`](crate::KeyExtractor::or) goes on to the next
-    /// extractor.
+    /// The request has no credential where the extractor looks. [`or`](crate::KeyExtractor::or) asks the next extractor.
     #[error("credential missing")]
     Missing,
-    /// There is a credential, and it is wrong.
+    /// The credential is wrong.
     #[error("credential invalid")]
     Invalid,
-    /// The credential was good once. The client should come back with a fresh one.
+    /// The credential has expired. The client should come back with a new one.
     #[error("credential expired")]
     Expired,
-    /// The credential is not good yet: its time or the key that signed it is still to come. The client should come
-    /// back.
+    /// The credential is not valid yet: its time, or the key that signed it, has not come. The client should come back.
     #[error("credential not good yet")]
     NotYet,
-    /// The request cannot be understood: two credentials of one kind, or a key that cannot be one.
+    /// The request is malformed: two credentials of one kind, or an invalid key.
     #[error("malformed request")]
     Malformed,
-    /// Two cookies of one name say different things. Every page of the host can add one, so this is not the user's
-    /// fault and not for ever: [`or`](crate::KeyExtractor::or) goes on to the next extractor, and if that finds nothing,
-    /// the client should come back.
+    /// Two cookies of one name have different values. Any page of the host can add a cookie, so this is not the user's fault and not
+    /// final: [`or`](crate::KeyExtractor::or) asks the next extractor. If that finds nothing, the client should come back.
     #[error("ambiguous credential")]
     Ambiguous,
-    /// It is known who asks, and they may not.
+    /// The user is known and not allowed.
     #[error("forbidden")]
     Forbidden,
-    /// The key has as many sessions as it may have. To come back would not help.
+    /// The key has its maximum of sessions, and all of them are alive. Coming back does not help.
     #[error("too many sessions")]
     TooMany,
-    /// Too many attempts or sessions from where the client is. It should come back later.
+    /// Too many attempts or sessions from the client's address. The client should come back later.
     #[error("throttled")]
     Throttled,
-    /// What decides could not be reached, the server is full or is shutting down. The client should come back.
+    /// The server cannot decide, is full or is shutting down. The client should come back.
     #[error("unavailable")]
     Unavailable,
 }
 
 impl Rejection {
-    /// The HTTP status that an ordinary client gets in place of the upgrade.
+    /// The HTTP status for clients without `keywire.v1`.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -63,8 +59,7 @@ impl Rejection {
         }
     }
 
-    /// The close code that says the same to a client that speaks `keywire.v1`, which as a browser could not
-    /// read the status.
+    /// The close code for clients with `keywire.v1`, since a browser cannot read a status.
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
@@ -76,8 +71,8 @@ impl Rejection {
         }
     }
 
-    /// What an ordinary client is told in `Retry-After` (RFC 9110, section 10.2.3), where it helps to wait: 5 s.
-    /// What becomes free may do so at any moment, so this is only a pace.
+    /// The value of `Retry-After` (RFC 9110, section 10.2.3) if waiting helps: 5 s. It only sets a pace, since a place may become
+    /// free at any moment.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         matches!(self, Self::NotYet | Self::Ambiguous | Self::Throttled | Self::Unavailable)

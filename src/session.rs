@@ -1,4 +1,4 @@
-//! Sessions: the handle of one live connection, and how it ends.
+//! Sessions: handles of live connections, and how connections end.
 
 mod detached;
 mod extensions;
@@ -29,10 +29,9 @@ use crate::outbox::{Outbox, Owned, Owner};
 use crate::peer::CompactPeer;
 pub use crate::websocket::{CloseCode, InvalidCloseCode};
 
-/// A handle on one live connection of a key: one tab, one device.
+/// A handle of one live connection of a key: one tab, one device.
 ///
-/// A clone copies a pointer. A handle that is kept after the connection ended does no harm: what is sent to
-/// it is [`Outcome::Gone`].
+/// A clone copies a pointer. A handle may outlive the connection: sending then returns [`Outcome::Gone`].
 #[derive(Clone)]
 pub struct Session(Arc<Owned<Inner>>);
 
@@ -41,15 +40,15 @@ struct Inner {
     key: Key,
     state: Mutex<State>,
     peer: Option<CompactPeer>,
-    /// Whether the client asked for `keywire.v1`, and so understands its close codes.
+    /// Whether the client offered `keywire.v1`, so understands its close codes.
     speaks_v1: bool,
     /// Whether permessage-deflate was negotiated.
     compresses: bool,
     /// Whether it holds a session permit, which is released once.
     has_permit: AtomicBool,
-    /// Counts the pongs of the client, whoever pinged.
+    /// Counts the client's pongs.
     pongs: AtomicU8,
-    /// What `kw:refresh` has used up of its rate.
+    /// The used part of the rate of `kw:refresh`.
     refreshes: AtomicU32,
     /// Its place in the log of its key, if it follows that.
     follower: Option<Box<Mutex<Follower>>>,
@@ -66,11 +65,11 @@ impl Owner for Inner {
     }
 }
 
-/// What changes while the session lives, beside the outbox. No code of the application's runs under its lock.
+/// The state that changes, besides the outbox. No application code runs under its lock.
 struct State {
-    /// `None` where there is nothing in it but the key.
+    /// `None` if the identity is only the key.
     identity: Option<Arc<Identity>>,
-    /// One word while there are none. Each value is an `Arc`.
+    /// One word if empty. Each value is an `Arc`.
     extensions: http::Extensions,
 }
 
@@ -86,7 +85,7 @@ impl Session {
         Self::with_id(SessionId::next(), hub, identity, peer, speaks_v1, compresses, None)
     }
 
-    /// A session whose id was drawn when its opening began.
+    /// A session with the id that its opening has.
     pub(crate) fn with_id(
         id: SessionId,
         hub: Hub,
@@ -111,27 +110,27 @@ impl Session {
         })))
     }
 
-    /// What tells this session apart from all others, on other nodes too.
+    /// The id of this session, unique on all nodes.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.0.id
     }
 
-    /// Whose session it is.
+    /// The key of this session.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.0.key
     }
 
-    /// All that the extractor found out.
+    /// The identity that the extractor returned, or the last refresh.
     #[must_use]
     pub fn identity(&self) -> Arc<Identity> {
         let identity = self.state().identity.clone();
         identity.unwrap_or_else(|| Arc::new(Identity::new(self.key().clone())))
     }
 
-    /// Puts a later credential of the same key in the place of the present one. One that ends earlier changes
-    /// nothing: perhaps the client has sent an older one again.
+    /// Replaces the identity by that of a later credential of the same key. A credential that expires earlier changes nothing: the
+    /// client may have sent an older one again.
     pub(crate) fn renew(&self, identity: Identity) {
         let mut state = self.state();
         let present = &mut state.identity;
@@ -168,7 +167,7 @@ impl Session {
         Extensions::new(self)
     }
 
-    /// When the credential ends, if it does.
+    /// The expiry of the credential, if it has one.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         self.state().identity.as_ref()?.expires_at()
     }
@@ -178,29 +177,29 @@ impl Session {
         Some(self.expires_at()?.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
-    /// The client's address: past the proxies that are trusted ([`TrustedProxies`](crate::limits::TrustedProxies)), and an IPv4
-    /// address always as such. `None` where the transport has no addresses, or where a trusted proxy does not say where
-    /// the client is: then it is not known, and must not be taken for an address that is allowed more than others. The scope of a link-local address is left out.
+    /// The client's address, behind [`TrustedProxies`](crate::limits::TrustedProxies) as well. An IPv4 address is always an IPv4
+    /// address. The scope of a link-local address is left out. `None` if the transport has no addresses, or if a trusted proxy does
+    /// not name the client: do not give an unknown address more rights than others.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer.map(SocketAddr::from)
     }
 
-    /// The hub it is connected to: the way to everybody else.
+    /// The hub of this session, to reach other sessions.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.0.hub
     }
 
-    /// Sends to this session alone. Does not wait: the message is queued, or the session was too slow and is
-    /// being closed, or it is gone.
+    /// Sends to this session only. Does not wait: the message is queued, or the slow session is being closed, or the session has
+    /// ended.
     pub fn send(&self, push: Push) -> Outcome {
         let frame = Frame::push(&push);
         // A frame that nobody else gets needs no count of its owners.
         if self.0.compresses { self.send_frame(&frame) } else { self.send_plain(frame) }
     }
 
-    /// [`Session::send`] for what is encoded already, or is no push.
+    /// [`Session::send`] for a message that is encoded already, or is not a push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
         if self.0.compresses {
             let config = self.0.hub.config();
@@ -209,8 +208,8 @@ impl Session {
         self.send_plain(frame.clone())
     }
 
-    /// The reply to a message of this session's. It is sent even if the session is ending, when the message came before
-    /// the end. For the connection's own task.
+    /// Sends the reply to a message of this session, also while the session ends, if the message came before the end. For the
+    /// connection's own task.
     pub(crate) fn reply(&self, frame: Frame) -> Outcome {
         let (config, messages) = (self.hub().config(), frame.count());
         // A frame that nobody else gets needs no count of its owners.
@@ -236,17 +235,17 @@ impl Session {
         outcome
     }
 
-    /// Ends the session, behind what has been sent to it. The client comes back or not as the code tells it.
+    /// Ends the session after the messages in its queue. The close code tells the client whether to come back.
     pub fn close(&self, code: CloseCode, reason: impl Into<Box<str>>) -> Outcome {
         let closed = match code {
-            // Only those who asked for it know what 4005 means.
+            // Only clients that offered `keywire.v1` understand 4005.
             CloseCode::DRAIN if !self.0.speaks_v1 => Closed::by_server(CloseCode::GOING_AWAY, ""),
             code => Closed::by_server(code, reason),
         };
         self.0.outbox.close(closed)
     }
 
-    /// Carries an order out: what a [`SessionStore`](crate::SessionStore) does for each recipient.
+    /// Applies an order, as a [`SessionStore`](crate::SessionStore) does for each recipient.
     pub fn apply(&self, order: &Order) -> Outcome {
         match order {
             Order::Deliver(frame) => self.send_frame(frame),
@@ -255,7 +254,7 @@ impl Session {
         }
     }
 
-    /// Whether messages are still taken.
+    /// Whether the session still takes messages.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.outbox.is_open()
@@ -265,14 +264,14 @@ impl Session {
         &self.0.has_permit
     }
 
-    /// The client has sent a pong: whoever asked whether it lives has the answer.
+    /// The client has sent a pong. Notifies those that wait for a sign of life.
     pub(crate) fn answered(&self) {
         self.0.outbox.answered();
         self.0.pongs.fetch_add(1, Ordering::Relaxed);
         self.hub().answers().notify_waiters();
     }
 
-    /// How many pongs have come, which begins again at 0 after 255.
+    /// Number of pongs. Wraps after 255.
     pub(crate) fn pongs(&self) -> u8 {
         self.0.pongs.load(Ordering::Relaxed)
     }
@@ -294,7 +293,7 @@ impl Session {
     }
 }
 
-/// The identity, if it says more than the key, of which the session has a copy anyway.
+/// The identity, unless it is only the key, which the session has anyway.
 fn kept(identity: Identity) -> Option<Arc<Identity>> {
     (!identity.is_bare()).then(|| Arc::new(identity))
 }

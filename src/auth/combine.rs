@@ -7,7 +7,7 @@ use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
 
-/// One extractor, and another where the first finds no credential. See [`KeyExtractor::or`].
+/// An extractor with a fallback for requests without its credential. See [`KeyExtractor::or`].
 #[derive(Debug, Clone)]
 pub struct Or<A, B> {
     first: A,
@@ -26,7 +26,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
         match self.first.extract(handshake).await {
             Err(none @ (Rejection::Missing | Rejection::Ambiguous)) => {
                 match self.second.extract(handshake).await {
-                    // An ambiguous cookie stays one: the client should come back.
+                    // The cookie stays ambiguous, so the client should come back.
                     Err(Rejection::Missing) => Err(none),
                     decided => decided,
                 }
@@ -35,8 +35,8 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
         }
     }
 
-    /// Good if either says so: here there are no two places of which one comes first, and the client
-    /// cannot know which of the two let it in.
+    /// Accepts what either extractor accepts: a refresh has only one place for a credential, and the client does not know which
+    /// of the two extractors let it in.
     async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
         match self.first.refresh(credential).await {
             Ok(identity) => Ok(identity),
@@ -48,7 +48,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
     }
 }
 
-/// An extractor whose identities are changed. See [`KeyExtractor::map`].
+/// An extractor that changes the identities of another one. See [`KeyExtractor::map`].
 #[derive(Debug, Clone)]
 pub struct Map<E, F> {
     extractor: E,
@@ -76,7 +76,7 @@ where
     }
 }
 
-/// An extractor whose identities are checked further. See [`KeyExtractor::and_then`].
+/// An extractor with a further check. See [`KeyExtractor::and_then`].
 #[derive(Debug, Clone)]
 pub struct AndThen<E, F> {
     extractor: E,
@@ -112,7 +112,7 @@ where
 {
     async fn check(&self, identity: Identity) -> Result<Identity, Rejection> {
         match (self.check)(identity).await {
-            // There was a credential. If `check` misses something else, another extractor must not decide.
+            // The request has a credential. If `check` misses something else, another extractor must not decide.
             Err(Rejection::Missing | Rejection::Ambiguous) => Err(Rejection::Invalid),
             decided => decided,
         }

@@ -5,7 +5,7 @@ use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
 
-/// Makes an extractor of an async closure or function.
+/// An extractor from an async closure or function.
 ///
 /// ```
 /// use keywire::adapter::Handshake;
@@ -29,7 +29,7 @@ where
     ExtractFn(function)
 }
 
-/// What [`extract_fn`] returns.
+/// The extractor that [`extract_fn`] returns.
 #[derive(Debug, Clone)]
 pub struct ExtractFn<F>(F);
 

@@ -29,7 +29,7 @@ pub use crate::key::InvalidKey;
 pub use crate::origin::Origins;
 pub use crate::rejection::Rejection;
 
-/// Decides who opens a connection.
+/// Authenticates an opening: takes the key of the user out of the request.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -51,32 +51,32 @@ pub use crate::rejection::Rejection;
 /// }
 /// ```
 ///
-/// A closure does as well: [`extract_fn`].
+/// [`extract_fn`] makes an extractor from a closure.
 ///
 /// # Contract
 ///
-/// - No credential where this extractor looks: [`Rejection::Missing`], and nothing else is `Missing`. Then
-///   [`or`](KeyExtractor::or) asks the next one. A wrong credential must never let the next one decide.
-/// - The key is checked, not believed: whoever can choose it can read another's messages.
-/// - What is slow belongs behind `.await`: the opening waits for it, nobody else does.
+/// - Return [`Rejection::Missing`] if the request has no credential where this extractor looks, and only then. After it
+///   [`or`](KeyExtractor::or) asks the next extractor. A wrong credential must never let the next extractor decide.
+/// - Verify the key. A client that can choose its key can read the messages of another user.
+/// - Slow work belongs behind `.await`. Only this opening waits for it.
 ///
 /// # Errors
 ///
-/// A [`Rejection`], which becomes an HTTP status or a close code. It tells the client the kind of failure only.
+/// A [`Rejection`] becomes an HTTP status or a close code, which tells the client only the kind of failure.
 ///
 /// # Cancel safety
 ///
-/// The future is dropped when the client goes away before it is done, and after
-/// [`Config::handler_timeout`](crate::Config::handler_timeout): the client is then asked to come back.
+/// keywire drops the future if the client disconnects, and after [`Config::handler_timeout`](crate::Config::handler_timeout). After
+/// the timeout the client is asked to come back.
 #[async_trait]
 pub trait KeyExtractor: Send + Sync + 'static {
-    /// Finds out who is asking.
+    /// The identity of the client that sent this request.
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection>;
 
-    /// Checks a fresh credential that a client sends over its open session (`kw:refresh`), so that the session
-    /// lives on. [`Rejection::Missing`] by default: this extractor knows none.
+    /// Checks a new credential that a client sends over its open session (`kw:refresh`) to extend the session. Default:
+    /// [`Rejection::Missing`], this extractor refreshes nothing.
     ///
-    /// The session keeps its key: if this says that the credential is another's, the session ends with 4507.
+    /// The session keeps its key. A credential of another key ends the session with 4507.
     ///
     /// ```
     /// use keywire::adapter::Handshake;
@@ -107,8 +107,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Err(Rejection::Missing)
     }
 
-    /// Asks `other` where this one finds no credential, or a cookie that is [ambiguous](Rejection::Ambiguous). A wrong one
-    /// is refused without asking.
+    /// Asks `other` if the request has no credential for this extractor, or a cookie that is [ambiguous](Rejection::Ambiguous). A
+    /// wrong credential is refused without asking.
     ///
     /// ```
     /// use keywire::auth::RawKey;
@@ -118,9 +118,9 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// # let _ = extractor;
     /// ```
     ///
-    /// Both extractors share the keys. Where each names users of its own, the `7` of one and the `7` of the other are
-    /// one user, who reads the messages of both. [`map`](KeyExtractor::map) or [`and_then`](KeyExtractor::and_then)
-    /// with a prefix keeps them apart:
+    /// Both extractors share one set of keys. If each has its own user numbers, the `7` of one extractor and the `7` of the other
+    /// are one key, which gets the messages of both users. A prefix by [`map`](KeyExtractor::map) or
+    /// [`and_then`](KeyExtractor::and_then) keeps them apart:
     ///
     /// ```
     /// use keywire::auth::{RawKey, Rejection};
@@ -145,7 +145,7 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Or::new(self, other)
     }
 
-    /// Changes the identity that this one finds. [`Identity::with_key`] keeps its end and all that it carries.
+    /// Changes the identity. [`Identity::with_key`] keeps its expiry and its values.
     fn map<F>(self, change: F) -> Map<Self, F>
     where
         Self: Sized,
@@ -154,7 +154,7 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Map::new(self, change)
     }
 
-    /// Checks the identity further, in a database for example, and may refuse it.
+    /// Checks the identity further, for example in a database, and may refuse it.
     ///
     /// ```
     /// use keywire::auth::{RawKey, Rejection};

@@ -7,13 +7,13 @@ use crate::handshake::Handshake;
 use crate::key::{Identity, Key};
 use crate::rejection::Rejection;
 
-/// Believes the key that a client gives.
+/// The key as the client sends it, without any check.
 ///
-/// For development, for closed networks, and behind a proxy that has checked the user and writes the key
-/// into a header. On the open internet anybody can be anybody with it: use `JwtKey` there.
+/// For development, for closed networks, and behind a proxy that authenticates the user and writes the key into a header. On the
+/// open internet any client can claim any key: use `JwtKey` there.
 ///
-/// The key is a name and no secret: other users see it as `sender`, and it is logged. Of an API key or a session id,
-/// look up the user in a [`KeyExtractor`] of your own.
+/// The key is a name and not a secret: other users see it as `sender`, and logs contain it. For an API key or a session id, look
+/// up the user in a [`KeyExtractor`] of your own.
 ///
 /// ```
 /// use keywire::auth::RawKey;
@@ -42,7 +42,7 @@ impl RawKey {
         Self(CredentialSource::Cookie(name.into()))
     }
 
-    /// The key is what stands behind `Authorization: Bearer`.
+    /// The key is the token of `Authorization: Bearer`.
     #[must_use]
     pub fn from_bearer() -> Self {
         Self(CredentialSource::Bearer)

@@ -3,28 +3,28 @@ use std::borrow::Cow;
 use crate::handshake::Handshake;
 use crate::rejection::Rejection;
 
-/// A place in the opening request where a credential may stand.
+/// A place for a credential in the opening request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CredentialSource {
-    /// The path segment after the endpoint's own path: `{key}` of `/websocket/{key}`.
+    /// The path segment behind the endpoint's path: `{key}` of `/websocket/{key}`.
     Path,
-    /// A parameter of the query string. Servers and proxies tend to log these.
+    /// A parameter of the query string. Servers and proxies often log it.
     Query(Cow<'static, str>),
-    /// `Authorization: Bearer …`. A browser cannot set it.
+    /// `Authorization: Bearer …`. A page cannot set it.
     Bearer,
-    /// A cookie. The browser sends it from every page, so keep the check of origins on. A name that begins with
-    /// `__Host-` keeps other subdomains and pages over plain HTTP from setting one of their own.
+    /// A cookie. The browser sends it for every page, so keep the origin check on. With a name that begins with `__Host-`,
+    /// other subdomains and pages over plain HTTP cannot set it.
     Cookie(Cow<'static, str>),
-    /// A header. A browser cannot set one.
+    /// A header. A page cannot set it.
     Header(Cow<'static, str>),
-    /// A subprotocol, `base64url.bearer.keywire.…`: how a page sends a token that stands in no URL. See
+    /// A subprotocol, `base64url.bearer.keywire.…`: a page's way to send a token outside of the URL. See
     /// [`Handshake::protocol_token`].
     Subprotocol,
 }
 
 impl CredentialSource {
-    /// What stands there; nothing and an empty text are the same.
+    /// The value at this place. An empty value counts as none.
     pub(super) fn read<'a>(&self, handshake: &'a Handshake) -> Result<Option<Cow<'a, str>>, Rejection> {
         let text = match self {
             Self::Path => handshake.path_key()?,
@@ -38,11 +38,11 @@ impl CredentialSource {
     }
 }
 
-/// What stands in the only one of these places where something does.
+/// The credential, which exactly one of these places may have.
 ///
-/// Two credentials are refused, also if they are the same: which of them decides would depend on the order in which
-/// somebody reads. But a cookie counts only where no other place has a credential: the page has chosen what it sends
-/// elsewhere, while any page of the host may have set the cookie, and could keep a user out by it.
+/// Two credentials are refused, also if they are equal: which of them decides would depend on the order of reading. A cookie
+/// counts only if no other place has a credential: the page chose what it sends elsewhere, and any page of the host can set a
+/// cookie, which could otherwise lock the user out.
 pub(super) fn read_only<'a>(
     sources: &[CredentialSource],
     handshake: &'a Handshake,

@@ -3,10 +3,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The short code at the head of every [`Push`](crate::Push), which a page switches on.
+/// The short code of a [`Push`](crate::Push), for the page to switch on.
 ///
-/// Applications are free to use codes of their own, `Code::from("17")`; the constants are those that
-/// keywire itself sends or that everybody needs.
+/// An application can use codes of its own, `Code::from("17")`. The constants are the codes that keywire itself sends and the
+/// usual ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(Cow<'static, str>);
@@ -24,7 +24,7 @@ impl Code {
     pub const UNAUTHENTICATED: Self = Self::of("41");
     /// `43`: not allowed.
     pub const FORBIDDEN: Self = Self::of("43");
-    /// `44`: nobody handles this flag.
+    /// `44`: no handler for this flag.
     pub const UNKNOWN_FLAG: Self = Self::of("44");
     /// `45`: the recipient is not connected.
     pub const ABSENT: Self = Self::of("45");
@@ -35,7 +35,7 @@ impl Code {
         Self(Cow::Borrowed(code))
     }
 
-    /// The code as text.
+    /// The code as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

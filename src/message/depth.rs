@@ -1,10 +1,10 @@
-/// Whether the arrays and objects in `json` stand at most `limit` deep in each other.
+/// Whether arrays and objects in `json` are nested at most `limit` deep.
 ///
-/// The parser passes over a raw body without recursion and so without a limit, but whoever reads the body
-/// into a type later would recurse: it is checked once, here, for everybody. `json` need not be valid.
+/// The parser skips a raw body without recursion, so without a limit. Parsing the body into a type later recurses. The nesting is
+/// therefore checked once, here. `json` need not be valid.
 pub(super) fn within(json: &[u8], limit: usize) -> bool {
-    // A text with fewer brackets than the limit cannot nest deeper. That is nearly every message, and the
-    // compiler counts with vector instructions.
+    // A string with fewer brackets than the limit cannot nest deeper. Nearly every message is one, and the compiler counts with
+    // vector instructions.
     let openings = json.iter().filter(|&&byte| byte == b'[' || byte == b'{').count();
     openings <= limit || deepest(json) <= limit
 }

@@ -14,24 +14,23 @@ use crate::text::Text;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Envelope {
-    /// Who sent it: the key that the server extracted. What the client wrote here is not even read.
+    /// The sender: the key that the server extracted. The client's own `sender` is not read.
     pub sender: Key,
-    /// Whom the client means it for; `None` is nobody in particular.
+    /// The recipient that the client names. `None`: no particular recipient.
     pub reception: Option<Key>,
-    /// What it is about. The client wrote it: any text, so escape a flag that is none of yours before you show it.
+    /// The flag, which selects the handler. The client wrote it: escape an unknown flag before you show it.
     pub flag: Flag,
-    /// Its content, raw; `null` if the client gave none.
+    /// The content as raw JSON. `null` if the client sent none.
     pub body: Json,
-    /// The client's name for this message. The reply carries it without the handler's doing.
+    /// The client's id for this message. keywire copies it into the reply.
     pub id: Option<MessageId>,
 }
 
 impl Envelope {
-    /// The deepest that arrays and objects may stand in each other, the envelope itself counted.
+    /// Limit for nested arrays and objects, including the envelope.
     pub const MAX_DEPTH: usize = 64;
 
-    /// A message from `sender`, without recipient and id. keywire makes the envelopes of a client's messages; this is
-    /// for tests, and for handlers that call others.
+    /// A message from `sender`, without recipient and id. For tests, and for handlers that call other handlers.
     ///
     /// ```
     /// use keywire::message::{Flag, MessageId};
@@ -71,7 +70,7 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// When the body has another shape than `T`.
+    /// If the body is not a `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
         self.body.parse()
     }
@@ -80,7 +79,7 @@ impl Envelope {
     pub(crate) fn read(text: &Text, sender: &Key) -> Result<Self, Malformed> {
         let malformed = |reason, id| Malformed { reason, id };
         const NO_ENVELOPE: &str = "not an envelope: an object with a flag";
-        // serde would read a struct out of an array too, its fields by their places.
+        // serde would also read a struct from an array, field by field.
         if !text.trim_ascii_start().starts_with('{') {
             let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
             return Err(malformed(if is_json { NO_ENVELOPE } else { "not JSON" }, None));
@@ -122,19 +121,18 @@ impl Envelope {
     }
 }
 
-/// Why a text is no [`Envelope`], with the id if one could be read, so that the client knows which of its
-/// messages is meant.
+/// A message is not an [`Envelope`]. Has the id if it could be read, so that the client knows which message was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct Malformed {
-    /// What is wrong, for the person who wrote the client.
+    /// What is wrong, for the developer of the client.
     pub reason: &'static str,
     /// The id of the malformed message.
     pub id: Option<MessageId>,
 }
 
-/// Every field raw, so that one of a wrong type does not hide the others. A repeated field is an error.
+/// The fields as raw JSON, so that a field of a wrong type does not hide the others. A repeated field is an error.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]

@@ -3,10 +3,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What a message is about: the word that the server's handler, and a page, switches on.
+/// The flag of a message, which the server's handler and the page switch on.
 ///
-/// [`Flag::COMMAND`] and [`Flag::INFORM`] are given; applications add their own. Flags that begin with
-/// `kw:` are keywire's and never reach a handler.
+/// [`Flag::COMMAND`] and [`Flag::INFORM`] are predefined, and an application adds its own. Flags that begin with `kw:` are keywire's
+/// and never reach a handler.
 ///
 /// ```
 /// use keywire::message::Flag;
@@ -21,7 +21,7 @@ pub struct Flag(Cow<'static, str>);
 impl Flag {
     /// `command`: do something.
     pub const COMMAND: Self = Self::of("command");
-    /// `inform`: tell someone.
+    /// `inform`: tell another user.
     pub const INFORM: Self = Self::of("inform");
 
     pub(crate) const PING: Self = Self::of("kw:ping");
@@ -36,7 +36,7 @@ impl Flag {
         Self(Cow::Borrowed(flag))
     }
 
-    /// The flag as text.
+    /// The flag as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

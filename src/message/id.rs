@@ -2,24 +2,24 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// The number or text by which a client finds the reply to its message.
+/// The number or string by which a client finds the reply to its message.
 ///
-/// A text has at most [`MessageId::MAX_BYTES`]; a number is an integer that JavaScript represents exactly,
-/// at most 2^53 − 1 on either side of zero.
+/// A string has at most [`MessageId::MAX_BYTES`] bytes. A number is an integer that JavaScript represents exactly: at most
+/// 2^53 − 1 on either side of zero.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum MessageId {
-    /// A whole number.
+    /// An integer.
     Number(i64),
-    /// A short text.
+    /// A short string.
     Text(Box<str>),
 }
 
 impl MessageId {
-    /// The longest a text may be, in bytes.
+    /// Longest string, in bytes.
     pub const MAX_BYTES: usize = 64;
-    /// The largest whole number that JavaScript keeps apart from its neighbours.
+    /// The largest integer that JavaScript represents exactly.
     pub const MAX_NUMBER: i64 = (1 << 53) - 1;
 }
 

@@ -5,10 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A piece of valid JSON text, not looked into until somebody asks for a type.
+/// Valid JSON as text. It is parsed only when a type is requested.
 ///
-/// The body of an [`Envelope`](crate::Envelope) is one, so relaying it to others costs no parsing, and a
-/// clone copies a pointer.
+/// The body of an [`Envelope`](crate::Envelope) is `Json`, so relaying it needs no parsing. A clone copies a pointer.
 ///
 /// ```
 /// use keywire::message::Json;
@@ -28,11 +27,11 @@ impl Json {
     /// JSON's `null`.
     pub const NULL: Self = Self(ByteString::from_static("null"));
 
-    /// Writes `value` as JSON.
+    /// Serializes `value`.
     ///
     /// # Errors
     ///
-    /// When `value` cannot be JSON: its own `Serialize` fails, or it has a map whose keys are no texts.
+    /// If `value` cannot be JSON: its `Serialize` fails, or it has a map whose keys are not strings.
     pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonError> {
         match serde_json::to_string(value) {
             Ok(text) => Ok(Self(text.into())),
@@ -40,21 +39,21 @@ impl Json {
         }
     }
 
-    /// Takes over a text that is known to be JSON, because the parser has just passed over it.
+    /// Takes a text that the parser has just accepted as JSON.
     pub(crate) fn trusted(text: ByteString) -> Self {
         Self(text)
     }
 
-    /// Reads the JSON as a `T`.
+    /// Parses the JSON as a `T`.
     ///
     /// # Errors
     ///
-    /// When the text has another shape than `T`.
+    /// If the JSON is not a `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
         serde_json::from_str(&self.0).map_err(JsonError)
     }
 
-    /// The text inside if this is a JSON string, else `None`.
+    /// The string, if this is a JSON string. Else `None`.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         if !self.0.starts_with('"') {

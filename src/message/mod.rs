@@ -1,7 +1,6 @@
 //! The JSON that the wire carries. Nothing else in the crate parses it.
 //!
-//! A client sends an [`Envelope`], the server sends a [`Push`]; their bodies stay raw [`Json`] until
-//! somebody asks for a type.
+//! A client sends an [`Envelope`], the server sends a [`Push`]. Their bodies stay raw [`Json`] until a type is requested.
 
 mod code;
 mod depth;

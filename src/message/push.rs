@@ -8,7 +8,7 @@ use crate::key::Key;
 /// A message from the server to a page.
 ///
 /// On the wire: `{"code":"00","msg":"saved","data":{"any":"json"},"flag":"inform","sender":"bob","id":7}`.
-/// `code` and `msg` are always there, the others only where they have a value.
+/// `code` and `msg` are always present, the other fields only if they have a value.
 ///
 /// ```
 /// use keywire::Push;
@@ -17,24 +17,23 @@ use crate::key::Key;
 /// assert_eq!(push.to_json(), r#"{"code":"00","msg":"saved","data":[1,2],"flag":"document"}"#);
 /// ```
 ///
-/// Two pushes are equal if their JSON is. The data counts as it is written: `[1,2]` is not `[1, 2]`.
+/// Two pushes are equal if their JSON texts are: `[1,2]` is not `[1, 2]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Push {
-    /// What kind of message this is, for the page to switch on.
+    /// The kind of message, for the page to switch on.
     #[serde(default = "done")]
     pub code: Code,
-    /// A text for a person; may be empty.
+    /// Text for a person. May be empty.
     #[serde(default)]
     pub msg: Cow<'static, str>,
-    /// Anything for the page.
+    /// Data for the page.
     #[serde(default)]
     pub data: Option<Json>,
-    /// What it is about, as a page may switch on it.
+    /// The flag, which selects the page's handler.
     #[serde(default)]
     pub flag: Option<Flag>,
-    /// Who caused it: always a key that the server knows to be true, never what a client claimed, so it is
-    /// not read from JSON.
+    /// The user who caused it: always a key that the server extracted, never a client's claim. It is not read from JSON.
     #[serde(skip)]
     pub sender: Option<Key>,
     /// The id of the message that this one answers.
@@ -47,30 +46,30 @@ fn done() -> Code {
 }
 
 impl Push {
-    /// A push with this code and text.
+    /// A push with this code and message.
     pub fn new(code: impl Into<Code>, msg: impl Into<Cow<'static, str>>) -> Self {
         Self { code: code.into(), msg: msg.into(), data: None, flag: None, sender: None, id: None }
     }
 
-    /// A text for a person: code `00`.
+    /// A message for a person: code `00`.
     pub fn message(msg: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::DONE, msg)
     }
 
-    /// Data for the page, with an empty text: code `01`.
+    /// Data for the page, with an empty message: code `01`.
     ///
     /// # Panics
     ///
-    /// When `data` cannot be JSON, see [`Json::new`]; [`Push::try_data`] returns that as an error.
+    /// If `data` cannot be JSON, see [`Json::new`]; [`Push::try_data`] returns that as an error.
     pub fn data(data: impl Serialize) -> Self {
         Self::new(Code::DATA, "").with_data(data)
     }
 
-    /// [`Push::data`] for values of which one does not know whether they can be JSON.
+    /// [`Push::data`] for values that may not be JSON.
     ///
     /// # Errors
     ///
-    /// When `data` cannot be JSON, see [`Json::new`].
+    /// If `data` cannot be JSON, see [`Json::new`].
     pub fn try_data(data: impl Serialize) -> Result<Self, JsonError> {
         Ok(Self::new(Code::DATA, "").with_json(Json::new(&data)?))
     }
@@ -79,7 +78,7 @@ impl Push {
     ///
     /// # Panics
     ///
-    /// When `data` cannot be JSON, see [`Json::new`].
+    /// If `data` cannot be JSON, see [`Json::new`].
     #[must_use]
     pub fn with_data(self, data: impl Serialize) -> Self {
         match Json::new(&data) {
@@ -102,15 +101,14 @@ impl Push {
         self
     }
 
-    /// The same push with the one who caused it. Take the key from an envelope or a session, where it is
-    /// the true one.
+    /// The same push with a sender. Take the key from an envelope or a session, which have the extracted one.
     #[must_use]
     pub fn with_sender(mut self, sender: &Key) -> Self {
         self.sender = Some(sender.clone());
         self
     }
 
-    /// The same push as the answer to the message with this id. Replies get theirs by themselves.
+    /// The same push as the answer to the message with this id. keywire sets the id of replies.
     #[must_use]
     pub fn with_id(mut self, id: MessageId) -> Self {
         self.id = Some(id);
@@ -132,7 +130,7 @@ impl Push {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Reads a push as the server wrote it, with its sender. `None`: the text is not one.
+    /// Parses a push as the server wrote it, with its sender. `None`: the text is not a push.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let Written { code, msg, data, flag, sender, id } = serde_json::from_str(text).ok()?;
         let sender = sender.map(Key::new).transpose().ok()?;
@@ -142,7 +140,7 @@ impl Push {
 
     /// Appends the JSON to `out`.
     ///
-    /// By hand because `data` is JSON already: through serde it would be parsed once more for each push.
+    /// Not by serde, which would parse `data`, already JSON, once more.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"code":"#);
         write_text(out, self.code.as_str());
@@ -167,7 +165,7 @@ impl Push {
         out.push(b'}');
     }
 
-    /// About how long the JSON will be, to write it without growing.
+    /// Estimated length of the JSON, to allocate once.
     pub(crate) fn size_hint(&self) -> usize {
         let optional = |len: Option<usize>| len.map_or(0, |len| len + 16);
         64 + self.msg.len()
@@ -194,7 +192,7 @@ fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error>
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    // RFC 8259, section 7. Looked at as a whole, which is many bytes at a time: hardly any text has any of them.
+    // RFC 8259, section 7. Checks the whole text with vector instructions, since hardly any text needs an escape.
     let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
         return write_value(out, text);
@@ -205,7 +203,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn write_value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Texts and integers are always JSON, and a `Vec` takes every byte.
+    // Strings and integers are always JSON, and writing to a `Vec` does not fail.
     let _ = serde_json::to_writer(out, value);
 }
 

@@ -19,11 +19,10 @@ use crate::websocket::{OpCode, split_frame};
 
 /// For tests.
 impl Session {
-    /// A session without a connection, to test a handler with. [`Sent`] is in the place of the client, and its hub is
-    /// its own.
+    /// A session without a connection, to test a handler. [`Sent`] takes the place of the client. The session has a hub of its own.
     ///
-    /// What is sent goes through the same queue and the same encoding as in an open session. The session is in no
-    /// store, so the hub does not find it.
+    /// Messages go through the same queue and encoding as in an open session. The session is in no store, so the hub does not find
+    /// it.
     ///
     /// ```
     /// use keywire::{Envelope, HandlerResult, Identity, Key, Push, Reply, Session};
@@ -49,8 +48,7 @@ impl Session {
         Self::detached_on(&Hub::builder(nobody).build(), identity)
     }
 
-    /// [`Session::detached`] on a hub of the application's, with its limits. The hub finds the session once it is in
-    /// the hub's store:
+    /// [`Session::detached`] on an existing hub, with its limits. The hub finds the session once it is in the hub's store:
     ///
     /// ```
     /// use std::sync::Arc;
@@ -80,10 +78,10 @@ impl Session {
     }
 }
 
-/// What was sent to a [detached](Session::detached) session, in order, and whether the session was closed.
+/// The messages to a [detached](Session::detached) session, in order, and whether the session was closed.
 ///
-/// The queue is bounded as that of a connection. A session to which more is sent than
-/// [`Config::queue_messages`](crate::Config::queue_messages) while nothing is taken out has a slow client.
+/// The queue is bounded like that of a connection: more than [`Config::queue_messages`](crate::Config::queue_messages) messages that
+/// are not taken out make a slow client.
 pub struct Sent {
     session: Session,
     /// Bytes that a socket would have taken.
@@ -102,7 +100,7 @@ pub enum SentFrame {
 }
 
 impl Sent {
-    /// Takes out all pushes that have been sent up to now.
+    /// Takes out all pushes so far.
     ///
     /// # Panics
     ///
@@ -111,7 +109,7 @@ impl Sent {
         self.frames().into_iter().map(SentFrame::into_push).collect()
     }
 
-    /// Takes out all frames that have been sent up to now.
+    /// Takes out all frames so far.
     pub fn frames(&mut self) -> Vec<SentFrame> {
         self.flush();
         self.frames.drain(..).collect()

@@ -3,8 +3,7 @@ use std::str::FromStr;
 
 /// How a token is signed (RFC 7518, section 3.1; RFC 8037). ES512, ES256K and Ed448 are not supported.
 ///
-/// A [`VerifyingKey`](crate::auth::VerifyingKey) belongs to one of them, and what a token says of itself changes
-/// nothing about that.
+/// Each [`VerifyingKey`](crate::auth::VerifyingKey) belongs to one algorithm, whatever `alg` a token names.
 ///
 /// ```
 /// use keywire::auth::JwtAlgorithm;
@@ -16,7 +15,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JwtAlgorithm {
-    /// HMAC with SHA-256: who can check can also sign.
+    /// HMAC with SHA-256. The key that verifies can also sign.
     HS256,
     /// HMAC with SHA-384.
     HS384,
@@ -43,7 +42,7 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
-    /// Those whose keys may be public: all but HMAC.
+    /// The algorithms with public keys: all but HMAC.
     pub const ASYMMETRIC: [Self; 9] = [
         Self::RS256,
         Self::RS384,
@@ -58,7 +57,7 @@ impl JwtAlgorithm {
 
     const HMAC: [Self; 3] = [Self::HS256, Self::HS384, Self::HS512];
 
-    /// The name that stands in a token's `alg`.
+    /// The name in a token's `alg`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +76,7 @@ impl JwtAlgorithm {
         }
     }
 
-    /// Whether the key is a secret that signs as well as it checks.
+    /// Whether the key is a secret, which can also sign.
     #[must_use]
     pub fn is_hmac(self) -> bool {
         Self::HMAC.contains(&self)
@@ -94,7 +93,7 @@ impl fmt::Display for JwtAlgorithm {
     }
 }
 
-/// Not the name of a [`JwtAlgorithm`].
+/// A string is not the name of a [`JwtAlgorithm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not an algorithm that is supported: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 \
@@ -105,7 +104,7 @@ pub struct UnknownJwtAlgorithm;
 impl FromStr for JwtAlgorithm {
     type Err = UnknownJwtAlgorithm;
 
-    /// Takes the exact name only: they are case sensitive (RFC 7515, section 4.1.1).
+    /// Names are case-sensitive (RFC 7515, section 4.1.1).
     fn from_str(name: &str) -> Result<Self, UnknownJwtAlgorithm> {
         let mut all = Self::HMAC.into_iter().chain(Self::ASYMMETRIC);
         all.find(|algorithm| algorithm.name() == name).ok_or(UnknownJwtAlgorithm)

@@ -9,7 +9,7 @@ use super::algorithm::JwtAlgorithm;
 use super::key::VerifyingKey;
 use super::key_list::KeyList;
 
-/// Why a text cannot serve as a set of keys.
+/// A text is not a usable JWK set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidJwks {
@@ -27,7 +27,7 @@ struct Set<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-/// The members of a key that are read (RFC 7517, section 4; RFC 7518, section 6; RFC 8037, section 2).
+/// The members that keywire reads (RFC 7517, section 4; RFC 7518, section 6; RFC 8037, section 2).
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -43,7 +43,7 @@ struct Jwk {
     k: Option<String>,
 }
 
-/// The keys of use here. What is not understood is left out (RFC 7517, section 5), and harms no other key.
+/// The usable keys. Unknown ones are left out (RFC 7517, section 5).
 pub(super) fn read_set(text: &[u8], algorithms: &[JwtAlgorithm]) -> Result<KeyList, InvalidJwks> {
     let set: Set<'_> = serde_json::from_slice(text).map_err(|_| InvalidJwks::Malformed)?;
     let keys: Vec<_> = set.keys.into_iter().filter_map(|jwk| read(jwk, algorithms)).collect();
@@ -70,7 +70,7 @@ fn read(jwk: &RawValue, allowed: &[JwtAlgorithm]) -> Option<(Option<String>, Ver
     Some((jwk.kid, key.ok()?))
 }
 
-/// What the key says that it is for, or what keys of its kind are mostly for.
+/// The algorithm of the key, or the usual one for its kind.
 fn algorithm(jwk: &Jwk, allowed: &[JwtAlgorithm]) -> Option<JwtAlgorithm> {
     let mut allowed = allowed.iter().copied();
     if let Some(named) = &jwk.alg {

@@ -6,10 +6,10 @@ use super::key::VerifyingKey;
 use super::key_list::KeyList;
 use super::token::Token;
 
-/// Several keys, each under the name that tokens call it by (`kid`), which may change while the server runs.
+/// Several keys with names (`kid`). The set may change while the server runs.
 ///
-/// To rotate a secret, insert the new one, let whoever signs go over to it, and remove the old one when the last
-/// token that it signed has ended. Until then both are good.
+/// To rotate a secret: insert the new one, sign with it, and remove the old one when the last token that it signed has expired.
+/// Meanwhile both are valid.
 ///
 /// ```
 /// use keywire::auth::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey, VerifyingKeys};
@@ -19,33 +19,33 @@ use super::token::Token;
 /// keys.insert("2026-10", secret(b"the secret of October, at least 32 bytes")?);
 /// let extractor = JwtKey::new(keys.clone());
 ///
-/// // Later, in whatever part of the program learns of it:
+/// // Later, in another part of the program:
 /// keys.insert("2026-11", secret(b"the secret of November, at least 32 bytes")?);
 /// keys.remove("2026-10");
 /// # let _ = extractor;
 /// # Ok::<(), InvalidVerifyingKey>(())
 /// ```
 ///
-/// A token's `kid` and `alg` must fit exactly one key. A token without `kid` is good only if its `alg` alone does.
-/// Equal keys are one key, whatever their names. A token that fits no key or several is refused with
+/// A token's `kid` and `alg` must fit exactly one key. For a token without `kid`, its `alg` alone must. Equal keys count as one
+/// key, whatever their names. A token that fits no key or several is refused with
 /// [`Rejection::NotYet`](crate::auth::Rejection::NotYet): the next [`insert`](Self::insert) or [`remove`](Self::remove) may
 /// change that.
 ///
-/// Clones share the keys. A key that is removed opens nothing from then on; sessions that are open stay.
+/// Clones share the keys. A removed key opens no further connections. Open sessions stay.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyingKeys(Arc<RwLock<KeyList>>);
 
 impl VerifyingKeys {
-    /// No keys yet: every token is refused.
+    /// A set without keys, which refuses every token.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The keys of a JWK set (RFC 7517, section 5) that are for checking signatures by one of `algorithms`.
+    /// The keys of a JWK set (RFC 7517, section 5) that verify signatures by one of `algorithms`.
     ///
-    /// The others are left out, as are those that keywire cannot read. An RSA key that names no `alg` is for
-    /// RS256 if that is among `algorithms`, else for the first of them that is of RSA.
+    /// Other keys, and keys that keywire cannot read, are left out. An RSA key without `alg` is for RS256 if that is among
+    /// `algorithms`, else for the first RSA algorithm among them.
     ///
     /// ```
     /// use keywire::auth::{InvalidJwks, JwtAlgorithm, JwtKey, VerifyingKeys};
@@ -59,12 +59,12 @@ impl VerifyingKeys {
     ///
     /// # Errors
     ///
-    /// When it is not a JWK set, or has no key that is of use here.
+    /// If `text` is not a JWK set, or has no usable key.
     pub fn from_jwks(text: &str, algorithms: &[JwtAlgorithm]) -> Result<Self, InvalidJwks> {
         jwk::read_set(text.as_bytes(), algorithms).map(|keys| Self(Arc::new(RwLock::new(keys))))
     }
 
-    /// Adds a key, in place of all that have this name.
+    /// Adds a key. It replaces all keys of this name.
     pub fn insert(&self, kid: impl Into<String>, key: VerifyingKey) {
         let kid = kid.into();
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ impl VerifyingKeys {
         keys.0.push((Some(kid), key));
     }
 
-    /// Removes what has this name, and says whether anything had.
+    /// Removes the keys of this name. Returns whether there were any.
     pub fn remove(&self, kid: &str) -> bool {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(kid)
     }

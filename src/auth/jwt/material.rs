@@ -8,7 +8,7 @@ use ring::signature as sig;
 use super::algorithm::JwtAlgorithm;
 use super::invalid_key::InvalidVerifyingKey;
 
-/// The numbers of a key, each in one form only: two keys are the same key exactly if these are equal.
+/// The numbers of a key in their one normal form: two keys are the same exactly if these are equal.
 #[derive(PartialEq, Eq)]
 pub(super) enum Material {
     /// A secret for HMAC.
@@ -19,7 +19,7 @@ pub(super) enum Material {
     Point(Box<[u8]>),
 }
 
-/// How an algorithm checks, and by which kind of material.
+/// How an algorithm verifies, and which kind of material it needs.
 enum Check {
     Hmac(hmac::Algorithm),
     Rsa(&'static sig::RsaParameters),
@@ -36,7 +36,7 @@ impl Material {
         if !Self::RSA_BITS.contains(&bits) {
             return Err(InvalidVerifyingKey::RsaSize(bits));
         }
-        // What ring demands of each signature's key is demanded here, where there is an error for it.
+        // ring's own demands are checked here, since ring reports them only with a signature.
         let odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
         let exponent = e.iter().take(6).fold(0_u64, |value, byte| (value << 8) | u64::from(*byte));
         if !odd(n) || !odd(e) || !(3..1 << 33).contains(&exponent) {
@@ -53,12 +53,12 @@ impl Material {
         Self::on_curve(&agreement::ECDH_P384, point)
     }
 
-    /// ring has no function that checks a point alone. A key agreement does it first of all.
+    /// ring has no function that validates a point alone. A key agreement validates it first.
     fn on_curve(curve: &'static agreement::Algorithm, point: &[u8]) -> Result<Self, InvalidVerifyingKey> {
         if matches!(point, [2 | 3, ..]) {
             return Err(InvalidVerifyingKey::CompressedPoint);
         }
-        // Without random numbers the point is checked with the signatures only.
+        // Without random numbers the point is validated with each signature.
         if let Ok(ours) = EphemeralPrivateKey::generate(curve, &SystemRandom::new()) {
             agree_ephemeral(ours, &agreement::UnparsedPublicKey::new(curve, point), |_| ())
                 .map_err(|_| InvalidVerifyingKey::Damaged)?;

@@ -1,4 +1,4 @@
-//! Keys out of signed tokens (RFC 7519).
+//! Keys from signed tokens (RFC 7519).
 
 mod algorithm;
 mod claims;
@@ -35,7 +35,7 @@ use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
 
-/// Takes the key out of a signed token (RFC 7519).
+/// Extracts the key from a signed token (JWT, RFC 7519).
 ///
 /// ```
 /// use keywire::auth::JwtKey;
@@ -45,14 +45,14 @@ use crate::rejection::Rejection;
 /// # let _ = hub;
 /// ```
 ///
-/// The token stands in the path, in `?token=`, in `Authorization: Bearer` or in a subprotocol
+/// The token is in the path, in `?token=`, in `Authorization: Bearer` or in a subprotocol
 /// ([`Handshake::protocol_token`]); two of them are refused. Signatures are
 /// checked with a secret or a public key ([`VerifyingKey`]), with one of several ([`VerifyingKeys`]), or with those
-/// that somebody publishes ([`Jwks`]). The algorithm belongs to the key, whatever the token says of itself.
+/// of a published set ([`Jwks`]). The algorithm is the key's, whatever the token names.
 ///
 /// # What a token must say
 ///
-/// - `exp`, which has not come. The session ends with it.
+/// - `exp`, in the future. The session ends at that time.
 /// - `sub`, or the claim named by [`subject_claim`](JwtKey::subject_claim): a text that can be a [`Key`](crate::Key).
 /// - `iss` and `aud` as demanded by [`issuer`](JwtKey::issuer) and [`audience`](JwtKey::audience).
 /// - `nbf`, if it is there, has come. Until then the client is asked to come back.
@@ -93,11 +93,11 @@ pub struct JwtKey {
     claims: Option<ReadClaims>,
 }
 
-/// Reads the application's claims into an identity, if they are there.
+/// Reads the application's claims into the identity.
 type ReadClaims = fn(&[u8], Identity) -> Option<Identity>;
 
 impl JwtKey {
-    /// The most that clocks may differ by.
+    /// The largest leeway.
     const MAX_LEEWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// Tokens signed with a [`VerifyingKey`], one of several [`VerifyingKeys`], or the keys of [`Jwks`].
@@ -191,40 +191,39 @@ impl JwtKey {
         VerifyingKey::from_pem(algorithm, pem).map(Self::new)
     }
 
-    /// By how much the clock of whoever signs may differ from this one: 30 s by default, a day at most.
+    /// Leeway for the difference between the issuer's clock and this one. Default: 30 s. At most a day.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.rules.leeway = leeway.min(Self::MAX_LEEWAY);
         self
     }
 
-    /// Who signs: only tokens with this `iss` are good then.
+    /// Required issuer: only tokens with this `iss` are valid.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.rules.issuer = Some(issuer.into());
         self
     }
 
-    /// For whom it is signed: only tokens with this `aud`, or this one among others, are good then. Without it a
-    /// token that has an `aud` is refused, for it was made for somebody else.
+    /// Required audience: only tokens with this `aud`, alone or among others, are valid. Without this setting a token that has an
+    /// `aud` is refused, since it was issued for another service.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.rules.audience = Some(audience.into());
         self
     }
 
-    /// The claim that holds the key, in place of `sub`. It must be a text.
+    /// Name of the claim that holds the key, instead of `sub`. The claim must be a string.
     #[must_use]
     pub fn subject_claim(mut self, name: impl Into<String>) -> Self {
         self.rules.subject = name.into();
         self
     }
 
-    /// Reads the claims as a type of the application's too, which the session has in its identity:
+    /// Also reads the claims as a type of the application. The session has it in its identity:
     /// `session.identity().get::<C>()`. A token whose claims are no `C` is refused.
     ///
-    /// The type may be any that serde can read, [`serde_json::Value`] for all that the token says. Asked for twice, the
-    /// second counts.
+    /// `C` is any type that serde can deserialize; [`serde_json::Value`] holds all claims. The last call counts.
     #[must_use]
     pub fn claims<C>(mut self) -> Self
     where
@@ -237,21 +236,21 @@ impl JwtKey {
         self
     }
 
-    /// Where tokens stand, in place of path, `?token=`, bearer and subprotocol.
+    /// Places for a token, instead of path, `?token=`, bearer and subprotocol.
     #[must_use]
     pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
         self
     }
 
-    /// The longest token that is looked at, in bytes: 8 KiB by default.
+    /// Longest token, in bytes. Default: 8 KiB. A longer one is refused unread.
     #[must_use]
     pub fn token_bytes(mut self, bytes: usize) -> Self {
         self.token_bytes = bytes;
         self
     }
 
-    /// Checks a token that came by another way.
+    /// Verifies a token from another source.
     ///
     /// # Errors
     ///
@@ -261,7 +260,7 @@ impl JwtKey {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped. Only [`Jwks`] ever make it wait, and they need tokio's runtime.
+    /// Nothing is lost if the future is dropped. It waits only for [`Jwks`], which need tokio's runtime.
     pub async fn verify(&self, token: &str) -> Result<Identity, Rejection> {
         if token.len() > self.token_bytes {
             return Err(Rejection::Invalid);

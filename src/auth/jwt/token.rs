@@ -1,4 +1,4 @@
-//! The three parts of a token, before anything in it is believed (RFC 7515, section 3.1).
+//! The three parts of a token, before verification (RFC 7515, section 3.1).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,9 +10,9 @@ use super::key::VerifyingKey;
 use crate::rejection::Rejection;
 
 pub(super) struct Token<'a> {
-    /// What the token says of itself: good for finding a key, which then decides.
+    /// The algorithm that the token names. It only selects a key, and the key decides.
     pub(super) algorithm: JwtAlgorithm,
-    /// Which of the signer's keys it is.
+    /// The name of the signer's key.
     pub(super) kid: Option<String>,
     signed: &'a str,
     claims: &'a str,
@@ -28,7 +28,7 @@ impl<'a> Token<'a> {
             return Err(Rejection::Invalid);
         };
         let header = decode(header)?;
-        // Fails on what is nested too deep, also where nothing reads it.
+        // Fails on deep nesting, also in parts that nothing reads.
         let names: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Rejection::Invalid)?;
         if REFUSED.iter().any(|name| names.contains_key(*name)) {
             return Err(Rejection::Invalid);

@@ -4,7 +4,7 @@ use super::keys::VerifyingKeys;
 use super::token::Token;
 use crate::rejection::Rejection;
 
-/// Whose signatures a [`JwtKey`](crate::auth::JwtKey) believes: made of one [`VerifyingKey`], of [`VerifyingKeys`] or of [`Jwks`].
+/// The keys that a [`JwtKey`](crate::auth::JwtKey) trusts: one [`VerifyingKey`], [`VerifyingKeys`] or [`Jwks`].
 #[derive(Debug, Clone)]
 pub struct TrustedKeys(Trusted);
 
@@ -18,8 +18,8 @@ enum Trusted {
 impl TrustedKeys {
     /// The claims of `token`, if one of these keys signed it.
     ///
-    /// A wrong signature is final. A key that is not there is not: keys may be added while the server runs. A single
-    /// key never changes.
+    /// A wrong signature is a final refusal. A missing key is not, since keys may be added while the server runs. A single key
+    /// never changes.
     pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
         match &self.0 {
             Trusted::One(key) => token.verified_by(key),

@@ -2,11 +2,11 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// What a store knows of a ticket: its SHA-256.
+/// The SHA-256 of a ticket, which a store keeps in place of the ticket.
 ///
-/// Who reads the store, its backups or its traffic finds nothing to open a connection with. And how long it takes
-/// to look a hash up says nothing about the ticket, so nobody needs to compare in constant time: who does not know
-/// the ticket cannot choose the hash, and a ticket of 256 random bits needs neither salt nor a slow hash.
+/// A reader of the store, its backups or its traffic cannot open a connection with it. The time of a lookup tells nothing about the
+/// ticket, so stores need no comparison in constant time: only a client that has the ticket knows its hash. A ticket has 256
+/// random bits and needs neither a salt nor a slow hash.
 ///
 /// [`Display`](fmt::Display) shows it in hexadecimal, as a key for a database.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

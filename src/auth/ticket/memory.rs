@@ -8,17 +8,17 @@ use tokio::time::Instant;
 use super::{TicketError, TicketHash, TicketStore};
 use crate::key::{Identity, Key};
 
-/// The tickets of this process: at most 65,536 that wait to be used, and at most 64 of one key, so that no user can
-/// take the place of all others.
+/// Tickets in the memory of this process: at most 65,536 unused ones, and at most 64 of one key, so that one user cannot fill the
+/// store.
 #[derive(Default)]
 pub struct MemoryTickets(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
     tickets: HashMap<TicketHash, (Identity, Instant)>,
-    /// The same, in the order of their ends: whoever comes sweeps out what is over.
+    /// The same tickets by expiry. Each call removes expired ones.
     ends: BTreeSet<(Instant, TicketHash)>,
-    /// How many each key has.
+    /// Number of tickets of each key.
     of: HashMap<Key, usize>,
 }
 
@@ -26,13 +26,13 @@ const MOST: usize = 1 << 16;
 const MOST_OF_A_KEY: usize = 64;
 
 impl MemoryTickets {
-    /// No tickets yet.
+    /// A store without tickets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What waits, without what is over by now.
+    /// The tickets, without expired ones.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Nothing in here panics half way through a change.
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Tickets: credentials for one time, which may stand in a URL.
+//! Tickets: credentials for a single use, which may stand in a URL.
 
 mod hash;
 mod memory;
@@ -24,11 +24,11 @@ use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
 
-/// Issues tickets, each of which opens one connection.
+/// Issues tickets. Each ticket opens one connection.
 ///
-/// A URL ends up in the logs of proxies and servers, so a token that is good for an hour should not stand in one. A
-/// ticket may: it is good for 30 s and for a single use. A page fetches one from a route that knows who asks, by
-/// whatever the application's other routes know it by, and opens the socket with it:
+/// Proxies and servers log URLs, so a token that is valid for an hour should not be in a URL. A ticket may be: it is valid for 30 s
+/// and for one use. A page fetches a ticket from a route that authenticates the user like the application's other routes, and opens
+/// the socket with it:
 ///
 /// ```js
 /// const { ticket } = await (await fetch('/ticket', { method: 'POST' })).json();
@@ -43,7 +43,7 @@ use crate::rejection::Rejection;
 /// use serde_json::json;
 /// use warp::{Filter, Reply, http::StatusCode};
 ///
-/// /// `POST /ticket`, behind a proxy that has checked the user. Anything that knows who asks will do here.
+/// /// `POST /ticket`, behind a proxy that authenticates the user. Any other authentication works as well.
 /// async fn hand_out(user: String, tickets: Tickets) -> warp::reply::Response {
 ///     let Ok(key) = Key::new(user) else { return StatusCode::UNAUTHORIZED.into_response() };
 ///     match tickets.issue(Identity::new(key)).await {
@@ -67,10 +67,10 @@ use crate::rejection::Rejection;
 /// # }
 /// ```
 ///
-/// Who may ask for tickets without end fills the store for everybody else, so the route takes them from users that
-/// it knows, and [`MemoryTickets`] keeps a few for each.
+/// A client that may request unlimited tickets fills the store, so let only authenticated users request them. [`MemoryTickets`]
+/// keeps at most 64 for each key.
 ///
-/// A clone issues from the same store.
+/// A clone uses the same store.
 #[derive(Clone)]
 pub struct Tickets {
     store: Arc<dyn TicketStore>,
@@ -78,34 +78,34 @@ pub struct Tickets {
 }
 
 impl Tickets {
-    /// Tickets in this process's memory, good for 30 s.
+    /// Tickets in the memory of this process, valid for 30 s.
     #[must_use]
     pub fn new() -> Self {
         Self::in_store(MemoryTickets::new())
     }
 
-    /// Tickets in a store that other nodes know too, good for 30 s.
+    /// Tickets in another store, for example one that several nodes share. Valid for 30 s.
     #[must_use]
     pub fn in_store(store: impl TicketStore) -> Self {
         Self { store: Arc::new(store), lifetime: Duration::from_secs(30) }
     }
 
-    /// How long a ticket is good: 30 s by default, which is time enough for a page that fetches it when it needs it.
+    /// Lifetime of a ticket. Default: 30 s, enough for a page that fetches it when it connects.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// A ticket by which one connection can be opened as `identity`. If the identity expires, so will the session.
+    /// Issues a ticket that opens one connection as `identity`. The session expires with the identity.
     ///
     /// # Errors
     ///
-    /// [`TicketError::Full`] if too many wait to be used, [`TicketError::Unavailable`] if the store is.
+    /// [`TicketError::Full`] if there are too many unused tickets, [`TicketError::Unavailable`] if the store is unavailable.
     ///
     /// # Cancel safety
     ///
-    /// A ticket that nobody knows may be left in the store until it is over.
+    /// An unused ticket may stay in the store until it expires.
     pub async fn issue(&self, identity: Identity) -> Result<Ticket, TicketError> {
         let mut secret = [0; 32];
         getrandom::getrandom(&mut secret).map_err(|error| TicketError::Unavailable(Box::new(error)))?;
@@ -118,9 +118,9 @@ impl Tickets {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Invalid`] if it cannot be a ticket. [`Rejection::Expired`] if it is over, used, or was never
-    /// issued, of which nobody is told which: with a new one the client may come back. [`Rejection::Unavailable`] if
-    /// the store is.
+    /// [`Rejection::Invalid`] if the text cannot be a ticket. [`Rejection::Expired`] if the ticket is expired, used or was never
+    /// issued: the client may come back with a new one, and learns not which. [`Rejection::Unavailable`] if the store is
+    /// unavailable.
     ///
     /// # Cancel safety
     ///
@@ -129,7 +129,7 @@ impl Tickets {
         good(self.store.take(hash(ticket)?).await)
     }
 
-    /// Looks whose a ticket is, and uses it up once nothing else speaks against the opening.
+    /// Reads the identity of a ticket. The ticket is used up after all other checks of the opening.
     async fn present(&self, ticket: &str, handshake: &Handshake) -> Result<Identity, Rejection> {
         let hash = hash(ticket)?;
         if handshake.is_deferring() {
@@ -149,14 +149,14 @@ impl Tickets {
 
 fn hash(ticket: &str) -> Result<TicketHash, Rejection> {
     let mut secret = [0; 32];
-    // One more byte than a ticket has is an error as well, so nothing long is ever decoded.
+    // A longer text is an error, so no long text is decoded.
     match URL_SAFE_NO_PAD.decode_slice(ticket, &mut secret) {
         Ok(32) => Ok(TicketHash::of(&secret)),
         _ => Err(Rejection::Invalid),
     }
 }
 
-/// The identity that a store has found, if it still lasts.
+/// The identity from a store, unless it has expired.
 fn good(found: Result<Option<Identity>, TicketError>) -> Result<Identity, Rejection> {
     let identity = found.map_err(|error| {
         let cause = match error {
@@ -181,14 +181,14 @@ impl fmt::Debug for Tickets {
     }
 }
 
-/// What is handed to a client: 43 characters that can stand anywhere in a URL. It becomes a text in JSON.
+/// A ticket for a client: 43 characters that are valid anywhere in a URL. In JSON it is a string.
 ///
-/// It is a credential: [`Debug`] does not show it.
+/// A ticket is a credential. [`Debug`] hides it.
 #[derive(Clone)]
 pub struct Ticket(String);
 
 impl Ticket {
-    /// The text that the client presents.
+    /// The ticket as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -207,14 +207,13 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// Lets in whoever has a ticket, and uses it up.
+/// An extractor that accepts tickets. Each is used up.
 ///
-/// A ticket is used up last: an opening that is refused for another reason, such as too many sessions of the key, leaves
-/// it good, where the store can [peek](TicketStore::peek).
+/// A ticket is used up last. If an opening is refused for another reason, for example too many sessions of the key, the ticket
+/// stays valid, provided that the store can [peek](TicketStore::peek).
 ///
-/// The ticket stands in `?ticket=`. Where it may also stand in a place of another credential, in the path for
-/// example, this extractor takes that for a ticket and refuses it, so no other can follow it by
-/// [`or`](KeyExtractor::or) there.
+/// The ticket is in `?ticket=`. If it may also be in a place of another credential, for example the path, this extractor takes that
+/// credential for a ticket and refuses it. An extractor that follows by [`or`](KeyExtractor::or) then never sees it.
 ///
 /// ```
 /// use keywire::auth::{RawKey, TicketKey, Tickets};
@@ -232,14 +231,14 @@ pub struct TicketKey {
 }
 
 impl TicketKey {
-    /// Takes the tickets that are issued here.
+    /// An extractor for these tickets.
     #[must_use]
     pub fn new(tickets: &Tickets) -> Self {
         const QUERY: &[CredentialSource] = &[CredentialSource::Query(Cow::Borrowed("ticket"))];
         Self { tickets: tickets.clone(), sources: Cow::Borrowed(QUERY) }
     }
 
-    /// Where tickets stand, in place of `?ticket=`. Two of them are refused.
+    /// Places for a ticket, instead of `?ticket=`. Two tickets in one request are refused.
     #[must_use]
     pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
@@ -254,7 +253,7 @@ impl KeyExtractor for TicketKey {
         self.tickets.present(&ticket.ok_or(Rejection::Missing)?, handshake).await
     }
 
-    /// A new ticket, which is used up by this.
+    /// Issues a ticket and uses it up.
     async fn refresh(&self, ticket: &str) -> Result<Identity, Rejection> {
         self.tickets.take(ticket).await
     }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::TicketHash;
 use crate::key::Identity;
 
-/// Where tickets wait to be used. Write one where several nodes share them: the node that a client connects to need
-/// not be the one that gave it the ticket.
+/// A store of unused tickets. Write one if several nodes share tickets: a client may connect to another node than the one that
+/// issued its ticket.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::key::Identity;
 /// use keywire::auth::{TicketError, TicketHash, TicketStore};
 /// use keywire::{Identity, Key, async_trait};
 ///
-/// /// Stands for a database in which only texts can be kept.
+/// /// In place of a database that stores strings.
 /// #[derive(Default)]
 /// struct Texts(Mutex<HashMap<String, (String, Instant)>>);
 ///
@@ -48,22 +48,22 @@ use crate::key::Identity;
 ///
 /// # Contract
 ///
-/// - `take` finds and removes in one step: of two that take the same ticket at the same moment one gets it.
-/// - What is past its lifetime is not found, and is removed some time.
-/// - There is a bound to what is kept.
-/// - Of an identity a store keeps the key, [`Identity::expires_at`], and what the application itself has put in by
-///   [`Identity::with`], as far as it knows how to write that down.
+/// - `take` finds and removes in one step: of two calls for one ticket at the same moment, one gets it.
+/// - An expired ticket is not found, and is removed at some time.
+/// - The number of tickets is bounded.
+/// - A store keeps the key of an identity, its [`Identity::expires_at`], and the application's values from [`Identity::with`] that it
+///   can serialize.
 ///
 /// # Cancel safety
 ///
-/// Each future may be dropped before its end: the ticket is then there or not.
+/// keywire may drop each future before its end. The ticket then is in the store or is not.
 #[async_trait]
 pub trait TicketStore: Send + Sync + 'static {
-    /// Keeps an identity for whoever comes with the ticket within `lifetime`.
+    /// Stores the identity of a ticket for `lifetime`.
     ///
     /// # Errors
     ///
-    /// [`TicketError::Full`] if too many wait already, [`TicketError::Unavailable`] if it cannot be kept.
+    /// [`TicketError::Full`] if there are too many tickets, [`TicketError::Unavailable`] if the store fails.
     async fn put(
         &self,
         ticket: TicketHash,
@@ -71,30 +71,30 @@ pub trait TicketStore: Send + Sync + 'static {
         lifetime: Duration,
     ) -> Result<(), TicketError>;
 
-    /// Finds and removes. None if it is not there, or no more.
+    /// Finds and removes a ticket. `None` if it is not there, or has expired.
     ///
     /// # Errors
     ///
-    /// [`TicketError::Unavailable`] if nobody knows.
+    /// [`TicketError::Unavailable`] if the store fails.
     async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError>;
 
-    /// Finds and leaves it there, so that an opening that is refused for another reason does not use it up. What it says
-    /// opens nothing: [`TicketStore::take`] decides afterwards.
+    /// Finds a ticket and leaves it in the store, so that an opening that is refused for another reason does not use it up.
+    /// [`TicketStore::take`] decides afterwards.
     ///
     /// # Errors
     ///
-    /// [`TicketError::Unsupported`] by default: then the ticket is taken before anything else is known.
-    /// [`TicketError::Unavailable`] if nobody knows.
+    /// Default: [`TicketError::Unsupported`], after which the ticket is taken before the other checks.
+    /// [`TicketError::Unavailable`] if the store fails.
     async fn peek(&self, _ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
         Err(TicketError::Unsupported)
     }
 }
 
-/// Why a ticket is neither issued nor taken.
+/// A ticket was neither issued nor taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TicketError {
-    /// Too many tickets wait to be used, of this key or of all.
+    /// Too many unused tickets, of this key or in all.
     #[error("too many unused tickets")]
     Full,
     /// The store, or the system's source of random numbers, does not answer.

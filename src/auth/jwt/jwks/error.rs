@@ -2,7 +2,7 @@ use std::io;
 
 use super::super::jwk::InvalidJwks;
 
-/// Why a JWK set could not be read. It shows nothing of what was read.
+/// A JWK set could not be read. The error shows nothing of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwksError {
@@ -15,16 +15,16 @@ pub enum JwksError {
     /// No connection, or one that broke off.
     #[error("unreachable: no name, no connection, or no certificate that the system trusts")]
     Unreachable,
-    /// It took too long.
-    #[error("it took too long")]
+    /// Reading took longer than [`Jwks::timeout`](crate::auth::Jwks::timeout).
+    #[error("reading took too long")]
     Timeout,
-    /// An answer other than 200. Redirects are not followed: write down where they lead.
+    /// An answer other than 200. Redirects are not followed: configure the final URL.
     #[error("the answer has status {0}")]
     Status(u16),
     /// The document is larger than [`Jwks::max_bytes`](crate::auth::Jwks::max_bytes).
     #[error("the document is too large")]
     TooLarge,
-    /// It was read, and is of no use.
+    /// The document is not a usable JWK set.
     #[error(transparent)]
     Invalid(#[from] InvalidJwks),
 }

@@ -1,4 +1,4 @@
-//! Keys that somebody else publishes, and changes.
+//! Keys that an identity provider publishes and rotates.
 
 mod error;
 mod origin;
@@ -22,8 +22,8 @@ use crate::rejection::Rejection;
 pub use error::JwksError;
 use origin::Origin;
 
-/// The keys of a JWK set (RFC 7517, section 5) that is read again and again, from a file or, with the feature
-/// `jwks`, from a URL: the way in which identity providers publish the keys that they sign with.
+/// The keys of a JWK set (RFC 7517, section 5), from a file or, with the feature `jwks`, from a URL. The set is read again
+/// regularly. Identity providers publish their keys like this.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,13 +38,12 @@ use origin::Origin;
 /// # let _ = hub;
 /// ```
 ///
-/// It is read when the first token comes, and then by the first token that comes after
-/// [`refresh_every`](Jwks::refresh_every), which waits for it: a key that is withdrawn is good no longer than
-/// that. A token that no key of the set has signed may be signed with a new key, so it has the set read too, at most
-/// once in [`refetch_every`](Jwks::refetch_every). However many tokens wait, one reading is under way. While a reading
-/// fails the last good set stays in force.
+/// The first token causes the first reading. The first token after [`refresh_every`](Jwks::refresh_every) causes the next and waits
+/// for it, so a withdrawn key is valid no longer than that. A token that no key of the set has signed may belong to a new key, so it
+/// causes a reading too, at most once in [`refetch_every`](Jwks::refetch_every). At most one reading runs at a time. While reading
+/// fails, the last good set stays valid.
 ///
-/// The set is the provider's to change, so a refusal that another reading may heal asks the client to come back:
+/// A refusal that a later reading may remove asks the client to come back:
 ///
 /// | the token | rejection |
 /// |---|---|
@@ -54,10 +53,9 @@ use origin::Origin;
 /// | its signature is not its key's, in a set that was read after it came | [`Invalid`](Rejection::Invalid), which is final |
 /// | its `alg` is not among [`algorithms`](Jwks::algorithms) | [`Invalid`](Rejection::Invalid), which is final |
 ///
-/// Of the set only those keys count whose `use` is `sig` or absent and whose `alg` is among
-/// [`algorithms`](Jwks::algorithms).
+/// Only keys whose `use` is `sig` or absent and whose `alg` is among [`algorithms`](Jwks::algorithms) count.
 ///
-/// Clones share what was read.
+/// Clones share the set.
 #[derive(Clone)]
 pub struct Jwks {
     origin: Arc<Origin>,
@@ -74,14 +72,14 @@ struct State {
     keys: Option<KeyList>,
     /// When `keys` was asked for.
     read_at: Option<Instant>,
-    /// When anything was asked for, also in vain.
+    /// The time of the last attempt, also a failed one.
     tried_at: Option<Instant>,
-    /// Changes, or rather goes, when the reading that is under way ends.
+    /// Closed when the current reading ends.
     underway: Option<watch::Receiver<()>>,
 }
 
 impl Jwks {
-    /// How soon it is tried again as long as there are no keys at all.
+    /// Pause between attempts while there are no keys.
     const RETRY: Duration = Duration::from_secs(1);
 
     /// A file, which may be replaced while the server runs.
@@ -89,8 +87,8 @@ impl Jwks {
         Self::new(Origin::File(path.into()))
     }
 
-    /// A URL. `https`, with the certificate authorities that the system trusts; `http` to this machine only, since
-    /// whoever can change the answer can sign tokens. Redirects are not followed.
+    /// A URL: `https`, with the certificate authorities that the system trusts, or `http` to this machine only, since an attacker
+    /// who can change the answer can sign tokens. Redirects are not followed.
     ///
     /// ```
     /// use keywire::auth::{Jwks, JwtKey};
@@ -124,8 +122,7 @@ impl Jwks {
         }
     }
 
-    /// The algorithms that tokens may be signed by, in place of [`JwtAlgorithm::ASYMMETRIC`]. HMAC is for files only:
-    /// from a URL a secret is never taken.
+    /// Allowed algorithms. Default: [`JwtAlgorithm::ASYMMETRIC`]. HMAC is for files only: a secret from a URL is never used.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = JwtAlgorithm>) -> Self {
         let secrets = self.origin.may_be_secret();
@@ -134,44 +131,43 @@ impl Jwks {
         self
     }
 
-    /// For how long the keys are good without another look: 5 minutes by default.
+    /// Time after which the set is read again. Default: 5 minutes.
     #[must_use]
     pub fn refresh_every(mut self, age: Duration) -> Self {
         self.refresh = age;
         self
     }
 
-    /// How often a token that no key has signed may cause another look, and how long to leave the origin alone after
-    /// one that failed: a minute by default.
+    /// Shortest time between readings that unknown keys cause, and pause after a failed reading. Default: 1 minute.
     #[must_use]
     pub fn refetch_every(mut self, pause: Duration) -> Self {
         self.refetch = pause;
         self
     }
 
-    /// How long a reading may take, and an opening waits for one: 5 s by default.
+    /// Timeout for a reading, and for an opening that waits for it. Default: 5 s.
     #[must_use]
     pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The largest document that is read, in bytes: 256 KiB by default.
+    /// Largest document, in bytes. Default: 256 KiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Reads the keys now: for a program that would rather not start without them.
+    /// Reads the keys now, for a program that must not start without them.
     ///
     /// # Errors
     ///
-    /// What went wrong. Keys that were read before stay in force.
+    /// If the set cannot be read. Keys from an earlier reading stay valid.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is changed when the future is dropped.
+    /// Nothing changes if the future is dropped.
     pub async fn load(&self) -> Result<(), JwksError> {
         let asked_at = Instant::now();
         let outcome = self.read().await;
@@ -180,7 +176,7 @@ impl Jwks {
         failed.map_or(Ok(()), Err)
     }
 
-    /// The claims of `token`, if a key of the set signed it. That may take a reading or two.
+    /// The claims of `token`, if a key of the set signed it. May wait for up to two readings.
     pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
         if !self.algorithms.contains(&token.algorithm) {
             return Err(Rejection::Invalid);
@@ -205,18 +201,18 @@ impl Jwks {
         if untried && let Ok(claims) = token.verified_by(&key) {
             return Ok(claims);
         }
-        // Forged, unless its key is newer than the set.
+        // The token is forged, unless its key is newer than the set.
         Err(if fresh { Rejection::Invalid } else { Rejection::NotYet })
     }
 
-    /// The one key that `token` can mean, and whether the set was asked for after `came_at`.
+    /// The key that `token` names, and whether the set was requested after `came_at`.
     fn known(&self, token: &Token<'_>, came_at: Instant) -> Result<(Option<VerifyingKey>, bool), Rejection> {
         let state = self.state();
         let keys = state.keys.as_ref().ok_or(Rejection::Unavailable)?;
         Ok((keys.find(token), state.read_at.is_some_and(|moment| moment >= came_at)))
     }
 
-    /// Waits for a reading: the one that is under way, or a new one if the last began `pause` ago.
+    /// Waits for the current reading, or for a new one if the last began `pause` ago.
     async fn read_again(&self, pause: Duration) {
         let mut underway = {
             let mut state = self.state();
@@ -228,7 +224,7 @@ impl Jwks {
                     let (end, underway) = watch::channel(());
                     state.tried_at = Some(asked_at);
                     state.underway = Some(underway.clone());
-                    // A task of its own, so that a client that goes away takes nothing from those who wait as well.
+                    // In a task of its own, so that others still get the result if this client disconnects.
                     let jwks = self.clone();
                     tokio::spawn(async move {
                         let outcome = jwks.read().await;
