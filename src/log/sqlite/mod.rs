@@ -15,6 +15,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
 pub use self::error::SqliteError;
 pub use self::found::Found;
@@ -121,7 +122,7 @@ impl SqliteLog {
         self.found
     }
 
-    /// The path of the file.
+    /// The path of the file: absolute, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -164,13 +165,20 @@ impl SqliteOptions {
     }
 
     fn open_blocking(self, path: PathBuf) -> Result<SqliteLog, SqliteError> {
+        let path = file::resolve(&path)?;
         let lock = file::lock(&path)?;
         let recovered = file::check(&path)?;
-        let connection = schema::open(&path, self.durability)?;
-        let found = Found::look(&connection, recovered)?;
+        let (connection, found) = self.look(&path, recovered).map_err(|error| error.of_file(&path))?;
         let readers = Readers::start(&path)?;
         let writer = Writer::start(connection, lock, self.retention, self.total_bytes, found.bytes)?;
         Ok(SqliteLog { readers, writer, found, path })
+    }
+
+    fn look(&self, path: &Path, recovered: bool) -> Result<(Connection, Found), SqliteError> {
+        let connection = schema::open(path, self.durability)?;
+        let found = Found::look(&connection, recovered)?;
+        schema::trust(&connection)?;
+        Ok((connection, found))
     }
 }
 
