@@ -185,7 +185,7 @@ impl SqliteOptions {
 #[async_trait]
 impl Log for SqliteLog {
     async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
-        self.writer.call(|answer| Call::Append(key.clone(), draft.clone(), answer)).await
+        self.writer.call(draft.push().len(), |answer| Call::Append(key.clone(), draft.clone(), answer)).await
     }
 
     async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
@@ -198,11 +198,11 @@ impl Log for SqliteLog {
     }
 
     async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
-        self.writer.call(|answer| Call::Seen(key.clone(), at, answer)).await
+        self.writer.call(0, |answer| Call::Seen(key.clone(), at, answer)).await
     }
 
     async fn forget(&self, key: &Key) -> Result<(), LogError> {
-        self.writer.call(|answer| Call::Forget(key.clone(), answer)).await
+        self.writer.call(0, |answer| Call::Forget(key.clone(), answer)).await
     }
 
     fn shared(&self) -> bool {
