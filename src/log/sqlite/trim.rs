@@ -10,8 +10,8 @@ use super::super::clock::before;
 use super::mark::position;
 use crate::delivery::Position;
 
-/// Number of rows in a slice.
-const SLICE: i64 = 1000;
+/// Number of rows in a slice: a few milliseconds.
+const SLICE: i64 = 256;
 
 /// Age is looked at this often.
 const AGES: Duration = Duration::from_secs(60);

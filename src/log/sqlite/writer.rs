@@ -29,7 +29,7 @@ const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// After so many calls a slice is trimmed although others wait: half of what a slice removes, so that a busy log does not grow.
-const UNTRIMMED: usize = 500;
+const UNTRIMMED: usize = 128;
 
 /// How long the writer sleeps if nothing is asked of it.
 const REST: Duration = Duration::from_secs(10);
@@ -100,7 +100,7 @@ struct Work {
     trimmer: Trimmer,
     /// Bytes of all entries.
     total: u64,
-    /// Number of calls since a slice was trimmed.
+    /// Number of calls that no slice was trimmed for yet.
     written: usize,
     /// Why nothing is written any more.
     broken: Option<String>,
@@ -123,6 +123,7 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let Some(first) = first else {
+                self.written = 0;
                 self.trim();
                 continue;
             };
@@ -139,7 +140,8 @@ impl Work {
             }
             self.written += batch.len();
             self.write(batch);
-            if self.written >= UNTRIMMED {
+            while self.written >= UNTRIMMED {
+                self.written -= UNTRIMMED;
                 self.trim();
             }
         }
@@ -236,7 +238,6 @@ impl Work {
 
     /// Removes a slice of what is too old or too much. Returns whether there may be more.
     fn trim(&mut self) -> bool {
-        self.written = 0;
         if !self.is_due() {
             return false;
         }
