@@ -1,5 +1,7 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
 
 /// A [`SqliteLog`](super::SqliteLog) was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,22 @@ pub enum SqliteError {
     /// A thread of the log has ended.
     #[error("the log is closed")]
     Closed,
+}
+
+impl SqliteError {
+    /// The same, of which SQLite says that the file is to blame.
+    pub(super) fn of_file(self, path: &Path) -> Self {
+        let code = match &self {
+            Self::Sqlite(error) => error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code),
+            _ => None,
+        };
+        match code {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { path: path.to_owned(), why: self.to_string() }
+            }
+            _ => self,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for SqliteError {

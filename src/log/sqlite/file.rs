@@ -7,6 +7,30 @@ use std::path::{Path, PathBuf};
 use super::SqliteError;
 use super::schema::{APPLICATION_ID, VERSION};
 
+/// The one name of a file: absolute, and without symbolic links, of which each would have a lock of its own. SQLite takes an
+/// absolute path for a file, whatever it looks like, and not for `:memory:`.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match path.canonicalize() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            resolved => return resolved,
+        }
+        let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+        let directory = directory(&path).canonicalize()?;
+        path = directory.join(name);
+        match path.read_link() {
+            // To a file that is not there yet.
+            Ok(target) => path = directory.join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(ErrorKind::InvalidInput.into())
+}
+
+/// Number of symbolic links that lead to a file.
+const LINKS: usize = 40;
+
 /// Takes the lock of the log, for as long as the file lives. Of its own, since closing a file gives up all locks that SQLite has
 /// on it in this process (POSIX `fcntl`).
 pub(super) fn lock(path: &Path) -> Result<File, SqliteError> {
@@ -57,7 +81,8 @@ pub(super) fn check(path: &Path) -> Result<bool, SqliteError> {
         size => u64::from(size),
     };
     let expected = page_size * u64::from(number(28));
-    if len < expected {
+    // A kill while SQLite copies the journal leaves the new header in a file that has not grown yet. The journal has the rest.
+    if len < expected && !recovered {
         let why = format!("it has {len} bytes, and its header says {expected}");
         return Err(SqliteError::Damaged { path: path.to_owned(), why });
     }
@@ -70,8 +95,31 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes a new file's name durable: SQLite syncs the file.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a new file's name durable: SQLite syncs the file. Only Unix opens a directory.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    if cfg!(unix) {
+        File::open(directory(path))?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_that_of_a_file_whatever_it_looks_like() {
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        for name in [":memory:", "file:log.db?mode=memory", "log.db", "./log.db", "src/../log.db"] {
+            let resolved = resolve(Path::new(name)).unwrap();
+            assert_eq!(resolved, here.join(name.rsplit('/').next().unwrap()), "{name}");
+        }
+        for none in ["", "no-such-directory/log.db"] {
+            assert!(resolve(Path::new(none)).is_err(), "{none}");
+        }
+    }
 }

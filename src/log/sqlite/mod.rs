@@ -15,6 +15,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
 pub use self::error::SqliteError;
 pub use self::found::Found;
@@ -121,7 +122,7 @@ impl SqliteLog {
         self.found
     }
 
-    /// The path of the file.
+    /// The path of the file: absolute, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -164,20 +165,27 @@ impl SqliteOptions {
     }
 
     fn open_blocking(self, path: PathBuf) -> Result<SqliteLog, SqliteError> {
+        let path = file::resolve(&path)?;
         let lock = file::lock(&path)?;
         let recovered = file::check(&path)?;
-        let connection = schema::open(&path, self.durability)?;
-        let found = Found::look(&connection, recovered)?;
+        let (connection, found) = self.look(&path, recovered).map_err(|error| error.of_file(&path))?;
         let readers = Readers::start(&path)?;
         let writer = Writer::start(connection, lock, self.retention, self.total_bytes, found.bytes)?;
         Ok(SqliteLog { readers, writer, found, path })
+    }
+
+    fn look(&self, path: &Path, recovered: bool) -> Result<(Connection, Found), SqliteError> {
+        let connection = schema::open(path, self.durability)?;
+        let found = Found::look(&connection, recovered)?;
+        schema::trust(&connection)?;
+        Ok((connection, found))
     }
 }
 
 #[async_trait]
 impl Log for SqliteLog {
     async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
-        self.writer.call(|answer| Call::Append(key.clone(), draft.clone(), answer)).await
+        self.writer.call(draft.push().len(), |answer| Call::Append(key.clone(), draft.clone(), answer)).await
     }
 
     async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
@@ -190,11 +198,11 @@ impl Log for SqliteLog {
     }
 
     async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
-        self.writer.call(|answer| Call::Seen(key.clone(), at, answer)).await
+        self.writer.call(0, |answer| Call::Seen(key.clone(), at, answer)).await
     }
 
     async fn forget(&self, key: &Key) -> Result<(), LogError> {
-        self.writer.call(|answer| Call::Forget(key.clone(), answer)).await
+        self.writer.call(0, |answer| Call::Forget(key.clone(), answer)).await
     }
 
     fn shared(&self) -> bool {

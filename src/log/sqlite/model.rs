@@ -1,6 +1,8 @@
 //! The file against the log in memory, under random calls.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -8,6 +10,7 @@ use rusqlite::Connection;
 use super::append::{append, forget, seen};
 use super::read::page;
 use super::schema;
+use super::trim::Trimmer;
 use crate::delivery::Position;
 use crate::key::Key;
 use crate::log::trail::Trail;
@@ -16,11 +19,29 @@ use crate::message::Push;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { key: usize, len: usize, once: Option<u8> },
-    Seen { key: usize, position: usize },
-    Forget { key: usize },
-    Read { key: usize, from: usize, entries: usize, bytes: usize },
+    Append {
+        key: usize,
+        len: usize,
+        once: Option<u8>,
+    },
+    Seen {
+        key: usize,
+        position: usize,
+    },
+    Forget {
+        key: usize,
+    },
+    Read {
+        key: usize,
+        from: usize,
+        entries: usize,
+        bytes: usize,
+    },
     Restart,
+    /// Time passes, and what is too old or too much goes.
+    Later {
+        by: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -33,6 +54,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (key, 0..40_usize, 0..6_usize, 0..600_usize)
             .prop_map(|(key, from, entries, bytes)| Step::Read { key, from, entries, bytes }),
         1 => Just(Step::Restart),
+        2 => (1..80_u64).prop_map(|by| Step::Later { by }),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -68,12 +90,37 @@ fn translated(from: ReadFrom, tags: &HashMap<Position, Position>) -> ReadFrom {
     }
 }
 
+/// Removes what the file's writer removes when it is idle. Returns the bytes that are left.
+fn trim(file: &Connection, retention: Retention, most: u64, mut total: u64, now: u64) -> u64 {
+    let mut trimmer = Trimmer::new(retention, most);
+    loop {
+        let slice = trimmer.trim(file, total, now).unwrap();
+        total -= slice.bytes;
+        if !slice.more {
+            return total;
+        }
+    }
+}
+
+fn bytes_of(memory: &[Trail]) -> u64 {
+    memory.iter().map(|trail| trail.bytes() as u64).sum()
+}
+
+/// Limits that a few steps reach.
+fn retentions() -> impl Strategy<Value = (Retention, u64)> {
+    let limits = (1..8_usize, 250..900_usize, 300..1500_u64);
+    let times = (1..100_u64, 1..100_u64, 1..150_u64);
+    (limits, times).prop_map(|((entries, bytes, total), (age, mark, once))| {
+        let [age, mark, once] = [age, mark, once].map(Duration::from_millis);
+        (Retention { age, entries, bytes, mark, once }, total)
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_file_is_what_the_memory_is(steps in steps(), entries in 1..8_usize, bytes in 250..900_usize) {
-        let retention = Retention { entries, bytes, ..Retention::default() };
+    fn a_file_is_what_the_memory_is(steps in steps(), (retention, most) in retentions()) {
         let directory = std::env::temp_dir().join(format!("keywire-model-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join("log.db");
@@ -81,13 +128,22 @@ proptest! {
         for suffix in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(directory.join(format!("log.db{suffix}")));
         }
+        // Making a file waits for the disk several times.
+        static NEW: OnceLock<Vec<u8>> = OnceLock::new();
+        let new = NEW.get_or_init(|| {
+            drop(open());
+            std::fs::read(&path).unwrap()
+        });
+        std::fs::write(&path, new).unwrap();
         let mut file: Connection = open();
         let mut memory = [Trail::default(), Trail::default()];
         // From each position of the memory to that of the file.
         let (mut given, mut tags) = (Vec::new(), HashMap::new());
         let keys = [Key::new("alice").unwrap(), Key::new("bob").unwrap()];
-        let mut total = 0;
-        for (now, step) in (1000..).zip(steps) {
+        // The entries of both keys, the oldest first. Some are gone.
+        let mut order = Vec::new();
+        let (mut total, mut now) = (0_i64, 1000);
+        for step in steps {
             match step {
                 Step::Append { key, len, once } => {
                     let push = Push::message("a".repeat(len)).kept();
@@ -103,6 +159,7 @@ proptest! {
                         prop_assert_eq!(here.prev.seq(), there.prev.seq());
                         given.push(there.at);
                         tags.insert(there.at, here.at);
+                        order.push((key, there.at.seq()));
                     }
                 }
                 Step::Seen { key, position } => {
@@ -113,6 +170,7 @@ proptest! {
                 Step::Forget { key } => {
                     total += forget(&file, &keys[key]).unwrap();
                     memory[key] = Trail::default();
+                    order.retain(|(of, _)| *of != key);
                 }
                 Step::Read { key, from: number, entries, bytes } => {
                     let (from, limit) = (from(number, &given), Limit { entries, bytes });
@@ -124,9 +182,26 @@ proptest! {
                     drop(file);
                     file = open();
                 }
+                Step::Later { by } => {
+                    now += by;
+                    total = trim(&file, retention, most, total.cast_unsigned(), now).cast_signed();
+                    memory.iter_mut().for_each(|trail| trail.trim(now, &retention));
+                    let mut oldest = order.iter();
+                    while bytes_of(&memory) > most && let Some((key, seq)) = oldest.next() {
+                        memory[*key].drop_first(*seq);
+                    }
+                    for (key, trail) in memory.iter_mut().enumerate() {
+                        if trail.is_over(now, &retention) {
+                            *trail = Trail::default();
+                            order.retain(|(of, _)| *of != key);
+                        }
+                    }
+                }
             }
-            prop_assert_eq!(total, memory.iter().map(|trail| trail.bytes() as i64).sum::<i64>());
+            prop_assert_eq!(total.cast_unsigned(), bytes_of(&memory));
         }
+        drop(file);
+        let _ = std::fs::remove_dir_all(directory);
     }
 }
 

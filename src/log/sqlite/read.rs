@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, Row, params};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::super::{GapKind, Limit, LogError, Page, ReadFrom};
 use super::mark::{Mark, position};
@@ -19,11 +19,15 @@ use crate::text::Text;
 /// Number of threads that read.
 const THREADS: usize = 2;
 
+/// Number of reads that wait for them. Further ones wait to wait.
+const QUEUE: usize = 1024;
+
 /// The threads that read.
 #[derive(Debug)]
 pub(super) struct Readers {
     /// `None` when they are to end.
     reads: Option<Sender<Read>>,
+    room: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -32,6 +36,8 @@ struct Read {
     key: Key,
     from: ReadFrom,
     limit: Limit,
+    /// Also of a read that nobody waits for any more, until a thread comes to it.
+    _room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Page, LogError>>,
 }
 
@@ -46,13 +52,14 @@ impl Readers {
             Ok(thread?)
         };
         let threads = (0..THREADS).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { reads: Some(reads), threads })
+        Ok(Self { reads: Some(reads), room: Arc::new(Semaphore::new(QUEUE)), threads })
     }
 
     pub(super) async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
-        let (answer, page) = oneshot::channel();
-        let read = Read { key: key.clone(), from, limit, answer };
         let closed = || LogError::Failed(SqliteError::Closed.into());
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let (answer, page) = oneshot::channel();
+        let read = Read { key: key.clone(), from, limit, _room: room, answer };
         self.reads.as_ref().ok_or_else(closed)?.send(read).map_err(|_| closed())?;
         page.await.map_err(|_| closed())?
     }
@@ -70,7 +77,7 @@ impl Drop for Readers {
 fn run(connection: &Connection, waiting: &Mutex<Receiver<Read>>) {
     loop {
         let read = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Read { key, from, limit, answer }) = read else { return };
+        let Ok(Read { key, from, limit, _room, answer }) = read else { return };
         // Whoever asked may have given up meanwhile.
         if !answer.is_closed() {
             let page = page(connection, &key, from, limit);
@@ -146,4 +153,24 @@ fn latest(connection: &Connection, mark: &Mark, limit: Limit) -> rusqlite::Resul
         count += 1;
     }
     mark.position_of(connection, mark.end.seq() - count)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_also_if_nobody_waits_for_it_any_more() {
+        let (reads, waiting) = channel();
+        let readers =
+            Readers { reads: Some(reads), room: Arc::new(Semaphore::new(QUEUE)), threads: Vec::new() };
+        let key = Key::new("alice").unwrap();
+        for _ in 0..2 * QUEUE {
+            let mut read = Box::pin(readers.read(&key, ReadFrom::End, Limit { entries: 1, bytes: 1 }));
+            assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!(waiting.try_iter().count(), QUEUE);
+    }
 }

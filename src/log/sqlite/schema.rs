@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{Durability, SqliteError, file};
@@ -56,18 +57,44 @@ CREATE TABLE once (
 CREATE INDEX once_by_time ON once (time);
 ";
 
-/// Opens the database for writing, and brings it to the present version.
+/// Opens the database for writing, and brings it to the present version. Closing it changes nothing until it is
+/// [`trusted`](trust).
 pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, SqliteError> {
-    let mut connection = Connection::open(path)?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // The header had an older one if the journal was not in the file yet.
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        return Err(SqliteError::Newer { path: path.to_owned(), version, known: VERSION });
+    }
+    let id: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if id != APPLICATION_ID {
+        // First of all, so that a new file is known to be ours wherever its making is cut.
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    let synchronous = match durability {
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
+    match durability {
+        Durability::Full => {
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            // On macOS a sync alone does not reach the disk. Elsewhere these do nothing.
+            connection.pragma_update(None, "fullfsync", true)?;
+            connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        }
+        Durability::Normal => connection.pragma_update(None, "synchronous", "NORMAL")?,
+    }
     connection.set_prepared_statement_cache_capacity(64);
-    migrate(&mut connection, path)?;
+    if version < VERSION {
+        migrate(&mut connection, path, version)?;
+    }
     Ok(connection)
+}
+
+/// The database is whole: the end of the connection puts the journal into the file.
+pub(super) fn trust(connection: &Connection) -> Result<(), SqliteError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(())
 }
 
 /// Opens the database for reading.
@@ -79,16 +106,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, SqliteError> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
-    let present: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if present == VERSION {
-        return Ok(());
-    }
+fn migrate(connection: &mut Connection, path: &Path, version: u32) -> Result<(), SqliteError> {
     let transaction = connection.transaction()?;
-    for migration in MIGRATIONS.iter().skip(present as usize) {
+    for migration in MIGRATIONS.iter().skip(version as usize) {
         transaction.execute_batch(migration)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     // Into the file itself, where the next process looks for it.

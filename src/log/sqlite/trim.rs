@@ -10,8 +10,8 @@ use super::super::clock::before;
 use super::mark::position;
 use crate::delivery::Position;
 
-/// Number of rows in a slice.
-const SLICE: i64 = 1000;
+/// Number of rows in a slice: a few milliseconds.
+const SLICE: i64 = 256;
 
 /// Age is looked at this often.
 const AGES: Duration = Duration::from_secs(60);
@@ -49,7 +49,12 @@ impl Trimmer {
     /// Whether there may be something to remove.
     pub(super) fn is_due(&self, total: u64) -> bool {
         let now = Instant::now();
-        self.rest <= now && (total > self.total_bytes || self.ages <= now || self.marks.0 <= now)
+        self.rest <= now && (self.is_over(total) || self.ages <= now || self.marks.0 <= now)
+    }
+
+    /// Whether there are more bytes than the limit allows.
+    pub(super) fn is_over(&self, total: u64) -> bool {
+        total > self.total_bytes
     }
 
     /// Removes nothing for a minute.
@@ -126,8 +131,16 @@ fn marks(connection: &Connection, after: i64, now: u64, retention: &Retention) -
         .prepare_cached("SELECT max(id) FROM (SELECT id FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2)")?
         .query_row([after, 10 * SLICE], |row| row.get(0))?;
     let Some(last) = last else { return Ok(0) };
-    connection
-        .prepare_cached("DELETE FROM keys WHERE id > ?1 AND id <= ?2 AND start_seq = seq AND time < ?3")?
-        .execute([after, last, before(now, retention.mark).cast_signed()])?;
+    // The ids first: SQLite gives the number of a key that is gone to another one.
+    for delete in [
+        "DELETE FROM once WHERE key IN (SELECT id FROM keys WHERE id > ?1 AND id <= ?2 AND start_seq = seq AND time < ?3)",
+        "DELETE FROM keys WHERE id > ?1 AND id <= ?2 AND start_seq = seq AND time < ?3",
+    ] {
+        connection.prepare_cached(delete)?.execute([
+            after,
+            last,
+            before(now, retention.mark).cast_signed(),
+        ])?;
+    }
     Ok(last)
 }

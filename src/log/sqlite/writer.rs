@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::ffi::SQLITE_IOERR_WRITE;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::super::clock::now;
@@ -18,12 +18,18 @@ use super::trim::{Slice, Trimmer};
 use crate::delivery::Position;
 use crate::key::Key;
 
-/// Number of calls that wait for the writer. Further ones wait to wait.
-const QUEUE: usize = 4096;
+/// Bytes of the calls that wait for the writer. Further ones wait to wait.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Least bytes that a call counts for, so that there are at most 4,096.
+const CALL_BYTES: usize = 4096;
 
 /// Bounds of a transaction.
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// After so many calls a slice is trimmed although others wait: half of what a slice removes, so that a busy log does not grow.
+const UNTRIMMED: usize = 128;
 
 /// How long the writer sleeps if nothing is asked of it.
 const REST: Duration = Duration::from_secs(10);
@@ -57,16 +63,21 @@ impl Writer {
     ) -> Result<Self, SqliteError> {
         let (calls, waiting) = channel();
         let trimmer = Trimmer::new(retention, total_bytes);
-        let work = Work { connection, retention, trimmer, total, broken: None, _lock: lock };
+        let work = Work { connection, retention, trimmer, total, written: 0, broken: None, _lock: lock };
         let thread = thread::Builder::new().name("keywire-log-write".into());
         let thread = thread.spawn(move || work.run(&waiting))?;
-        Ok(Self { calls: Some(calls), room: Arc::new(Semaphore::new(QUEUE)), thread: Some(thread) })
+        Ok(Self { calls: Some(calls), room: Arc::new(Semaphore::new(QUEUE_BYTES)), thread: Some(thread) })
     }
 
-    /// Asks the writer. Waits for room in its queue first.
-    pub(super) async fn call<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, LogError> {
+    /// Asks the writer. Waits for room in its queue first, for as many bytes.
+    pub(super) async fn call<T>(
+        &self,
+        bytes: usize,
+        call: impl FnOnce(Answer<T>) -> Call,
+    ) -> Result<T, LogError> {
         let closed = || LogError::Failed(SqliteError::Closed.into());
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let bytes = bytes.clamp(CALL_BYTES, QUEUE_BYTES) as u32;
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
         let (answer, answered) = oneshot::channel();
         self.calls.as_ref().ok_or_else(closed)?.send((call(answer), room)).map_err(|_| closed())?;
         // The thread has ended in the middle of the call.
@@ -89,6 +100,8 @@ struct Work {
     trimmer: Trimmer,
     /// Bytes of all entries.
     total: u64,
+    /// Number of calls that no slice was trimmed for yet.
+    written: usize,
     /// Why nothing is written any more.
     broken: Option<String>,
     /// Released last.
@@ -110,6 +123,7 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let Some(first) = first else {
+                self.written = 0;
                 self.trim();
                 continue;
             };
@@ -124,7 +138,12 @@ impl Work {
                 }
                 batch.push(next);
             }
+            self.written += batch.len();
             self.write(batch);
+            while self.written >= UNTRIMMED {
+                self.written -= UNTRIMMED;
+                self.trim();
+            }
         }
     }
 
@@ -133,7 +152,7 @@ impl Work {
         let mut done = Vec::with_capacity(batch.len());
         let mut outcome = match &self.broken {
             Some(why) => Err(Failure::Failed(why.clone())),
-            None => self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Failure::of),
+            None => self.begin(),
         };
         let mut change = 0;
         for (call, _room) in batch {
@@ -149,9 +168,7 @@ impl Work {
         let outcome = outcome.and_then(|()| self.commit());
         match &outcome {
             Ok(()) => self.total = self.total.saturating_add_signed(change),
-            Err(_) if self.connection.is_autocommit() => {}
-            // What was begun is undone, so that nothing of it is there.
-            Err(_) => drop(self.connection.execute_batch("ROLLBACK")),
+            Err(_) => self.undo(),
         }
         for done in done {
             done.answer(&outcome);
@@ -189,6 +206,17 @@ impl Work {
         Ok(())
     }
 
+    fn begin(&self) -> Result<(), Failure> {
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Failure::of)
+    }
+
+    /// Undoes what was begun, so that nothing of it is there.
+    fn undo(&self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
     fn commit(&mut self) -> Result<(), Failure> {
         let Err(error) = self.connection.execute_batch("COMMIT") else { return Ok(()) };
         // The record that makes a transaction valid is written last, so a failed write leaves nothing of it. After anything
@@ -208,25 +236,32 @@ impl Work {
         self.broken.is_none() && self.trimmer.is_due(self.total)
     }
 
-    /// Removes a slice of what is too old or too much.
-    fn trim(&mut self) {
+    /// Removes a slice of what is too old or too much. Returns whether there may be more.
+    fn trim(&mut self) -> bool {
         if !self.is_due() {
-            return;
+            return false;
         }
         match self.trim_slice() {
+            // There are no entries, so the bytes were miscounted, perhaps since somebody else has changed the file.
+            Ok(slice) if slice.bytes == 0 && self.trimmer.is_over(self.total) => self.total = 0,
             Ok(slice) => self.total = self.total.saturating_sub(slice.bytes),
-            Err(error) => {
-                tracing::error!(%error, "the log of kept pushes was not trimmed");
+            Err(failure) => {
+                self.undo();
+                // A commit that stopped the log has said so.
+                if self.broken.is_none() {
+                    tracing::error!(error = failure.why(), "the log of kept pushes was not trimmed");
+                }
                 // Not again at once.
                 self.trimmer.rest();
             }
         }
+        self.is_due()
     }
 
-    fn trim_slice(&mut self) -> rusqlite::Result<Slice> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let slice = self.trimmer.trim(&transaction, self.total, now())?;
-        transaction.commit()?;
+    fn trim_slice(&mut self) -> Result<Slice, Failure> {
+        self.begin()?;
+        let slice = self.trimmer.trim(&self.connection, self.total, now()).map_err(Failure::of)?;
+        self.commit()?;
         Ok(slice)
     }
 }
@@ -242,6 +277,11 @@ enum Failure {
 impl Failure {
     fn of(error: rusqlite::Error) -> Self {
         Self::Failed(error.to_string())
+    }
+
+    fn why(&self) -> &str {
+        let (Self::Failed(why) | Self::Unknown(why)) = self;
+        why
     }
 
     fn error(&self) -> LogError {
@@ -280,3 +320,6 @@ impl Done {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
