@@ -4,6 +4,8 @@ mod builder;
 pub(crate) mod drain;
 mod identify;
 mod keep;
+mod log;
+mod shutdown;
 pub(crate) mod underway;
 
 use std::fmt;
@@ -13,7 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 pub use self::builder::HubBuilder;
-pub(crate) use self::keep::HubLog;
+pub(crate) use self::log::HubLog;
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;
 use crate::delivery::{Delivery, Message, Order, Recipients};
@@ -74,12 +76,6 @@ struct Core {
 }
 
 impl Hub {
-    /// Begins a hub with its extractor of keys. It is an argument, since trusting every client must be an explicit choice.
-    /// Everything else has a default.
-    pub fn builder(keys: impl KeyExtractor) -> HubBuilder {
-        HubBuilder::new(Arc::new(keys))
-    }
-
     /// Sends to all sessions of a key: one push, or several (`[Push; N]`, `Vec<Push>`) in their order and in one write.
     ///
     /// A string that is no valid key reaches no session: see [`Delivery::invalid_key`].

@@ -140,34 +140,7 @@ impl Session {
         }
     }
 
-    /// The application's own values for this session, by type.
-    ///
-    /// ```
-    /// use keywire::{HandlerResult, Reply, Session, Switch};
-    ///
-    /// /// The room that the client of this session looks at.
-    /// #[derive(Clone)]
-    /// struct Room(String);
-    ///
-    /// async fn enter(session: Session, room: String) -> HandlerResult {
-    ///     let former = session.extensions().insert(Room(room));
-    ///     Ok(Reply::data(former.map(|Room(name)| name)))
-    /// }
-    ///
-    /// async fn room(session: Session, (): ()) -> HandlerResult {
-    ///     let Room(name) = session.extensions().get().ok_or("no room")?;
-    ///     Ok(Reply::ok(name))
-    /// }
-    ///
-    /// let switch = Switch::new().on("enter", enter).on("room", room);
-    /// # let _ = switch;
-    /// ```
-    #[must_use]
-    pub fn extensions(&self) -> Extensions<'_> {
-        Extensions::new(self)
-    }
-
-    /// The expiry of the credential, if it has one.
+    /// When the credential ends, if it does.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         self.state().identity.as_ref()?.expires_at()
     }

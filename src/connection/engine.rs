@@ -6,13 +6,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
-use super::Wire;
 use super::backlog::Backlog;
 use super::following::Following;
 use super::handler_call::{HandlerCall, Incoming};
 use super::heartbeat::Heartbeat;
 use super::scratch;
-use super::socket::Socket;
+use super::socket::{Socket, UpgradedSocket};
 use super::yield_turn::yield_turn;
 use crate::close::{Closed, ClosedBy};
 use crate::deadline::{Deadline, after};
@@ -79,9 +78,9 @@ enum Progress {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(wire: Wire, session: &'a Session) -> Self {
+    pub(super) fn new(upgraded: UpgradedSocket, session: &'a Session) -> Self {
         let decoder = Decoder::new(session.compresses());
-        let mut engine = Self::with(wire, decoder, session.outbox(), session.hub().config());
+        let mut engine = Self::with(upgraded, decoder, session.outbox(), session.hub().config());
         if let Some(time) = session.time_to_expiry() {
             engine.wake_at(after(Instant::now(), time));
         }
@@ -96,7 +95,7 @@ impl<'a> Engine<'a> {
 
     /// The engine of a connection with or without a session.
     pub(super) fn with(
-        Wire { socket, early }: Wire,
+        UpgradedSocket { socket, early }: UpgradedSocket,
         decoder: Decoder,
         outbox: &'a Outbox,
         config: &'a Config,

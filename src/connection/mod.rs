@@ -29,7 +29,7 @@ use tracing::Instrument as _;
 use self::engine::Engine;
 use self::handler_call::{HandlerCall, Incoming};
 pub(crate) use self::permit::{OpeningPermit, SessionPermit};
-pub(crate) use self::socket::Socket;
+pub(crate) use self::socket::{Socket, UpgradedSocket};
 use crate::close::{Closed, ClosedBy};
 use crate::excerpt::Excerpt;
 use crate::hub::Hub;
@@ -43,15 +43,9 @@ use crate::span;
 use crate::store::{Inserted, Removed, StoreError};
 use crate::websocket::{CloseCode, Decoder};
 
-/// The socket, and the bytes that the HTTP server has read already.
-pub(crate) struct Wire {
-    pub(crate) socket: Socket,
-    pub(crate) early: Vec<u8>,
-}
-
 /// The arguments of a new session's connection.
 pub(crate) struct Arrival {
-    pub(crate) wire: Wire,
+    pub(crate) upgraded: UpgradedSocket,
     pub(crate) promised: Promised,
 }
 
@@ -80,12 +74,12 @@ pub(crate) fn run(
 
 /// Enters the session into the store. If the session is refused, tells the client and returns `None`.
 async fn begin<'a>(arrival: Box<Arrival>, registered: &mut Registered<'a>) -> Option<Engine<'a>> {
-    let Arrival { wire, promised } = *arrival;
+    let Arrival { upgraded, promised } = *arrival;
     let session = registered.session;
     let refusal = registered.enter(promised).await.err();
     let metrics = session.hub().metrics();
-    metrics.read(wire.early.len());
-    let mut engine = Engine::new(wire, session);
+    metrics.read(upgraded.early.len());
+    let mut engine = Engine::new(upgraded, session);
     if let Some(refusal) = refusal {
         metrics.refused(refusal.rejection);
         refusal.log(session.hub().refusal_log(), session.peer());
@@ -129,9 +123,14 @@ async fn end<'a>(
 }
 
 /// Refuses a session by a close code.
-pub(crate) async fn turn_away(wire: Wire, outbox: &Outbox, config: &Config, rejection: Rejection) {
+pub(crate) async fn turn_away(
+    upgraded: UpgradedSocket,
+    outbox: &Outbox,
+    config: &Config,
+    rejection: Rejection,
+) {
     outbox.close_now(refused(rejection));
-    Engine::with(wire, Decoder::default(), outbox, config).finish().await;
+    Engine::with(upgraded, Decoder::default(), outbox, config).finish().await;
 }
 
 fn refused(rejection: Rejection) -> Closed {

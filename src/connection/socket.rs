@@ -9,6 +9,12 @@ use tokio::net::TcpStream;
 
 use crate::outbox::{Outbox, Stream};
 
+/// A socket after its upgrade, and the bytes behind the request that the HTTP server has read already.
+pub(crate) struct UpgradedSocket {
+    pub(crate) socket: Socket,
+    pub(crate) early: Vec<u8>,
+}
+
 /// The byte stream of a connection.
 pub(crate) enum Socket {
     /// Bare TCP. The outbox holds it, so that senders can write.

@@ -28,8 +28,16 @@ pub struct HubBuilder {
     log: Option<Arc<dyn Log>>,
 }
 
+impl Hub {
+    /// Begins a hub with its extractor of keys. It is an argument, since trusting every client must be an explicit choice.
+    /// Everything else has a default.
+    pub fn builder(keys: impl KeyExtractor) -> HubBuilder {
+        HubBuilder::new(Arc::new(keys))
+    }
+}
+
 impl HubBuilder {
-    pub(super) fn new(keys: Arc<dyn KeyExtractor>) -> Self {
+    fn new(keys: Arc<dyn KeyExtractor>) -> Self {
         Self {
             keys,
             handler: None,

@@ -1,46 +1,21 @@
 //! Kept pushes: appended to the log of their key, then sent.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt as _};
-use tokio::sync::Semaphore;
 
-use super::{Hub, valid};
+use super::{Hub, HubLog, valid};
 use crate::app_call::{CallError, call_app};
 use crate::delivery::{Delivery, Entry, Kept, Message, Order, Position, Recipients, Target};
 use crate::excerpt::Excerpt;
 use crate::key::{InvalidKey, Key};
-use crate::log::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom};
+use crate::log::{Appended, Draft, Limit, LogError, Page, ReadFrom};
 use crate::message::KeptPush;
 use crate::metrics::Stopwatch;
-
-/// The log of a hub, and what its connections share of it.
-pub(crate) struct HubLog {
-    log: Arc<dyn Log>,
-    /// Bounds the reads of followers that are in flight, so that thousands that come back at once do not hold up others.
-    reads: Semaphore,
-    /// Counts the calls whose outcome is not known. Followers that find it changed read the log again.
-    doubts: AtomicU32,
-}
-
-/// Number of reads of followers in flight.
-const READS: usize = 64;
+use futures_util::stream::{self, StreamExt as _};
 
 /// Number of appends of [`Hub::send_to_each`] in flight.
 const APPENDS: usize = 256;
-
-impl HubLog {
-    pub(super) fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, reads: Semaphore::new(READS), doubts: AtomicU32::new(0) }
-    }
-
-    /// Changes when a call's outcome was not known.
-    pub(crate) fn doubts(&self) -> u32 {
-        self.doubts.load(Ordering::Relaxed)
-    }
-}
 
 /// Kept pushes.
 impl Hub {

@@ -24,11 +24,16 @@ pub struct KeptPush {
 /// The longest id that is stored as it is, in bytes.
 const LONGEST_ONCE: usize = 64;
 
-impl KeptPush {
-    pub(super) fn new(push: Push) -> Self {
-        Self { push, once: None }
+impl Push {
+    /// The same push, to be kept in the log of its key: a page that is offline gets it when it is back, see
+    /// [`Hub::send_to`](crate::Hub::send_to).
+    #[must_use]
+    pub fn kept(self) -> KeptPush {
+        KeptPush { push: self, once: None }
     }
+}
 
+impl KeptPush {
     /// An id for this push within its key, so that a retry is not sent twice: the log adds the first push with an id, and
     /// answers later ones with [`Kept::Again`](crate::log::Kept::Again). Logs remember an id for 10 minutes by default, see
     /// [`Retention`](crate::log::Retention). An id of more than 64 bytes is stored as its SHA-256.

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Code, Flag, Json, JsonError, KeptPush, MessageId};
+use super::{Code, Flag, Json, JsonError, MessageId};
 use crate::key::Key;
 
 /// A message from the server to a page.
@@ -113,13 +113,6 @@ impl Push {
     pub fn with_id(mut self, id: MessageId) -> Self {
         self.id = Some(id);
         self
-    }
-
-    /// The same push, to be kept in the log of its key: a page that is offline gets it when it is back, see
-    /// [`Hub::send_to`](crate::Hub::send_to).
-    #[must_use]
-    pub fn kept(self) -> KeptPush {
-        KeptPush::new(self)
     }
 
     /// The JSON that goes over the wire.

@@ -2,6 +2,7 @@
 
 mod flusher;
 mod owned;
+mod push;
 mod queue;
 mod state;
 mod watchdog;

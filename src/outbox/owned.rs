@@ -1,13 +1,6 @@
 use std::ops::Deref;
-use std::sync::{Arc, MutexGuard};
-
-use bytes::Bytes;
 
 use super::Outbox;
-use super::flusher;
-use super::state::{Attention, Life, Replies, State};
-use super::wake;
-use crate::delivery::Outcome;
 use crate::limits::Config;
 use crate::metrics::Metrics;
 
@@ -17,7 +10,7 @@ use crate::metrics::Metrics;
 /// `Arc<Owned<dyn Owner>>`, and no virtual call is needed.
 pub(crate) struct Owned<T: ?Sized> {
     pub(crate) outbox: Outbox,
-    owner: T,
+    pub(super) owner: T,
 }
 
 /// The owner of an outbox.
@@ -28,86 +21,9 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn metrics(&self) -> &Metrics;
 }
 
-/// Sending. Each method queues a frame of this many messages.
 impl<T: Owner> Owned<T> {
     pub(crate) fn new(owner: T) -> Self {
         Self { outbox: Outbox::default(), owner }
-    }
-
-    /// Queues a frame. If the queue is full, the policy decides.
-    pub(crate) fn push(self: &Arc<Self>, bytes: Bytes, messages: usize) -> Outcome {
-        let state = self.outbox.lock();
-        match state.life {
-            Life::Open => self.append(state, bytes, messages),
-            Life::Closing(..) | Life::Ended => Outcome::Gone,
-        }
-    }
-
-    /// Queues a frame that can also wait elsewhere, if there is room in half of the queue. Nothing becomes of the session if
-    /// there is none.
-    pub(crate) fn offer(self: &Arc<Self>, bytes: Bytes, messages: usize) -> bool {
-        let config = self.owner.config();
-        let mut state = self.outbox.lock();
-        if !matches!(state.life, Life::Open) {
-            return false;
-        }
-        let is_full =
-            |state: &State| state.is_filling(config) || state.is_full_for(bytes.len(), messages, config);
-        if is_full(&state) {
-            // Perhaps nobody has tried to write yet. The connection's task finds out if the socket is broken.
-            let _ = state.try_flush();
-            if is_full(&state) {
-                return false;
-            }
-        }
-        self.append(state, bytes, messages).is_queued()
-    }
-
-    /// Queues a reply, also while the session ends. For the connection's own task, which flushes afterwards.
-    pub(crate) fn reply(self: &Arc<Self>, bytes: Bytes, messages: usize) -> Outcome {
-        let mut state = self.outbox.lock();
-        match state.life {
-            Life::Open => self.append(state, bytes, messages),
-            Life::Closing(_, Replies::Taken)
-                if !state.is_full_for(bytes.len(), messages, self.owner.config()) =>
-            {
-                state.queue.push(bytes, messages);
-                Outcome::Accepted
-            }
-            Life::Closing(..) | Life::Ended => Outcome::Gone,
-        }
-    }
-
-    // Inlined into its callers: a call would cost a broadcast more than what it does for each session.
-    #[inline(always)]
-    fn append(self: &Arc<Self>, mut state: MutexGuard<'_, State>, bytes: Bytes, messages: usize) -> Outcome {
-        let (outbox, config) = (&self.outbox, self.owner.config());
-        let mut outcome = Outcome::Accepted;
-        // To a socket, taking nothing is an error.
-        if bytes.is_empty() {
-            return outcome;
-        }
-        if state.is_full_for(bytes.len(), messages, config) {
-            outcome = outbox.squeeze(&mut state, bytes.len(), messages, config);
-            if matches!(outcome, Outcome::Slow | Outcome::Dropped(_)) {
-                return outcome;
-            }
-        }
-        state.queue.push(bytes, messages);
-        outbox.pause(state.is_filling(config));
-        if state.attention == Attention::Socket {
-            self.owner.metrics().behind(state.queue.messages(), state.queue.bytes(), config);
-        }
-        if state.attention == Attention::Nobody {
-            if let Some(home) = state.home {
-                state.attention = Attention::Flusher;
-                drop(state);
-                flusher::note(self, home);
-            } else {
-                wake(state.call_task());
-            }
-        }
-        outcome
     }
 }
 

@@ -32,7 +32,7 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
 
 /// The codes that the crate has names for, as the sources declare them, and those that only report an end.
 fn codes() -> Vec<u16> {
-    let sources = [include_str!("../websocket/close.rs"), include_str!("../close.rs")];
+    let sources = [include_str!("../websocket/close_code.rs"), include_str!("../close.rs")];
     let declared = sources.iter().flat_map(|source| source.split("Self = Self::known(").skip(1));
     let declared = declared.map(|rest| rest[..4].parse().expect("a code"));
     let mut codes: Vec<_> = declared.chain([1005, 1006]).collect();

@@ -33,11 +33,36 @@ use super::Session;
 #[derive(Clone, Copy)]
 pub struct Extensions<'a>(&'a Session);
 
-impl<'a> Extensions<'a> {
-    pub(super) fn new(session: &'a Session) -> Self {
-        Self(session)
+impl Session {
+    /// The application's own values for this session, by type.
+    ///
+    /// ```
+    /// use keywire::{HandlerResult, Reply, Session, Switch};
+    ///
+    /// /// The room that the client of this session looks at.
+    /// #[derive(Clone)]
+    /// struct Room(String);
+    ///
+    /// async fn enter(session: Session, room: String) -> HandlerResult {
+    ///     let former = session.extensions().insert(Room(room));
+    ///     Ok(Reply::data(former.map(|Room(name)| name)))
+    /// }
+    ///
+    /// async fn room(session: Session, (): ()) -> HandlerResult {
+    ///     let Room(name) = session.extensions().get().ok_or("no room")?;
+    ///     Ok(Reply::ok(name))
+    /// }
+    ///
+    /// let switch = Switch::new().on("enter", enter).on("room", room);
+    /// # let _ = switch;
+    /// ```
+    #[must_use]
+    pub fn extensions(&self) -> Extensions<'_> {
+        Extensions(self)
     }
+}
 
+impl Extensions<'_> {
     /// Stores `value`, and returns the former value of the same type.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
         let value = Arc::new(value);

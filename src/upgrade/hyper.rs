@@ -1,16 +1,13 @@
-//! From hyper's upgrade to the socket below it, for all frameworks on hyper.
-
-use std::any::Any;
+//! Runs a connection on hyper's upgrade, for all frameworks on hyper.
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, ready};
-use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
 
-use crate::upgrade::Connection;
+use super::bare::{Bare, bare};
+use super::run::Connection;
 
 /// Of the feature `hyper`.
 impl Connection {
@@ -81,47 +78,5 @@ impl Connection {
             Bare::Unix(stream, read) => Either::Right(self.run_any(stream, joined(read)).boxed()),
             Bare::Other(upgraded) => Either::Right(self.run_any(TokioIo::new(upgraded), early).boxed()),
         }
-    }
-}
-
-/// The upgraded stream in an argument of [`Connection::run`], as hyper's examples pass it.
-pub(crate) fn into_upgraded<IO: 'static>(io: IO) -> Result<Upgraded, IO> {
-    let mut io = Some(io);
-    let upgraded = (&mut io as &mut dyn Any).downcast_mut::<Option<TokioIo<Upgraded>>>();
-    match upgraded.and_then(Option::take) {
-        Some(upgraded) => Ok(upgraded.into_inner()),
-        None => Err(io.expect("taken only if it is an upgrade")),
-    }
-}
-
-/// The stream below an upgrade, and the bytes that were read from it already.
-enum Bare {
-    Tcp(TcpStream, Bytes),
-    #[cfg(all(unix, feature = "serve"))]
-    Unix(tokio::net::UnixStream, Bytes),
-    /// TLS, or a stream of another server.
-    Other(Upgraded),
-}
-
-fn bare(upgraded: Upgraded) -> Bare {
-    #[cfg(feature = "serve")]
-    let upgraded = match upgraded.downcast::<TokioIo<crate::serve::PermittedStream>>() {
-        Ok(Parts { io, read_buf, .. }) => {
-            return match io.into_inner().into_transport() {
-                crate::serve::Transport::Tcp(stream) => Bare::Tcp(stream, read_buf),
-                #[cfg(unix)]
-                crate::serve::Transport::Unix(stream) => Bare::Unix(stream, read_buf),
-            };
-        }
-        Err(upgraded) => upgraded,
-    };
-    // The frameworks' own servers, which probe for HTTP/2 first.
-    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return Bare::Tcp(parts.io.into_inner(), parts.read_buf),
-        Err(upgraded) => upgraded,
-    };
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(Parts { io, read_buf, .. }) => Bare::Tcp(io.into_inner(), read_buf),
-        Err(upgraded) => Bare::Other(upgraded),
     }
 }

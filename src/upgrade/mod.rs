@@ -1,29 +1,21 @@
 //! From the HTTP head to a connection or a refusal, for all adapters: `decide`, then `refuse` or `run`.
 
+mod answer;
+#[cfg(feature = "hyper")]
+mod bare;
 mod decide;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod refuse;
 mod run;
 
-use http::{Response, header};
+use http::header;
 
+pub use self::answer::Upgrade;
 pub use self::run::Connection;
-use crate::handshake::{Handshake, KEYWIRE_V1};
+use crate::handshake::Handshake;
 use crate::hub::Hub;
-use crate::websocket::{self, Opening};
-
-/// The server's answer to an opening: the response to send, and the connection to run after it.
-///
-/// An adapter for an HTTP framework collects the head into a [`Handshake`], calls [`Hub::upgrade`], sends the response and, if
-/// there is a [`Connection`], runs it on the upgraded stream.
-#[derive(Debug)]
-pub struct Upgrade {
-    /// 101, or the refusal with its JSON body.
-    pub response: Response<String>,
-    /// The connection to run. `Some` if the response is 101.
-    pub connection: Option<Connection>,
-}
+use crate::websocket;
 
 impl Hub {
     /// Decides on an opening: whether it is valid (RFC 6455, section 4.2.1), within the limits, from an allowed origin, and
@@ -57,12 +49,5 @@ impl Hub {
             }
             Err(refusal) => self.refuse(&handshake, &opening, refusal),
         }
-    }
-}
-
-impl Upgrade {
-    fn accept(opening: &Opening, speaks_v1: bool, connection: Connection) -> Self {
-        let response = opening.response(speaks_v1.then_some(KEYWIRE_V1)).map(|()| String::new());
-        Self { response, connection: Some(connection) }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::Upgrade;
+use super::answer::Upgrade;
 use super::run::{Connection, Fate};
 use crate::handshake::Handshake;
 use crate::hub::Hub;

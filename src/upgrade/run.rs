@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::connection::{self, Arrival, SessionPermit, Socket, Wire};
+use crate::connection::{self, Arrival, SessionPermit, Socket, UpgradedSocket};
 use crate::deadline::finite;
 use crate::hub::Hub;
 use crate::hub::underway::Promised;
@@ -86,7 +86,7 @@ impl Connection {
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         #[cfg(feature = "hyper")]
-        let run = match super::hyper::into_upgraded(io) {
+        let run = match super::bare::into_upgraded(io) {
             Ok(upgraded) => Either::Left(self.run_on_upgraded(upgraded, early)),
             Err(io) => Either::Right(self.run_any(io, early)),
         };
@@ -112,14 +112,14 @@ impl Connection {
         let early = early.to_vec();
         match self.fate {
             Fate::Live { promised, permit } => {
-                let wire = Wire { socket: socket(permit.session().outbox()), early };
-                Either::Left(connection::run(Box::new(Arrival { wire, promised }), permit, self.tracked))
+                let upgraded = UpgradedSocket { socket: socket(permit.session().outbox()), early };
+                Either::Left(connection::run(Box::new(Arrival { upgraded, promised }), permit, self.tracked))
             }
             Fate::Refused { hub, rejection, permit } => {
                 let outbox = Outbox::default();
-                let wire = Wire { socket: socket(&outbox), early };
+                let upgraded = UpgradedSocket { socket: socket(&outbox), early };
                 Either::Right(Box::pin(async move {
-                    let turned_away = connection::turn_away(wire, &outbox, hub.config(), rejection);
+                    let turned_away = connection::turn_away(upgraded, &outbox, hub.config(), rejection);
                     hub.drain().unless_cut(turned_away).await;
                     drop((self.tracked, permit));
                 }))

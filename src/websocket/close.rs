@@ -1,97 +1,6 @@
-//! Close codes (RFC 6455 7.4) and the payload of a close frame (5.5.1).
+//! The payload of a close frame (RFC 6455 5.5.1).
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::{Violation, utf8};
-
-/// Why a connection ends, as the number that a close frame carries.
-///
-/// A page reads it as `event.code`. Codes from 3000 are registered for libraries, codes from 4000 are free to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "u16", try_from = "u16")]
-pub struct CloseCode(u16);
-
-/// A number is not a [`CloseCode`] that a close frame can carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a close code that a close frame can carry")]
-pub struct InvalidCloseCode(u16);
-
-impl TryFrom<u16> for CloseCode {
-    type Error = InvalidCloseCode;
-
-    fn try_from(code: u16) -> Result<Self, InvalidCloseCode> {
-        Self::new(code).ok_or(InvalidCloseCode(code))
-    }
-}
-
-impl CloseCode {
-    /// 1000: the purpose is fulfilled.
-    pub const NORMAL: Self = Self::known(1000);
-    /// 1001: the server goes down, or the browser leaves the page.
-    pub const GOING_AWAY: Self = Self::known(1001);
-    /// 1002: the peer broke the protocol.
-    pub const PROTOCOL_ERROR: Self = Self::known(1002);
-    /// 1003: a kind of data that the endpoint cannot accept.
-    pub const UNSUPPORTED: Self = Self::known(1003);
-    /// 1007: a message that is not what its type says, such as text that is not UTF-8.
-    pub const INVALID_DATA: Self = Self::known(1007);
-    /// 1008: a message that breaks a rule for which there is no code.
-    pub const POLICY: Self = Self::known(1008);
-    /// 1009: a message that is too big to be taken.
-    pub const TOO_BIG: Self = Self::known(1009);
-    /// 1011: the server met a condition that it did not expect.
-    pub const INTERNAL: Self = Self::known(1011);
-    /// 1012: the server restarts; come back after a while.
-    pub const RESTART: Self = Self::known(1012);
-    /// 1013: the server is overloaded; try again later.
-    pub const TRY_AGAIN: Self = Self::known(1013);
-
-    /// 1005, only for reports on this side: the close frame had no code.
-    pub(crate) const NO_STATUS: Self = Self(1005);
-    /// 1006, only for reports on this side: the connection ended without a close frame.
-    pub(crate) const ABNORMAL: Self = Self(1006);
-
-    /// The code, if it may stand in a close frame: 1000 to 1003, 1007 to 1014, 3000 to 4999.
-    ///
-    /// ```
-    /// # use keywire::session::CloseCode;
-    /// assert_eq!(CloseCode::new(1000), Some(CloseCode::NORMAL));
-    /// assert_eq!(CloseCode::new(1006), None); // what a browser reports when there was no close frame
-    /// ```
-    pub const fn new(code: u16) -> Option<Self> {
-        match code {
-            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
-            _ => None,
-        }
-    }
-
-    /// For constants: a code that may not be sent does not compile.
-    pub(crate) const fn known(code: u16) -> Self {
-        match Self::new(code) {
-            Some(code) => code,
-            None => panic!("this code must not stand in a close frame"),
-        }
-    }
-
-    /// Whether it may stand in a close frame. The ones for reports may not.
-    pub(crate) const fn may_be_sent(self) -> bool {
-        Self::new(self.0).is_some()
-    }
-}
-
-impl From<CloseCode> for u16 {
-    fn from(code: CloseCode) -> u16 {
-        code.0
-    }
-}
-
-impl fmt::Display for CloseCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
+use super::{CloseCode, Violation, utf8};
 
 /// What a client's close frame says. The reason is at most 123 bytes, and it is the client's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,20 +25,6 @@ impl<'a> CloseFrame<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_codes_that_may_stand_in_a_close_frame_can_be_made() {
-        let sendable: Vec<u16> = (0..=u16::MAX).filter(|&code| CloseCode::new(code).is_some()).collect();
-        let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
-        assert_eq!(sendable, expected);
-        assert!(!CloseCode::NO_STATUS.may_be_sent() && !CloseCode::ABNORMAL.may_be_sent());
-    }
-
-    #[test]
-    fn a_code_is_shown_as_its_number() {
-        assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
-        assert_eq!(u16::from(CloseCode::ABNORMAL), 1006);
-    }
 
     #[test]
     fn payloads() {

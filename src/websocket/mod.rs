@@ -7,15 +7,16 @@
 //! | room | idea |
 //! |---|---|
 //! | `opening` | the HTTP request that asks for a WebSocket, and the 101 that grants it (section 4.2) |
-//! | `decoder` | the bytes of a client become events (sections 5 and 6.2) |
+//! | `decoder`, `event` | the bytes of a client become events (sections 5 and 6.2) |
 //! | `encoder` | the server's frames (section 5.2) |
-//! | `close` | close codes and the payload of a close frame (sections 5.5.1 and 7.4) |
+//! | `close`, `close_code` | the payload of a close frame, and its codes (sections 5.5.1 and 7.4) |
 //! | `violation` | what a client can do wrong |
 //! | `header`, `mask`, `opcode` | the parts of a frame's head |
 //! | `message`, `utf8` | a data message that arrives in pieces, or compressed |
 //! | `deflate` | compressing and inflating, and agreeing on it; `plain` without the feature |
 
 mod close;
+mod close_code;
 mod decoder;
 #[cfg(feature = "deflate")]
 mod deflate;
@@ -23,6 +24,7 @@ mod deflate;
 #[path = "plain.rs"]
 mod deflate;
 mod encoder;
+mod event;
 mod header;
 mod mask;
 mod message;
@@ -32,12 +34,13 @@ mod utf8;
 mod violation;
 
 pub(crate) use close::CloseFrame;
-pub use close::{CloseCode, InvalidCloseCode};
-pub(crate) use decoder::{Decoder, Event};
+pub use close_code::{CloseCode, InvalidCloseCode};
+pub(crate) use decoder::Decoder;
 #[cfg(all(any(test, fuzzing), feature = "deflate"))]
 pub(crate) use deflate::inflate;
 pub(crate) use deflate::{compress, negotiate};
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame, validate_frames};
+pub(crate) use event::Event;
 pub(crate) use opcode::OpCode;
 pub(crate) use opening::{Opening, OpeningError, check};
 pub(crate) use violation::Violation;

@@ -1,6 +1,8 @@
 use super::*;
 use crate::auth::RawKey;
+use crate::hub::Hub;
 use crate::key::Identity;
+use crate::rejection::Rejection;
 
 fn hub() -> Hub {
     Hub::builder(RawKey::from_path()).build()

@@ -1,0 +1,24 @@
+use http::Response;
+
+use super::run::Connection;
+use crate::handshake::KEYWIRE_V1;
+use crate::websocket::Opening;
+
+/// The server's answer to an opening: the response to send, and the connection to run after it.
+///
+/// An adapter for an HTTP framework collects the head into a [`Handshake`](crate::adapter::Handshake), calls [`Hub::upgrade`](crate::Hub::upgrade), sends the response and, if
+/// there is a [`Connection`], runs it on the upgraded stream.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// 101, or the refusal with its JSON body.
+    pub response: Response<String>,
+    /// The connection to run. `Some` if the response is 101.
+    pub connection: Option<Connection>,
+}
+
+impl Upgrade {
+    pub(super) fn accept(opening: &Opening, speaks_v1: bool, connection: Connection) -> Self {
+        let response = opening.response(speaks_v1.then_some(KEYWIRE_V1)).map(|()| String::new());
+        Self { response, connection: Some(connection) }
+    }
+}

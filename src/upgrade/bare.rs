@@ -1,0 +1,51 @@
+//! Finds the socket below hyper's upgrade.
+
+use std::any::Any;
+
+use bytes::Bytes;
+use hyper::upgrade::{Parts, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+
+/// The upgraded stream in an argument of [`Connection::run`](super::Connection::run), as hyper's examples pass it.
+pub(super) fn into_upgraded<IO: 'static>(io: IO) -> Result<Upgraded, IO> {
+    let mut io = Some(io);
+    let upgraded = (&mut io as &mut dyn Any).downcast_mut::<Option<TokioIo<Upgraded>>>();
+    match upgraded.and_then(Option::take) {
+        Some(upgraded) => Ok(upgraded.into_inner()),
+        None => Err(io.expect("taken only if it is an upgrade")),
+    }
+}
+
+/// The stream below an upgrade, and the bytes that were read from it already.
+pub(super) enum Bare {
+    Tcp(TcpStream, Bytes),
+    #[cfg(all(unix, feature = "serve"))]
+    Unix(tokio::net::UnixStream, Bytes),
+    /// TLS, or a stream of another server.
+    Other(Upgraded),
+}
+
+pub(super) fn bare(upgraded: Upgraded) -> Bare {
+    #[cfg(feature = "serve")]
+    let upgraded = match upgraded.downcast::<TokioIo<crate::serve::PermittedStream>>() {
+        Ok(Parts { io, read_buf, .. }) => {
+            return match io.into_inner().into_transport() {
+                crate::serve::Transport::Tcp(stream) => Bare::Tcp(stream, read_buf),
+                #[cfg(unix)]
+                crate::serve::Transport::Unix(stream) => Bare::Unix(stream, read_buf),
+            };
+        }
+        Err(upgraded) => upgraded,
+    };
+    // The frameworks' own servers, which probe for HTTP/2 first.
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return Bare::Tcp(parts.io.into_inner(), parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(Parts { io, read_buf, .. }) => Bare::Tcp(io.into_inner(), read_buf),
+        Err(upgraded) => Bare::Other(upgraded),
+    }
+}
