@@ -22,16 +22,6 @@ const NO_ROOM: [&str; 4] = ["lib", "prelude", "docs", "fuzz"];
 /// The knot of the map: a step between two files that is not counted.
 const KNOT: (&str, &str) = ("session.rs", "hub.rs");
 
-/// TEMPORARY: steps of circles that are being removed. Delete each together with its circle, and at last the list.
-const TEMPORARY: [(&str, &str); 6] = [
-    ("auth/jwt/keys.rs", "auth/jwt/jwk.rs"),
-    ("auth/jwt/material.rs", "auth/jwt/key.rs"),
-    ("auth/jwt/pem.rs", "auth/jwt/key.rs"),
-    ("client/mod.rs", "client/builder.rs"),
-    ("log/sqlite/schema.rs", "log/sqlite/file.rs"),
-    ("log/sqlite/schema.rs", "log/sqlite/mod.rs"),
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -165,7 +155,7 @@ fn rooms_form_no_circle_but_the_one_of_a_session_and_its_hub() {
 #[test]
 fn files_form_no_circle_but_the_one_of_a_session_and_its_hub() {
     let mut graph = files::graph(&|file| fs::read_to_string(root().join("src").join(file)).ok());
-    for (from, to) in TEMPORARY.into_iter().chain([KNOT]) {
+    for (from, to) in [KNOT] {
         let step = graph.get_mut(from).and_then(|used| used.remove(to));
         assert!(step.is_some(), "{from} does not use {to} any more: remove the exception");
     }

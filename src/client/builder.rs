@@ -44,6 +44,17 @@ pub struct ClientBuilder {
 /// Capacity of the queue of events.
 const EVENTS: usize = 256;
 
+impl Client {
+    /// Settings for a connection to this endpoint: `ws://host/websocket`, `wss://…`, `http://…` or `https://…`.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is none of these.
+    pub fn builder(url: &str) -> Result<ClientBuilder, ClientError> {
+        ClientBuilder::new(url)
+    }
+}
+
 impl ClientBuilder {
     pub(super) fn new(url: &str) -> Result<Self, ClientError> {
         let settings = Settings {

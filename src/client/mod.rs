@@ -81,15 +81,6 @@ struct Outgoing {
 }
 
 impl Client {
-    /// Settings for a connection to this endpoint: `ws://host/websocket`, `wss://…`, `http://…` or `https://…`.
-    ///
-    /// # Errors
-    ///
-    /// When `url` is none of these.
-    pub fn builder(url: &str) -> Result<ClientBuilder, ClientError> {
-        ClientBuilder::new(url)
-    }
-
     /// Sends a message now, or when there is a connection.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::{Hub, HubLog, valid};
 use crate::app_call::{CallError, call_app};
@@ -12,7 +13,6 @@ use crate::key::{InvalidKey, Key};
 use crate::log::{Appended, Draft, Limit, LogError, Page, ReadFrom};
 use crate::message::KeptPush;
 use crate::metrics::Stopwatch;
-use futures_util::stream::{self, StreamExt as _};
 
 /// Number of appends of [`Hub::send_to_each`] in flight.
 const APPENDS: usize = 256;

@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::SqliteError;
-use super::schema::{APPLICATION_ID, VERSION};
+use super::error::SqliteError;
+use super::version::{APPLICATION_ID, VERSION};
 
 /// The one name of a file: absolute, and without symbolic links, of which each would have a lock of its own. SQLite takes an
 /// absolute path for a file, whatever it looks like, and not for `:memory:`.

@@ -1,6 +1,7 @@
 //! A log in a file, by SQLite.
 
 mod append;
+mod durability;
 mod error;
 mod file;
 mod found;
@@ -10,6 +11,7 @@ mod model;
 mod read;
 mod schema;
 mod trim;
+mod version;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
+pub use self::durability::Durability;
 pub use self::error::SqliteError;
 pub use self::found::Found;
 use self::read::Readers;
@@ -70,17 +73,6 @@ pub struct SqliteOptions {
     retention: Retention,
     total_bytes: u64,
     durability: Durability,
-}
-
-/// What a kept push survives, once [`Kept::At`](super::Kept::At) was returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Durability {
-    /// A power cut: each commit waits for the disk (`PRAGMA synchronous = FULL`).
-    #[default]
-    Full,
-    /// The end of the process, however it ends, but not a power cut, which may take the last pushes (`NORMAL`). Faster.
-    Normal,
 }
 
 /// Default limit for the bytes of all entries.

@@ -3,13 +3,10 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Durability, SqliteError, file};
-
-/// Tells a log of keywire from other databases: "kwlg".
-pub(super) const APPLICATION_ID: u32 = 0x6b77_6c67;
-
-/// The version of the schema, `PRAGMA user_version`.
-pub(super) const VERSION: u32 = 1;
+use super::durability::Durability;
+use super::error::SqliteError;
+use super::file;
+use super::version::{APPLICATION_ID, VERSION};
 
 /// What makes version n + 1 out of version n.
 const MIGRATIONS: [&str; VERSION as usize] = [FIRST];
