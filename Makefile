@@ -75,3 +75,5 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 	@scripts/setup build
 	cargo run --locked --profile bench-lto --package keywire-bench --bin run -- \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(ARGS)
+	@$(STEP) "kept pushes" cargo run --locked --profile bench-lto --package keywire-bench --bin kept -- \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--keys 20000 --pages 1000)

@@ -4,11 +4,11 @@ use std::fmt;
 use super::Reply;
 use crate::app_call::CallError;
 
-/// What a handler returns: the answer, or an error that the client sees as code `50` and nothing more.
+/// Result of a handler: the reply, or an error, of which the client sees only code `50`.
 pub type HandlerResult = Result<Reply, HandlerError>;
 
-/// Any error, so that `?` works in a handler: whatever converts into a `Box<dyn Error + Send + Sync>`, which includes
-/// `anyhow::Error`, a boxed error, a `String` and a `&str`. And a [`Reply`], which `?` returns early.
+/// Any error, so that `?` works in a handler: every type that converts into a `Box<dyn Error + Send + Sync>`, for example
+/// `anyhow::Error`, a boxed error, a `String` or a `&str`. Also a [`Reply`], which `?` returns early.
 ///
 /// ```
 /// use keywire::message::Code;
@@ -26,10 +26,9 @@ pub type HandlerResult = Result<Reply, HandlerError>;
 /// ```
 ///
 /// An error is a failure: the client gets code `50`, and [`MessageHandler::failed`](super::MessageHandler::failed) the
-/// error. A reply is an answer like any other, and no failure; only in
-/// [`MessageHandler::opened`](super::MessageHandler::opened) it ends the session as well.
+/// error. A reply is not a failure. In [`MessageHandler::opened`](super::MessageHandler::opened) it also ends the session.
 ///
-/// `HandlerError` does not implement [`Error`]: then it could not be made from every error.
+/// `HandlerError` does not implement [`Error`], since it could then not be converted from every error.
 pub struct HandlerError(Inner);
 
 enum Inner {
@@ -39,12 +38,12 @@ enum Inner {
 }
 
 impl HandlerError {
-    /// An error with a text of its own.
+    /// An error with this text.
     pub fn msg(text: impl Into<String>) -> Self {
         text.into().into()
     }
 
-    /// The error inside. `None`: a [`Reply`] is inside.
+    /// The error. `None` if it is a [`Reply`].
     #[must_use]
     pub fn source(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match &self.0 {
@@ -53,7 +52,7 @@ impl HandlerError {
         }
     }
 
-    /// The reply inside. `None`: an error is inside.
+    /// The reply. `None` if it is an error.
     ///
     /// ```
     /// use keywire::message::Code;
@@ -81,7 +80,7 @@ impl HandlerError {
         }
     }
 
-    /// The reply inside, or the error as it was.
+    /// The reply, or the error.
     pub(crate) fn into_reply(self) -> Result<Reply, Self> {
         match self.0 {
             Inner::Reply(reply) => Ok(*reply),
@@ -120,7 +119,7 @@ impl fmt::Display for HandlerError {
     }
 }
 
-/// How a handler failed.
+/// The failure of a handler.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {

@@ -4,7 +4,7 @@ use super::{HandlerError, HandlerResult, MessageHandler, Reply};
 use crate::message::Envelope;
 use crate::session::Session;
 
-/// Makes a handler of an async closure or function that gets every message, whatever its flag.
+/// A handler from an async closure or function, which gets the messages of all flags.
 ///
 /// ```
 /// use keywire::handler::handler_fn;
@@ -22,7 +22,7 @@ where
     HandlerFn(function)
 }
 
-/// What [`handler_fn`] returns.
+/// The handler that [`handler_fn`] returns.
 #[derive(Debug, Clone)]
 pub struct HandlerFn<F>(F);
 

@@ -7,8 +7,8 @@ use super::route::{Function, HasState, StateFunction};
 /// A hook as a [`Switch`](super::Switch) keeps it. Made by [`HookKind`].
 pub type Hook<Args, Out> = Box<dyn Fn(Args) -> BoxFuture<'static, Out> + Send + Sync>;
 
-/// What a [`Switch`](super::Switch) accepts as a hook: an async function or closure that takes `Args`, or an
-/// `Arc` of the switch's state and then `Args`.
+/// A hook of a [`Switch`](super::Switch): an async function or closure that takes `Args`, or an `Arc` of the switch's state and then
+/// `Args`.
 ///
 /// The arguments decide the `Kind`, and [`HookKind`] has the other requirements. Neither type parameter is ever
 /// written out.
@@ -20,9 +20,8 @@ pub type Hook<Args, Out> = Box<dyn Fn(Args) -> BoxFuture<'static, Out> + Send + 
 )]
 pub trait IntoHook<Args, Kind> {}
 
-/// What a hook of a kind needs beside its arguments: to be async, to return what the hook is asked for, to be
-/// callable any number of times (`Fn`) and from any thread (`Send + Sync + 'static`, its future `Send`). See
-/// [`IntoHook`].
+/// The other requirements for a hook of a kind: it is async, returns the hook's result, and can be called any number of times (`Fn`)
+/// from any thread (`Send + Sync + 'static`, its future `Send`). See [`IntoHook`].
 pub trait HookKind<H, S, Args, Out> {
     /// Makes the hook.
     fn hook(hook: H, state: &Arc<S>) -> Hook<Args, Out>;

@@ -27,9 +27,9 @@ use crate::session::Session;
 use crate::span;
 use crate::text::Text;
 
-/// The flag switch: what a client's messages do, and the life of its session.
+/// Handles the messages of clients, and the events of their sessions.
 ///
-/// Every method has a default, so a handler writes down what it cares about.
+/// Every method has a default, so implement only what you need.
 ///
 /// ```
 /// use keywire::message::{Code, Flag};
@@ -62,57 +62,53 @@ use crate::text::Text;
 /// }
 /// ```
 ///
-/// Closures do as well: [`Switch`] builds a handler out of them, and wraps a handler to log, authorise or count its
-/// messages.
+/// [`Switch`] builds a handler from closures, and wraps a handler to log, authorise or count its messages.
 ///
 /// # Contract
 ///
-/// - The messages of one session are handled one after the other, in the order in which they came;
-///   [`opened`](Self::opened) comes before the first and [`closed`](Self::closed) after the last. Different
-///   sessions run side by side.
-/// - While a handler is at work, its session goes on sending and reading. Pings and `kw:ping` are answered, the end of the
-///   connection is noticed, and up to 16 KiB of messages wait for their turn. `kw:ping` does not reach
-///   [`text`](Self::text) then.
-/// - When the connection ends, the session leaves the store at once. A message that is being handled is handled to its
-///   end, and its reply is sent in front of the close frame if it comes within
+/// - The messages of one session are handled one at a time, in order. [`opened`](Self::opened) comes before the first message and
+///   [`closed`](Self::closed) after the last. Different sessions run concurrently.
+/// - While a handler runs, its session continues to send and to read. Pings and `kw:ping` are answered, the end of the connection is
+///   noticed, and up to 16 KiB of messages are queued. `kw:ping` does not reach [`text`](Self::text) then.
+/// - When the connection ends, the session leaves the store at once. The running call continues, and its reply is sent before the
+///   close frame if it comes within
 ///   [`Config::close_timeout`](crate::Config::close_timeout). Messages that a client sent before it closed the connection
 ///   are handled within that time too. When the application or the server ends the session, messages that were not
 ///   begun are not begun.
-/// - Nothing is locked while a handler runs: it may use the hub and any session as it likes, its own too.
+/// - No lock is held while a handler runs: it may use the hub and any session, including its own.
 ///
 /// # Errors
 ///
-/// An `Err` is answered with code `50`, shows the client nothing of the inside, and goes to
-/// [`failed`](Self::failed), unless it is a [`Reply`], which is the answer then. The session lives on. So it does if a call has not returned after
-/// [`Config::handler_timeout`](crate::Config::handler_timeout): it is dropped where it awaits. A panic ends the session,
-/// and only that one, with close code 1011; so does any failure of [`opened`](Self::opened).
+/// An `Err` is answered with code `50`, without details, and passed to [`failed`](Self::failed). The exception is a [`Reply`], which
+/// becomes the answer. The session stays open. A call that has not returned after
+/// [`Config::handler_timeout`](crate::Config::handler_timeout) is dropped at its next await, and the session stays open as well. A
+/// panic ends this session with close code 1011, and so does any failure of [`opened`](Self::opened).
 ///
-/// [`closed`](Self::closed) and `failed` may take as long as well, and no longer; what they fail in is logged.
+/// [`closed`](Self::closed) and `failed` have the same time limit. Their failures are logged.
 ///
 /// # Cancel safety
 ///
-/// A handler's future is dropped before its end only when it has taken too long, when the runtime shuts down, or when
-/// [`Hub::shutdown`](crate::Hub::shutdown) has waited for it as long as it was told to. Work that must be done to its end
-/// belongs into a task of its own.
+/// A handler's future is dropped before its end only after the timeout, when the runtime shuts down, or when
+/// [`Hub::shutdown`](crate::Hub::shutdown) has waited for its time. Put work that must finish into a task of its own.
 #[async_trait]
 pub trait MessageHandler: Send + Sync + 'static {
-    /// A `command`: the client wants something done.
+    /// A `command`: do something. Default: as [`unknown`](Self::unknown).
     async fn command(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         self.unknown(session, envelope).await
     }
 
-    /// An `inform`: the client wants someone told.
+    /// An `inform`: tell another user. Default: as [`unknown`](Self::unknown).
     async fn inform(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         self.unknown(session, envelope).await
     }
 
-    /// A flag that nothing else is there for. Answers code `44`.
+    /// A message of another flag. Default: code `44`.
     async fn unknown(&self, _session: &Session, _envelope: Envelope) -> HandlerResult {
         Ok(unknown_flag())
     }
 
-    /// Any message: switches over its flag. Overwrite it to have flags of your own. To do something before or after
-    /// each message of a handler, wrap it: [`Switch::fallback`].
+    /// Any message. Default: calls the method of its flag. Override it for flags of your own. For work before or after each message,
+    /// wrap the handler: [`Switch::fallback`].
     async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         match envelope.flag.as_str() {
             "command" => self.command(session, envelope).await,
@@ -121,27 +117,26 @@ pub trait MessageHandler: Send + Sync + 'static {
         }
     }
 
-    /// A text frame, before anybody looks into it. `Continue` lets it go on as an envelope, `Break` says
-    /// that this was all.
+    /// A text frame, before it is parsed. `Continue`: parse it as an envelope. `Break`: send this reply, if any, and do not parse it.
     async fn text(&self, _session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
         Ok(ControlFlow::Continue(text))
     }
 
-    /// A binary frame. Answers code `40`.
+    /// A binary frame. Default: code `40`.
     async fn binary(&self, _session: &Session, _bytes: Bytes) -> HandlerResult {
         Ok(not_understood())
     }
 
-    /// The session is open and in the store. What is answered here is sent first of all that this handler
-    /// sends; to turn the session away, [`Session::close`] it.
+    /// The session is open and in the store. The reply is sent before anything else that this handler sends. To refuse the session,
+    /// [`Session::close`] it.
     async fn opened(&self, _session: &Session) -> HandlerResult {
         Ok(Reply::none())
     }
 
-    /// The session has left the store and gets nothing any more.
+    /// The session has ended and left the store.
     async fn closed(&self, _session: &Session, _closed: &Closed) {}
 
-    /// A handler failed. Logs it by default.
+    /// A handler has failed. Default: logs the failure.
     async fn failed(&self, session: &Session, failure: &Failure) {
         log_failure(session, failure);
     }
@@ -156,7 +151,7 @@ fn not_understood() -> Reply {
 }
 
 fn log_failure(session: &Session, failure: &Failure) {
-    // The error may quote what the client sent.
+    // The error may quote the client's message.
     let failure = failure.to_string();
     span::of_error(session).in_scope(|| tracing::error!(failure = %Excerpt(&failure), "handler failed"));
 }

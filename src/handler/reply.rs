@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::frame::Frame;
 use crate::message::{Code, MessageId, Push};
 
-/// What a handler answers to the one who sent the message: a [`Push`], a frame as it is, or nothing.
+/// The reply of a handler to the sender of the message: a [`Push`], a frame, or nothing.
 ///
-/// The push gets the id of the message it answers by itself.
+/// keywire sets the id of the push to that of the message.
 #[derive(Debug)]
 pub struct Reply(Inner);
 
@@ -19,13 +19,13 @@ enum Inner {
 }
 
 impl Reply {
-    /// No answer.
+    /// No reply.
     #[must_use]
     pub fn none() -> Self {
         Self(Inner::None)
     }
 
-    /// Done, with a text for a person: code `00`.
+    /// Done, with a message for a person: code `00`.
     pub fn ok(msg: impl Into<Cow<'static, str>>) -> Self {
         Push::message(msg).into()
     }
@@ -34,17 +34,17 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// When `data` cannot be JSON, as [`Push::data`].
+    /// If `data` cannot be JSON, as [`Push::data`].
     pub fn data(data: impl Serialize) -> Self {
         Push::data(data).into()
     }
 
-    /// Something is wrong, and the client is told what.
+    /// An error with this code and message.
     pub fn error(code: impl Into<Code>, msg: impl Into<Cow<'static, str>>) -> Self {
         Push::new(code, msg).into()
     }
 
-    /// The push that is sent. `None`: nothing is sent, or a [`Frame`].
+    /// The push. `None` if there is no reply, or a [`Frame`].
     ///
     /// ```
     /// use keywire::message::Code;
@@ -62,7 +62,7 @@ impl Reply {
         }
     }
 
-    /// The frame that is sent. `None`: nothing is sent, or a [`Push`].
+    /// The frame. `None` if there is no reply, or a [`Push`].
     #[must_use]
     pub fn as_frame(&self) -> Option<&Frame> {
         match &self.0 {
@@ -71,7 +71,7 @@ impl Reply {
         }
     }
 
-    /// Whether nothing is sent.
+    /// Whether there is no reply.
     #[must_use]
     pub fn is_none(&self) -> bool {
         matches!(self.0, Inner::None)

@@ -9,7 +9,7 @@ use crate::excerpt::Excerpt;
 use crate::message::{Code, Envelope, JsonError};
 use crate::session::Session;
 
-/// What a [`Switch`](super::Switch) does with the messages of one flag. Made by [`RouteKind`].
+/// The route of a [`Switch`](super::Switch) for one flag. Made by [`RouteKind`].
 #[derive(Clone)]
 pub struct Route(Arc<Call>);
 
@@ -47,14 +47,14 @@ impl Route {
     }
 }
 
-/// What a [`Switch`](super::Switch) takes for a flag. Each of these, closure or named function alike:
+/// A handler for one flag of a [`Switch`](super::Switch), as a closure or a named function:
 ///
-/// - `async fn(Session, T) -> Result<R, HandlerError>` with any `T` that serde can read: the body is parsed,
-///   and one that is no `T` is answered with code `40` and what is wrong with it;
+/// - `async fn(Session, T) -> Result<R, HandlerError>` with any `T` that serde can deserialize: the body is parsed. A body that is
+///   not a `T` is answered with code `40` and the reason;
 /// - `async fn(Session, Envelope) -> Result<R, HandlerError>`: the message as it came;
-/// - each of the two with an `Arc<S>` in front, where [`Switch::with`] was given an `S`. A method that takes
-///   `self: Arc<Self>` is such a function;
-/// - any [`MessageHandler`], which switches over the flag itself.
+/// - each of the two with an `Arc<S>` as the first argument, for [`Switch::with`] of an `S`. A method with `self: Arc<Self>` is such
+///   a function;
+/// - any [`MessageHandler`].
 ///
 /// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter keeps functions and handlers apart; it is
 /// never written out.

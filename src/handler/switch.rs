@@ -14,7 +14,7 @@ use crate::message::{Envelope, Flag};
 use crate::session::Session;
 use crate::text::Text;
 
-/// A [`MessageHandler`] built out of closures, functions and other handlers, one for each flag.
+/// A [`MessageHandler`] of closures, functions and other handlers, one for each flag.
 ///
 /// ```
 /// use keywire::{Envelope, Push, Reply, Session, Switch};
@@ -42,12 +42,12 @@ use crate::text::Text;
 /// # let _ = switch;
 /// ```
 ///
-/// What a flag can be given is listed at [`IntoRoute`].
+/// [`IntoRoute`] lists what can handle a flag.
 ///
 /// # State
 ///
-/// [`Switch::with`] takes a state of the application. A function that uses it has an `Arc` of it as its first argument;
-/// routes and hooks without it stand beside. A method that takes `self: Arc<Self>` is such a function:
+/// [`Switch::with`] takes a state of the application. A function that needs the state takes an `Arc` of it as its first argument. Other
+/// routes and hooks may leave it out. A method with `self: Arc<Self>` is such a function:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -155,7 +155,7 @@ pub struct Switch<S = ()> {
 type TextHook = Hook<(Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>;
 
 impl Switch {
-    /// A switch without state that knows no flag yet and answers code `44` to all of them.
+    /// A switch without state and routes. It answers code `44` to all messages.
     #[must_use]
     pub fn new() -> Self {
         Self::with(())
@@ -169,13 +169,13 @@ impl Default for Switch {
 }
 
 impl<S: Send + Sync + 'static> Switch<S> {
-    /// A switch whose functions may take an `Arc` of `state` as their first argument. It knows no flag yet.
+    /// A switch whose functions may take an `Arc` of `state` as their first argument. It has no routes yet.
     #[must_use]
     pub fn with(state: S) -> Self {
         Self::with_shared(Arc::new(state))
     }
 
-    /// [`Switch::with`] for a state that other parts of the application have as well.
+    /// [`Switch::with`] for a state that is already shared.
     ///
     /// ```
     /// use std::collections::HashSet;
@@ -211,11 +211,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         }
     }
 
-    /// What a `command` does.
+    /// The route for `command`.
     ///
     /// # Panics
     ///
-    /// When `command` was given already.
+    /// If there is a route for `command` already.
     #[must_use]
     pub fn command<H, Kind>(self, handler: H) -> Self
     where
@@ -225,11 +225,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self.on(Flag::COMMAND, handler)
     }
 
-    /// What an `inform` does.
+    /// The route for `inform`.
     ///
     /// # Panics
     ///
-    /// When `inform` was given already.
+    /// If there is a route for `inform` already.
     #[must_use]
     pub fn inform<H, Kind>(self, handler: H) -> Self
     where
@@ -239,11 +239,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self.on(Flag::INFORM, handler)
     }
 
-    /// What messages with this flag do.
+    /// The route for this flag.
     ///
     /// # Panics
     ///
-    /// When the flag was given already, or begins with `kw:`, whose flags never arrive here.
+    /// If there is a route for the flag already, or if the flag begins with `kw:`, since such messages never reach a handler.
     #[must_use]
     pub fn on<H, Kind>(mut self, flag: impl Into<Flag>, handler: H) -> Self
     where
@@ -257,11 +257,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// What messages with any other flag do.
+    /// The route for all other flags.
     ///
     /// # Panics
     ///
-    /// When it was given already.
+    /// If there is one already.
     #[must_use]
     pub fn unknown<H, Kind>(mut self, handler: H) -> Self
     where

@@ -1,13 +1,13 @@
-//! The bytes of a client become events.
+//! Decodes the bytes of a client into events.
 
 use super::{
     CloseFrame, Event, OpCode, Violation, header::Header, header::PartialHeader, mask::Mask, message,
     message::Message, utf8,
 };
 
-/// Takes the bytes of one connection, in reads of any size.
+/// Decodes the bytes of one connection, in reads of any size.
 ///
-/// Between frames it owns no heap memory and is a few words large, since most sessions are idle most of the time.
+/// Between frames it owns no heap memory and takes a few words, since most sessions are idle.
 #[derive(Default)]
 pub(crate) struct Decoder {
     header: PartialHeader,

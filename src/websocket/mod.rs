@@ -1,8 +1,7 @@
 //! WebSocket framing (RFC 6455), the server's side, without any I/O.
 //!
-//! Bytes go in, events come out, and the other way round. Nothing in here knows of a key, a hub, JSON or a runtime.
-//! The layer is strict: what the RFC forbids a client to send is a [`Violation`], and each violation names the close
-//! code to answer with. The one extension is permessage-deflate (RFC 7692), a feature.
+//! Bytes go in and events come out, and the reverse. This room knows no key, hub, JSON or runtime. It is strict: what the RFC forbids
+//! a client to send is a [`Violation`] with the close code of the answer. The one extension is permessage-deflate (RFC 7692), a feature.
 //!
 //! | room | idea |
 //! |---|---|
@@ -10,7 +9,7 @@
 //! | `decoder`, `event` | the bytes of a client become events (sections 5 and 6.2) |
 //! | `encoder` | the server's frames (section 5.2) |
 //! | `close`, `close_code` | the payload of a close frame, and its codes (sections 5.5.1 and 7.4) |
-//! | `violation` | what a client can do wrong |
+//! | `violation` | the errors of a client |
 //! | `header`, `mask`, `opcode` | the parts of a frame's head |
 //! | `message`, `utf8` | a data message that arrives in pieces, or compressed |
 //! | `deflate` | compressing and inflating, and agreeing on it; `plain` without the feature |

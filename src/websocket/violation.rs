@@ -1,4 +1,4 @@
-//! What a client can do wrong, each with the close code that tells it so.
+//! The errors of a client, each with its close code.
 
 use thiserror::Error;
 

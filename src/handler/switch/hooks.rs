@@ -1,4 +1,4 @@
-//! What a switch is given beside its routes.
+//! The hooks of a switch.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -48,8 +48,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// What a binary frame does, see [`MessageHandler::binary`]. `async fn(Session, Bytes)`, its answer as that of a
-    /// handler. Default: code `40`.
+    /// A hook for binary frames, see [`MessageHandler::binary`]. `async fn(Session, Bytes)`, with the result of a handler. Default:
+    /// code `40`.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -113,8 +113,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// The handler for all that this switch has no route and no hook for: messages with other flags, text and binary
-    /// frames, the life of a session. With [`before`](Self::before) and [`after`](Self::after) a switch is middleware for
+    /// The handler for everything without a route or a hook in this switch: messages with other flags, text and binary frames,
+    /// events of the session. With [`before`](Self::before) and [`after`](Self::after) a switch is middleware for
     /// any handler.
     ///
     /// [`unknown`](Self::unknown) comes first: with it no message reaches the fallback.
@@ -129,8 +129,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// What happens when a session has opened, see [`MessageHandler::opened`]. `async fn(Session)`, its answer as that
-    /// of a handler.
+    /// A hook for a session that has opened, see [`MessageHandler::opened`]. `async fn(Session)`, with the result of a handler.
     #[must_use]
     pub fn opened<H, Kind, R>(mut self, hook: H) -> Self
     where
@@ -142,7 +141,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// What happens when a session has closed, see [`MessageHandler::closed`]. `async fn(Session, Closed)`.
+    /// A hook for a session that has closed, see [`MessageHandler::closed`]. `async fn(Session, Closed)`.
     #[must_use]
     pub fn closed<H, Kind>(mut self, hook: H) -> Self
     where
@@ -153,7 +152,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// What happens when a handler fails, in place of the log entry, see [`MessageHandler::failed`].
+    /// A hook for a failed handler, in place of the log line, see [`MessageHandler::failed`].
     /// `async fn(Session, String)`: the string is the failure as text.
     #[must_use]
     pub fn failed<H, Kind>(mut self, hook: H) -> Self
@@ -166,7 +165,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     }
 }
 
-/// The same hook with whatever it answers made a reply.
+/// The same hook, with its result converted into a reply.
 fn replying<A: 'static, R: Into<Reply> + 'static>(
     hook: Hook<A, Result<R, HandlerError>>,
 ) -> Hook<A, HandlerResult> {
