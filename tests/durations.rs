@@ -19,7 +19,14 @@ type Set = fn(&mut Config, Duration);
 fn settings() -> Vec<(&'static str, Set)> {
     let Config {
         policy: _,
-        limits: Limits { sessions: _, sessions_per_address: _, handshakes_per_address: _, proxies: _ },
+        limits:
+            Limits {
+                sessions: _,
+                sessions_per_address: _,
+                handshakes_per_address: _,
+                proxies: _,
+                non_exhaustive: (),
+            },
         message_bytes: _,
         message_rate: _,
         first_message_timeout: _,
@@ -33,6 +40,7 @@ fn settings() -> Vec<(&'static str, Set)> {
         handler_timeout: _,
         store_timeout: _,
         compression: _,
+        non_exhaustive: (),
     } = Config::default();
     vec![
         ("message_rate", |config, time| config.message_rate = Some(Rate::new(1, time))),
@@ -40,7 +48,7 @@ fn settings() -> Vec<(&'static str, Set)> {
             config.limits.handshakes_per_address = Some(Rate::new(1, time));
         }),
         ("first_message_timeout", |config, time| config.first_message_timeout = Some(time)),
-        ("ping_interval", |config, time| config.ping_interval = time),
+        ("ping_interval", |config, time| config.ping_interval = Some(time)),
         ("pong_timeout", |config, time| config.pong_timeout = time),
         ("upgrade_timeout", |config, time| config.upgrade_timeout = time),
         ("close_timeout", |config, time| config.close_timeout = time),

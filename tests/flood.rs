@@ -16,12 +16,8 @@ use support::Server;
 async fn flood(slow_readers: SlowPolicy) {
     const MESSAGES: u64 = 2_000;
     let (switch, mut ends) = support::telling_ends();
-    let config = Config {
-        slow_readers,
-        ping_interval: Duration::MAX,
-        close_timeout: Duration::MAX,
-        ..Config::default()
-    };
+    let config =
+        Config { slow_readers, ping_interval: None, close_timeout: Duration::MAX, ..Config::default() };
     let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
     let mut slow = server.raw_session("slow").await;

@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(20);
 
 fn hub(ping_interval: Duration, pong_timeout: Duration) -> keywire::HubBuilder {
-    let config = Config { ping_interval, pong_timeout, ..Config::default() };
+    let config = Config { ping_interval: Some(ping_interval), pong_timeout, ..Config::default() };
     Hub::builder(RawKey::from_path()).config(config)
 }
 

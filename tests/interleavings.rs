@@ -7,7 +7,6 @@ mod support;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use keywire::auth::RawKey;
 use keywire::session::CloseCode;
@@ -154,7 +153,7 @@ async fn play(round: Round) {
     });
     let config = Config {
         // Nothing but the sending itself brings to light what was sent.
-        ping_interval: Duration::MAX,
+        ping_interval: None,
         queue_messages: round.queue,
         queue_bytes: usize::MAX,
         ..Config::default()

@@ -143,7 +143,7 @@ async fn an_end_is_noticed_while_messages_wait_for_the_handler() {
 #[tokio::test]
 async fn an_end_is_noticed_behind_more_than_is_read_ahead() {
     for (way, leave) in &WAYS[..2] {
-        let config = Config { ping_interval: SHORT, message_rate: None, ..Config::default() };
+        let config = Config { ping_interval: Some(SHORT), message_rate: None, ..Config::default() };
         let (switch, _allowed, mut begun) = waiting();
         let server = server(switch, config).await;
         let mut alice = server.raw_session("alice").await;
@@ -158,7 +158,7 @@ async fn an_end_is_noticed_behind_more_than_is_read_ahead() {
 /// Found by the timer, an end is an end in order all the same: what was read ahead is handled.
 #[tokio::test]
 async fn what_was_read_ahead_of_a_hang_up_is_handled() {
-    let config = Config { ping_interval: SHORT, message_rate: None, ..Config::default() };
+    let config = Config { ping_interval: Some(SHORT), message_rate: None, ..Config::default() };
     let (switch, allowed, mut begun) = waiting();
     let server = server(switch, config).await;
     let mut alice = server.raw_session("alice").await;
@@ -177,7 +177,7 @@ async fn what_was_read_ahead_of_a_hang_up_is_handled() {
 async fn a_client_that_waits_for_a_slow_handler_is_not_given_up() {
     // Time enough for the pongs of a busy machine, once they are read.
     let pong_timeout = SHORT * 10;
-    let config = Config { ping_interval: SHORT, pong_timeout, message_rate: None, ..Config::default() };
+    let config = Config { ping_interval: Some(SHORT), pong_timeout, message_rate: None, ..Config::default() };
     let (switch, allowed, mut begun) = waiting();
     let server = server(switch, config).await;
     let mut alice = server.raw_session("alice").await;
@@ -207,7 +207,7 @@ async fn a_client_that_waits_for_a_slow_handler_is_not_given_up() {
 async fn a_client_that_is_behind_with_reading_is_heard() {
     for sign in [masked(PONG, b""), masked(PING, b""), masked(TEXT, br#"{"flag":"kw:ping"}"#)] {
         let config = Config {
-            ping_interval: SHORT * 2,
+            ping_interval: Some(SHORT * 2),
             pong_timeout: SHORT * 2,
             message_rate: None,
             ..Config::default()
@@ -229,7 +229,7 @@ async fn a_client_that_is_behind_with_reading_is_heard() {
 /// nothing meanwhile.
 #[tokio::test]
 async fn a_client_that_reads_slowly_but_steadily_is_not_given_up() {
-    let config = Config { ping_interval: SHORT * 2, pong_timeout: SHORT * 2, ..Config::default() };
+    let config = Config { ping_interval: Some(SHORT * 2), pong_timeout: SHORT * 2, ..Config::default() };
     let server = server(Switch::new(), config).await;
     let mut alice = server.raw_session("alice").await;
     server.hub.send_to("alice", Push::message("x".repeat(8 * 1024 * 1024))).await;

@@ -201,7 +201,7 @@ async fn who_is_kept_out_by_a_silent_line_is_asked_to_come_back() {
     for policy in [SessionPolicy::Reject, SessionPolicy::Many { cap }] {
         let config = Config { policy, ..Config::default() };
         let (lifetime, hub) = (
-            config.ping_interval + config.pong_timeout,
+            config.ping_interval.unwrap() + config.pong_timeout,
             Hub::builder(RawKey::from_path()).config(config).build(),
         );
         let start = tokio::time::Instant::now();

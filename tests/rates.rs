@@ -138,7 +138,11 @@ async fn who_waits_may_go_on() {
 
 fn expecting_a_message() -> Config {
     let soon = Duration::from_secs(1);
-    Config { first_message_timeout: Some(Duration::from_secs(5)), ping_interval: soon, ..Config::default() }
+    Config {
+        first_message_timeout: Some(Duration::from_secs(5)),
+        ping_interval: Some(soon),
+        ..Config::default()
+    }
 }
 
 /// It answers pings, one each second. A page that was frozen may be in time when it comes back.

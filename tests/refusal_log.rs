@@ -51,7 +51,7 @@ async fn each_kind_says_what_which_and_by_which_setting() {
     let one = SessionPolicy::Many { cap: NonZeroUsize::MIN };
     let once = Rate::new(1, Duration::from_secs(3600));
     let full = raw().config(limits(Limits { sessions: 0, ..Limits::default() }));
-    let full_for_one = raw().config(limits(Limits { sessions_per_address: 0, ..Limits::default() }));
+    let full_for_one = raw().config(limits(Limits { sessions_per_address: Some(0), ..Limits::default() }));
     let origin = ("Origin", "null");
     for (hub, headers, kind, expected) in [
         (raw(), &[("Content-Length", "1")][..], "no_opening", &["an opening has no body"][..]),

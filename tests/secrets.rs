@@ -158,7 +158,7 @@ async fn no_real_credential_comes_back_or_is_logged() {
     let tickets = Tickets::new();
     let limits = Limits {
         proxies: TrustedProxies::forwarded(["127.0.0.1"]).expect("a network"),
-        sessions_per_address: 3,
+        sessions_per_address: Some(3),
         ..Limits::default()
     };
     let config = Config { limits, ..Config::default() };

@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use keywire::auth::RawKey;
 use keywire::frame::Frame;
 use keywire::store::Outcome;
@@ -33,7 +31,7 @@ async fn server() -> Server {
 
 /// Without the heartbeat, which would bring to light in the end what nobody had written.
 fn hub() -> HubBuilder {
-    Hub::builder(RawKey::from_path()).config(Config { ping_interval: Duration::MAX, ..Config::default() })
+    Hub::builder(RawKey::from_path()).config(Config { ping_interval: None, ..Config::default() })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,7 +60,7 @@ async fn the_client() {
 async fn a_client_that_is_stopped_is_given_up() {
     let (switch, mut ends) = telling_ends();
     let config = Config {
-        ping_interval: Duration::from_millis(50),
+        ping_interval: Some(Duration::from_millis(50)),
         pong_timeout: Duration::from_secs(2),
         close_timeout: Duration::from_millis(100),
         ..Config::default()
@@ -108,7 +108,7 @@ async fn who_reads_nothing_of_a_flood_of_a_gigabyte_harms_nobody() {
     const FRAME: u64 = 256 * 1024;
     const FLOOD: u64 = 1 << 30;
     let (switch, mut ends) = telling_ends();
-    let config = Config { ping_interval: Duration::MAX, ..Config::default() };
+    let config = Config { ping_interval: None, ..Config::default() };
     let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
     let server = Server::start(hub).await;
     let _deaf = open(&server, "deaf").await;

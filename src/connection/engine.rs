@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
@@ -108,7 +109,10 @@ impl<'a> Engine<'a> {
             decoder,
             backlog: Backlog::of(early),
             heartbeat: Heartbeat::new(now),
-            timer: Box::pin(tokio::time::sleep_until(after(now, config.ping_interval))),
+            timer: Box::pin(tokio::time::sleep_until(after(
+                now,
+                config.ping_interval.unwrap_or(Duration::MAX),
+            ))),
             goodbye: Goodbye::Awaited,
             first_deadline: None,
             following: None,

@@ -91,7 +91,7 @@ impl Heartbeat {
         let timeout = if self.pinged {
             config.pong_timeout.saturating_add(PER_UNIT * u32::from(in_front))
         } else {
-            config.ping_interval
+            config.ping_interval.unwrap_or(Duration::MAX)
         };
         let due = after(self.since, timeout);
         if now < due {
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_silent_client_is_pinged_and_then_given_up() {
         let config = Config::default();
-        let (interval, timeout) = (config.ping_interval, config.pong_timeout);
+        let (interval, timeout) = (config.ping_interval.unwrap(), config.pong_timeout);
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
         assert_eq!(heartbeat.check(start, 0, true, &config), Action::Wait(start + interval));
@@ -135,10 +135,13 @@ mod tests {
         let config = Config::default();
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
-        let pinged = start + config.ping_interval;
+        let pinged = start + config.ping_interval.unwrap();
         assert_eq!(heartbeat.check(pinged, 0, true, &config), Action::Ping);
         heartbeat.heard(pinged);
-        assert_eq!(heartbeat.check(pinged, 0, true, &config), Action::Wait(pinged + config.ping_interval));
+        assert_eq!(
+            heartbeat.check(pinged, 0, true, &config),
+            Action::Wait(pinged + config.ping_interval.unwrap())
+        );
     }
 
     #[test]
@@ -181,8 +184,8 @@ mod tests {
             Config { message_rate: Some(Rate::new(1, Duration::from_secs(1000))), ..Config::default() };
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
-        assert_eq!(heartbeat.check(start + config.ping_interval, 0, true, &config), Action::Ping);
-        heartbeat.heard(start + config.ping_interval);
+        assert_eq!(heartbeat.check(start + config.ping_interval.unwrap(), 0, true, &config), Action::Ping);
+        heartbeat.heard(start + config.ping_interval.unwrap());
         assert_eq!(heartbeat.count_pong(config.message_rate), Verdict::Allowed);
         assert_eq!(heartbeat.count(config.message_rate, 1), Verdict::Allowed);
         assert_eq!(heartbeat.count_pong(config.message_rate), Verdict::Limited);
@@ -204,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_longest_interval_does_not_overflow() {
-        let config = Config { ping_interval: Duration::MAX, ..Config::default() };
+        let config = Config { ping_interval: None, ..Config::default() };
         let start = Instant::now();
         assert!(matches!(Heartbeat::new(start).check(start, 0, true, &config), Action::Wait(_)));
     }

@@ -71,7 +71,8 @@ impl<'a> Engine<'a> {
             Action::Ping => {
                 self.outbox.ping();
                 // The answer begins the next silence, which may end before this pong is due.
-                Ok(after(now, self.config.pong_timeout.min(self.config.ping_interval)))
+                let pong_timeout = self.config.pong_timeout;
+                Ok(after(now, self.config.ping_interval.unwrap_or(pong_timeout).min(pong_timeout)))
             }
             Action::Dead => Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
             Action::Wait(moment) => Ok(moment),

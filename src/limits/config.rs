@@ -15,6 +15,15 @@ use crate::compression::Compression;
 /// let config = Config { policy: SessionPolicy::Replace, message_bytes: 4096, ..Config::default() };
 /// # let _ = config;
 /// ```
+///
+/// # No limit
+///
+/// A setting that can be switched off is an `Option`, and `None` switches it off. Every other setting always applies, because a
+/// server without it is not safe. Any value is accepted, also `Duration::MAX` and `usize::MAX`.
+///
+/// # Fields that come later
+///
+/// Write a `Config` with `..Config::default()`, since a later version may add fields. A hidden field makes that necessary.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Policy for several sessions of one key. Default: [`SessionPolicy::Many`], up to 256.
@@ -46,30 +55,33 @@ pub struct Config {
     pub queue_bytes: usize,
     /// Policy for a client whose queue is full. Default: [`SlowPolicy::Close`], which ends the session with 4003.
     pub slow_readers: SlowPolicy,
-    /// Silence of the client after which the server pings. Default: 25 s. `Duration::MAX`: no pings.
-    pub ping_interval: Duration,
+    /// Silence of the client after which the server pings. Default: 25 s. `None`: no pings, so a connection
+    /// that breaks without a word is noticed only when something is sent.
+    pub ping_interval: Option<Duration>,
     /// Timeout for a sign of life after a ping. Default: 10 s. After it the session ends with 4002. Any bytes that arrive are a
     /// sign of life, and so are bytes that a full socket takes again. A ping waits behind the data that the kernel has not
     /// delivered yet, so the timeout grows by one second for each 64 KiB of that data.
     pub pong_timeout: Duration,
     /// Time limit from the 101 response until the client has taken it and the connection begins. Default: 10 s. A client that
-    /// does not read cannot hold an opening longer: its permit is released. `Duration::MAX`: none.
+    /// does not read cannot hold an opening longer: its permit is released.
     pub upgrade_timeout: Duration,
     /// Timeout for the client's answer to a close frame. Default: 5 s. Then the connection is cut. A handler that is running
     /// when its session ends has the same time to reply before the close frame is sent.
     pub close_timeout: Duration,
     /// Time limit for a call of the application's own code: the handler and its hooks, the extractor at an opening and at
-    /// `kw:refresh`, the ticket store. Default: 30 s. `Duration::MAX`: none.
+    /// `kw:refresh`, the ticket store. Default: 30 s.
     ///
     /// A call that takes longer is dropped at its next await. After a handler's call the client gets code `50`, see
     /// [`MessageHandler`](crate::MessageHandler#errors). An opening is asked to come back, with 503 or 1013. A call that blocks
     /// its thread cannot be dropped.
     pub handler_timeout: Duration,
-    /// Time limit for a call of the session store. Default: 10 s. `Duration::MAX`: none. A call that takes longer is dropped at
-    /// its next await, see [`SessionStore`](crate::SessionStore#failures).
+    /// Time limit for a call of the session store. Default: 10 s. A call that takes longer is dropped at its next await, see
+    /// [`SessionStore`](crate::SessionStore#failures).
     pub store_timeout: Duration,
     /// Compression of messages for clients that offer it. Default: [`Compression::OFF`].
     pub compression: Compression,
+    #[doc(hidden)]
+    pub non_exhaustive: (),
 }
 
 impl Default for Config {
@@ -83,13 +95,14 @@ impl Default for Config {
             queue_messages: 256,
             queue_bytes: 1024 * 1024,
             slow_readers: SlowPolicy::default(),
-            ping_interval: Duration::from_secs(25),
+            ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
             handler_timeout: Duration::from_secs(30),
             store_timeout: Duration::from_secs(10),
             compression: Compression::OFF,
+            non_exhaustive: (),
         }
     }
 }

@@ -18,7 +18,8 @@ pub(crate) use rate::{RateLimiter, Verdict};
 
 pub use crate::compression::Compression;
 
-/// Limits on openings and sessions, checked before the credential.
+/// Limits on openings and sessions, checked before the credential. Write it with `..Limits::default()`, as
+/// [`Config`](crate::Config#fields-that-come-later).
 ///
 /// An address counts without its port. An IPv6 address counts as its /64, since that is the least that a provider gives to
 /// one customer, who then has 2^64 addresses. Larger IPv6 networks have limits too, since one customer may own one or many
@@ -37,7 +38,7 @@ pub use crate::compression::Compression;
 /// let limits = Limits {
 ///     proxies: TrustedProxies::x_forwarded_for(["10.0.0.0/8", "::1"])?,
 ///     handshakes_per_address: Some(Rate::new(50, Duration::from_secs(5))),
-///     sessions_per_address: 200,
+///     sessions_per_address: Some(200),
 ///     ..Limits::default()
 /// };
 /// let config = Config { limits, ..Config::default() };
@@ -55,23 +56,26 @@ pub struct Limits {
     /// Number of sessions in all. Default: 1,000,000, which only bounds the memory; lower it to what the machine can hold.
     /// Further openings are refused with 503, or close code 1013.
     pub sessions: usize,
-    /// Number of sessions of one address. Default: no limit. Further openings are refused with 429, or close code 1013, since
+    /// Number of sessions of one address. Default: `None`, unlimited. Further openings are refused with 429, or close code 1013, since
     /// other clients of a shared address may be the cause and leave soon.
-    pub sessions_per_address: usize,
+    pub sessions_per_address: Option<usize>,
     /// Rate limit for openings of one address. Default: `None`, unlimited. Further openings are refused with 429, or close
     /// code 1013, before the origin and the credential are checked.
     pub handshakes_per_address: Option<Rate>,
     /// Proxies whose header tells the client's address. Default: none.
     pub proxies: TrustedProxies,
+    #[doc(hidden)]
+    pub non_exhaustive: (),
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 1_000_000,
-            sessions_per_address: usize::MAX,
+            sessions_per_address: None,
             handshakes_per_address: None,
             proxies: TrustedProxies::none(),
+            non_exhaustive: (),
         }
     }
 }

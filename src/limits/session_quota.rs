@@ -9,7 +9,7 @@ use crate::rejection::Rejection;
 #[derive(Debug)]
 pub(super) struct SessionQuota {
     limit: usize,
-    limit_per_address: usize,
+    limit_per_address: Option<usize>,
     used: Mutex<Used>,
 }
 
@@ -21,7 +21,7 @@ struct Used {
 }
 
 impl SessionQuota {
-    pub(super) fn new(limit: usize, limit_per_address: usize) -> Self {
+    pub(super) fn new(limit: usize, limit_per_address: Option<usize>) -> Self {
         Self { limit, limit_per_address, used: Mutex::default() }
     }
 
@@ -62,14 +62,14 @@ impl SessionQuota {
         }
         let is_full = |(network, addresses)| {
             let count = used.by_network.get(&network).copied().unwrap_or(0);
-            count >= self.limit_per_address.saturating_mul(addresses)
+            self.limit_per_address.is_some_and(|limit| count >= limit.saturating_mul(addresses))
         };
         if networks(address).any(is_full) { Err(Rejection::Throttled) } else { Ok(()) }
     }
 
     /// The address, if addresses have a limit.
     fn counted(&self, address: Option<Address>) -> Option<Address> {
-        address.filter(|_| self.limit_per_address < usize::MAX)
+        address.filter(|_| self.limit_per_address.is_some())
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Used) -> T) -> T {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn permits_are_acquired_and_released() {
         let address = |last: u8| Some(Address::from(SocketAddr::from(([192, 0, 2, last], 1))));
-        let quota = SessionQuota::new(3, 2);
+        let quota = SessionQuota::new(3, Some(2));
         assert_eq!(quota.acquire(address(1)), Ok(()));
         assert_eq!(quota.acquire(address(1)), Ok(()));
         assert_eq!(quota.acquire(address(1)), Err(Rejection::Throttled));
@@ -113,7 +113,7 @@ mod tests {
         let address = |customer: u16, network: u16| {
             Some(Address::from(SocketAddr::from(([0x2001, 0xdb8, customer, network, 0, 0, 0, 1], 1))))
         };
-        let quota = SessionQuota::new(10_000, 2);
+        let quota = SessionQuota::new(10_000, Some(2));
         let acquire = |customer, networks: std::ops::RangeInclusive<u16>| {
             let attempts = networks.map(|network| address(customer, network));
             attempts
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn addresses_are_kept_only_where_they_are_limited() {
-        let quota = SessionQuota::new(1_000, usize::MAX);
+        let quota = SessionQuota::new(1_000, None);
         for port in 0..1_000 {
             assert_eq!(quota.acquire(Some(SocketAddr::from(([192, 0, 2, 1], port)).into())), Ok(()));
         }

@@ -227,7 +227,7 @@ mod tests {
     async fn small_messages_leave_at_once_and_silence_is_looked_into() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             for (tcp_keepalive, set) in [(17, 17), (0, 1), (86_400, 32_767)] {
-                let tcp_keepalive = Duration::from_secs(tcp_keepalive);
+                let tcp_keepalive = Some(Duration::from_secs(tcp_keepalive));
                 let config = ServeConfig { tcp_keepalive, ..ServeConfig::default() };
                 let (stream, _client) = accepted(address, &config).await;
                 assert!(stream.nodelay().unwrap());
@@ -235,7 +235,7 @@ mod tests {
                 assert!(socket.keepalive().unwrap());
                 assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(set));
             }
-            let config = ServeConfig { tcp_keepalive: Duration::MAX, ..ServeConfig::default() };
+            let config = ServeConfig { tcp_keepalive: None, ..ServeConfig::default() };
             let (stream, _client) = accepted(address, &config).await;
             assert!(stream.nodelay().unwrap());
             assert!(!SockRef::from(&stream).keepalive().unwrap());

@@ -1,3 +1,4 @@
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::config::ServeConfig;
 #[derive(Debug)]
 pub(super) struct ProgressTimeout {
     full: Duration,
-    bytes_per_second: u32,
+    bytes_per_second: Option<NonZeroU32>,
     left: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
@@ -26,7 +27,8 @@ pub(super) struct Stalled;
 impl ProgressTimeout {
     pub(super) fn new(config: &ServeConfig) -> Self {
         let full = config.stall_timeout;
-        Self { full, bytes_per_second: config.min_bytes_per_second, left: full, waiting: None }
+        let bytes_per_second = config.min_bytes_per_second.and_then(NonZeroU32::new);
+        Self { full, bytes_per_second, left: full, waiting: None }
     }
 
     /// Passes on what was polled, unless the client has been waited for too long. `bytes` is how far it has got.
@@ -57,8 +59,10 @@ impl ProgressTimeout {
 
     fn refill(&mut self, bytes: usize) {
         let earned = match self.bytes_per_second {
-            0 => self.full,
-            rate => Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / u64::from(rate)),
+            None => self.full,
+            Some(rate) => {
+                Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / u64::from(rate.get()))
+            }
         };
         self.left = self.left.saturating_add(earned).min(self.full);
     }
@@ -71,8 +75,14 @@ mod tests {
     use super::*;
 
     /// How long a client is waited for that makes `bytes` of progress every `pause`, at most a day.
-    async fn lasts(stall_timeout: Duration, rate: u32, bytes: usize, pause: Duration) -> Duration {
-        let config = ServeConfig { stall_timeout, min_bytes_per_second: rate, ..ServeConfig::default() };
+    async fn lasts(
+        stall_timeout: Duration,
+        rate: impl Into<Option<u32>>,
+        bytes: usize,
+        pause: Duration,
+    ) -> Duration {
+        let config =
+            ServeConfig { stall_timeout, min_bytes_per_second: rate.into(), ..ServeConfig::default() };
         let mut progress = ProgressTimeout::new(&config);
         let start = Instant::now();
         let mut cx = Context::from_waker(Waker::noop());
@@ -98,7 +108,8 @@ mod tests {
         assert!(lasts(secs(30), 500, 1, secs(1)).await < secs(32), "a byte now and then");
         assert!(lasts(secs(30), 500, 4_900, secs(10)).await < day / 20, "slightly too slow");
         assert!(lasts(secs(30), 500, 5_000, secs(10)).await >= day, "fast enough");
-        assert!(lasts(secs(30), 0, 1, secs(29)).await >= day, "any rate");
+        assert!(lasts(secs(30), None, 1, secs(29)).await >= day, "any rate");
+        assert!(lasts(secs(30), 0, 1, secs(29)).await >= day, "the lowest rate");
         assert!(lasts(Duration::MAX, 500, 1, secs(3600)).await >= day, "no limit");
         assert_eq!(lasts(Duration::ZERO, 500, 1, secs(10)).await, Duration::ZERO, "no time");
     }

@@ -24,7 +24,7 @@ const SEARCH: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct ConnectionQuota {
     limit: usize,
-    limit_per_address: usize,
+    limit_per_address: Option<usize>,
     used: Mutex<Used>,
     freed: Notify,
     long_heads: LongHeads,
@@ -52,7 +52,7 @@ impl ConnectionQuota {
     pub(super) fn new(config: &ServeConfig) -> Arc<Self> {
         Arc::new(Self {
             limit: config.connections.max(1),
-            limit_per_address: config.connections_per_address.max(1),
+            limit_per_address: config.connections_per_address.map(|limit| limit.max(1)),
             used: Mutex::default(),
             freed: Notify::new(),
             long_heads: LongHeads::default(),
@@ -71,7 +71,7 @@ impl ConnectionQuota {
 
     /// Whether an address that holds so many permits may hold one more.
     pub(super) fn may_have_more(&self, address: Option<Address>, used: usize) -> bool {
-        address.is_none() || used < self.limit_per_address
+        address.is_none() || self.limit_per_address.is_none_or(|limit| used < limit)
     }
 
     /// Acquires a permit, whether or not one is free.

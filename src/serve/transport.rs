@@ -34,11 +34,9 @@ impl Transport {
             Self::Tcp(stream) => {
                 // Else the second of two small messages waits until the first is acknowledged.
                 stream.set_nodelay(true)?;
-                if config.tcp_keepalive == Duration::MAX {
-                    return Ok(());
-                }
+                let Some(silence) = config.tcp_keepalive else { return Ok(()) };
                 let keepalive = TcpKeepalive::new()
-                    .with_time(config.tcp_keepalive.clamp(Duration::from_secs(1), LONGEST_KEEPALIVE))
+                    .with_time(silence.clamp(Duration::from_secs(1), LONGEST_KEEPALIVE))
                     .with_interval(Duration::from_secs(15))
                     .with_retries(3);
                 SockRef::from(stream).set_tcp_keepalive(&keepalive)

@@ -80,7 +80,7 @@ impl Hub {
             let limits = &self.config().limits;
             let why = match rejection {
                 Rejection::Throttled => {
-                    let most = limits.sessions_per_address;
+                    let most = limits.sessions_per_address.unwrap_or_default();
                     format!("this address has its {most} sessions. Setting: Limits::sessions_per_address")
                 }
                 _ => format!("the hub has its {} sessions. Setting: Limits::sessions", limits.sessions),

@@ -30,7 +30,7 @@ use support::Server;
 
 /// No timer ends what ought to end by itself.
 fn patient() -> Config {
-    Config { ping_interval: Duration::MAX, close_timeout: Duration::MAX, ..echo::config(Compression::OFF) }
+    Config { ping_interval: None, close_timeout: Duration::MAX, ..echo::config(Compression::OFF) }
 }
 
 const AT_ONCE: usize = 8;

@@ -25,7 +25,7 @@ async fn clients_hidden_by_a_proxy_do_not_escape_the_limits() {
     ] {
         let limits = Limits {
             proxies: proxies.expect("networks"),
-            sessions_per_address: 2,
+            sessions_per_address: Some(2),
             handshakes_per_address: times(3),
             ..Limits::default()
         };
@@ -51,7 +51,8 @@ async fn clients_hidden_by_a_proxy_do_not_escape_the_limits() {
 /// Without proxies, no address is no limit: the transport has none.
 #[tokio::test]
 async fn a_transport_without_addresses_has_no_limits_by_address() {
-    let hub = hub(Limits { sessions_per_address: 1, handshakes_per_address: times(1), ..Limits::default() });
+    let hub =
+        hub(Limits { sessions_per_address: Some(1), handshakes_per_address: times(1), ..Limits::default() });
     let mut sessions = Vec::new();
     for _ in 0..3 {
         let head = support::request(([127, 0, 0, 1], 1).into(), "/websocket/alice", &[]);
@@ -72,7 +73,7 @@ async fn behind_a_trusted_proxy_clients_are_told_apart() {
     });
     let limits = Limits {
         proxies: TrustedProxies::x_forwarded_for(["127.0.0.1", "10.0.0.0/8"]).expect("networks"),
-        sessions_per_address: 1,
+        sessions_per_address: Some(1),
         ..Limits::default()
     };
     let server = Server::start(asking(keys, limits)).await;

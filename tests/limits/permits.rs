@@ -13,9 +13,10 @@ use crate::{V1, free_again, hub};
 /// The only permit is free again when the session has ended, for any reason.
 #[tokio::test]
 async fn a_permit_is_released_whatever_ends_the_session() {
-    for limits in
-        [Limits { sessions: 1, ..Limits::default() }, Limits { sessions_per_address: 1, ..Limits::default() }]
-    {
+    for limits in [
+        Limits { sessions: 1, ..Limits::default() },
+        Limits { sessions_per_address: Some(1), ..Limits::default() },
+    ] {
         let server = Server::start(hub(limits)).await;
         // Clients that speak keywire.v1 and read the close frame may return at once.
         for end in ["peer", "handler", "panic", "disconnect"] {
@@ -90,7 +91,7 @@ async fn promised(hub: &Hub) -> Connection {
 /// The client got 101, and the connection came to nothing.
 #[tokio::test]
 async fn a_permit_is_released_if_the_connection_is_never_run_or_cut() {
-    let hub = hub(Limits { sessions: 1, sessions_per_address: 1, ..Limits::default() });
+    let hub = hub(Limits { sessions: 1, sessions_per_address: Some(1), ..Limits::default() });
     for _ in 0..2 {
         let never_run = promised(&hub).await;
         assert_eq!(hub.upgrade(request()).await.response.status(), 503);
@@ -135,9 +136,10 @@ async fn a_client_that_reads_the_close_frame_may_return_at_once() {
 
 #[tokio::test]
 async fn a_permit_is_released_once() {
-    for limits in
-        [Limits { sessions: 2, ..Limits::default() }, Limits { sessions_per_address: 2, ..Limits::default() }]
-    {
+    for limits in [
+        Limits { sessions: 2, ..Limits::default() },
+        Limits { sessions_per_address: Some(2), ..Limits::default() },
+    ] {
         let server = Server::start(hub(limits)).await;
         let mut first = server.open_with("/websocket/alice", &[V1]).await;
         for _ in 0..3 {

@@ -39,7 +39,7 @@ async fn openings_of_an_address_are_limited() {
 
 #[tokio::test]
 async fn sessions_of_an_address_are_limited() {
-    let server = Server::start(hub(Limits { sessions_per_address: 2, ..Limits::default() })).await;
+    let server = Server::start(hub(Limits { sessions_per_address: Some(2), ..Limits::default() })).await;
     let first = server.raw_session("alice").await;
     let _second = server.raw_session("bob").await;
     for _ in 0..3 {

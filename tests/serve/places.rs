@@ -73,7 +73,7 @@ async fn one_address_cannot_keep_the_others_out() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_address_may_have_a_limit() {
-    let server = Served::start(ServeConfig { connections_per_address: 2, ..places(8) }).await;
+    let server = Served::start(ServeConfig { connections_per_address: Some(2), ..places(8) }).await;
     let (first, _second) = (server.kept().await, server.kept().await);
     server.raw().await.gone().await;
     let mut other = Raw::connect_from("127.0.0.2", server.addr).await;

@@ -16,7 +16,7 @@ const TIMES: [(&str, Set); 5] = [
     ("head_timeout", |config, time| config.head_timeout = time),
     ("idle_timeout", |config, time| config.idle_timeout = time),
     ("stall_timeout", |config, time| config.stall_timeout = time),
-    ("tcp_keepalive", |config, time| config.tcp_keepalive = time),
+    ("tcp_keepalive", |config, time| config.tcp_keepalive = Some(time)),
     ("grace", |config, time| config.grace = time),
 ];
 
@@ -34,6 +34,7 @@ fn config(set: Set, time: Duration) -> ServeConfig {
         connections_per_address: _,
         min_bytes_per_second: _,
         head_bytes: _,
+        non_exhaustive: (),
     } = &config;
     config
 }

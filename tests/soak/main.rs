@@ -66,7 +66,7 @@ fn hub(tally: &Arc<Tally>) -> Hub {
         })
         .failed(|_, _| async {});
     let config = Config {
-        ping_interval: PING_INTERVAL,
+        ping_interval: Some(PING_INTERVAL),
         pong_timeout: PONG_TIMEOUT,
         close_timeout: Duration::from_millis(500),
         ..Config::default()
