@@ -93,13 +93,7 @@ impl Frame {
     /// assert_eq!(messages, [(FrameKind::Text, &b"one"[..]), (FrameKind::Binary, b"two")]);
     /// ```
     pub fn messages(&self) -> impl Iterator<Item = (FrameKind, &[u8])> {
-        let mut rest = &*self.bytes;
-        std::iter::from_fn(move || {
-            let (frame, payload) = websocket::split_frame(&mut rest)?;
-            let kind =
-                if frame[0] & 0x0f == OpCode::Text as u8 { FrameKind::Text } else { FrameKind::Binary };
-            Some((kind, payload))
-        })
+        data_messages(&self.bytes)
     }
 
     /// Number of messages. 1 unless it is a burst.
@@ -127,6 +121,18 @@ impl Frame {
     fn several(bytes: Bytes, count: usize) -> Self {
         Self { compressed: CompressedCache::of(&bytes), bytes, count }
     }
+}
+
+/// The text and binary messages in frames of this server. Control frames are left out.
+pub(crate) fn data_messages(mut frames: &[u8]) -> impl Iterator<Item = (FrameKind, &[u8])> {
+    std::iter::from_fn(move || websocket::split_frame(&mut frames)).filter_map(|(frame, payload)| {
+        let kind = match frame[0] & 0x0f {
+            opcode if opcode == OpCode::Text as u8 => FrameKind::Text,
+            opcode if opcode == OpCode::Binary as u8 => FrameKind::Binary,
+            _ => return None,
+        };
+        Some((kind, payload))
+    })
 }
 
 /// The kind of a message of a [`Frame`]: text or binary.

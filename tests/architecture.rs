@@ -156,8 +156,8 @@ fn rooms_form_no_circle_but_the_one_of_a_session_and_its_hub() {
 fn files_form_no_circle_but_the_one_of_a_session_and_its_hub() {
     let mut graph = files::graph(&|file| fs::read_to_string(root().join("src").join(file)).ok());
     let (from, to) = KNOT;
-    let step = graph.get_mut(from).and_then(|used| used.remove(to));
-    assert!(step.is_some(), "{from} does not use {to} any more: remove the exception");
+    let knot = graph.get_mut(from).and_then(|used| used.remove(to));
+    assert!(knot.is_some(), "{from} does not use {to} any more: remove the exception");
     let mut circles = Vec::new();
     while let Some(circle) = files::circle(&graph) {
         let next = circle.iter().cycle().skip(1);

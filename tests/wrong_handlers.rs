@@ -77,7 +77,7 @@ const MISTAKES: [(&str, &str, &[&str]); 22] = [
         "async fn handler(_: Session, _: Envelope) -> Result<String, HandlerError> { Ok(String::new()) }
          pub fn main() { let _ = Switch::new().command(handler); }",
         "`Reply: From<String>` is not satisfied",
-        &["From<Push>"],
+        &["Push>`"],
     ),
     (
         "async fn handler(session: Session, envelope: Envelope) -> HandlerResult {

@@ -26,8 +26,8 @@ use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
 use crate::websocket::CloseCode;
 
-/// The state of one connection.
-struct Connection {
+/// What a client and its server say to each other over one connection.
+struct Conversation {
     settings: Arc<Settings>,
     writer: Writer,
     /// Signs of life of the server, and the count at the last look.
@@ -74,27 +74,27 @@ impl Supervisor {
         opened_at: &mut Option<Instant>,
     ) -> Ended {
         let (sink, mut stream) = socket.split();
-        let mut connection = Connection::new(self.settings.clone(), sink, progress, credential.as_ref());
-        connection.writer.push(Frame::text(PING));
-        let ended = self.listen(&mut connection, &mut stream, due, opened_at).await;
-        self.unsent.extend(connection.writer.message);
+        let mut conversation = Conversation::new(self.settings.clone(), sink, progress, credential.as_ref());
+        conversation.writer.push(Frame::text(PING));
+        let ended = self.listen(&mut conversation, &mut stream, due, opened_at).await;
+        self.unsent.extend(conversation.writer.message);
         ended
     }
 
     async fn listen(
         &mut self,
-        connection: &mut Connection,
+        conversation: &mut Conversation,
         stream: &mut SplitStream<Socket>,
         due: Instant,
         opened_at: &mut Option<Instant>,
     ) -> Ended {
         let mut has_handles = true;
         loop {
-            let look_at = if opened_at.is_some() { connection.look_at() } else { due };
-            let renew_at = connection.renewal.due.unwrap_or(due);
+            let look_at = if opened_at.is_some() { conversation.look_at() } else { due };
+            let renew_at = conversation.renewal.due.unwrap_or(due);
             let done = tokio::select! {
                 () = self.shutdown.begun() => {
-                    self.depart(connection, stream, opened_at.is_some()).await;
+                    self.depart(conversation, stream, opened_at.is_some()).await;
                     return Ended::closed();
                 }
                 frame = stream.next() => match frame {
@@ -103,45 +103,45 @@ impl Supervisor {
                             *opened_at = Some(Instant::now());
                             self.tell(Event::Open).await;
                         }
-                        if let Some(event) = connection.receive(&text, self.following.as_mut()) {
+                        if let Some(event) = conversation.receive(&text, self.following.as_mut()) {
                             self.tell(event).await;
                         }
                         // The server was not read while the application made room for the event.
-                        connection.heard();
+                        conversation.heard();
                         Ok(())
                     }
                     Some(Ok(Frame::Close(frame))) => {
-                        let _ = timeout(connection.settings.pong, connection.writer.close()).await;
+                        let _ = timeout(conversation.settings.pong, conversation.writer.close()).await;
                         return ended(frame);
                     }
                     Some(Ok(_)) => {
-                        connection.heard();
+                        conversation.heard();
                         Ok(())
                     }
                     Some(Err(error)) => Err(error.into()),
                     None => return Ended::lost(),
                 },
-                written = connection.writer.write(), if connection.writer.is_busy() => {
+                written = conversation.writer.write(), if conversation.writer.is_busy() => {
                     written.map_err(Broken::from)
                 }
-                message = self.outgoing.recv(), if opened_at.is_some() && has_handles && !connection.writer.is_busy() => {
+                message = self.outgoing.recv(), if opened_at.is_some() && has_handles && !conversation.writer.is_busy() => {
                     match message {
-                        Some(message) => connection.post(message),
+                        Some(message) => conversation.post(message),
                         // All handles are dropped, but not the events.
                         None => has_handles = false,
                     }
                     Ok(())
                 }
                 () = sleep_until(look_at) => match opened_at {
-                    Some(_) => connection.look(),
+                    Some(_) => conversation.look(),
                     None => Err(Broken(ClientError::Timeout)),
                 },
-                () = sleep_until(renew_at), if connection.renewal.due.is_some() && opened_at.is_some() => {
-                    connection.renewal.ask();
+                () = sleep_until(renew_at), if conversation.renewal.due.is_some() && opened_at.is_some() => {
+                    conversation.renewal.ask();
                     Ok(())
                 }
-                fresh = &mut connection.renewal.fresh => {
-                    if let Err(error) = connection.exchange(fresh) {
+                fresh = &mut conversation.renewal.fresh => {
+                    if let Err(error) = conversation.exchange(fresh) {
                         self.tell(Event::Failed(error)).await;
                     }
                     Ok(())
@@ -156,19 +156,24 @@ impl Supervisor {
 
     /// Sends the queue and a close frame, and reads until the server's close frame: closing over unread bytes resets the
     /// connection, and what was sent may be lost.
-    async fn depart(&mut self, connection: &mut Connection, stream: &mut SplitStream<Socket>, opened: bool) {
-        let due = after(Instant::now(), connection.settings.pong);
+    async fn depart(
+        &mut self,
+        conversation: &mut Conversation,
+        stream: &mut SplitStream<Socket>,
+        opened: bool,
+    ) {
+        let due = after(Instant::now(), conversation.settings.pong);
         let mut said = false;
         if opened {
             self.outgoing.close();
         }
         loop {
-            if !said && !connection.writer.is_busy() {
+            if !said && !conversation.writer.is_busy() {
                 let message = if opened { self.outgoing.recv().await } else { None };
                 match message {
-                    Some(message) => connection.post(message),
+                    Some(message) => conversation.post(message),
                     None => {
-                        connection.goodbye();
+                        conversation.goodbye();
                         said = true;
                     }
                 }
@@ -176,7 +181,7 @@ impl Supervisor {
             }
             tokio::select! {
                 biased;
-                written = connection.writer.write(), if connection.writer.is_busy() => {
+                written = conversation.writer.write(), if conversation.writer.is_busy() => {
                     if written.is_err() {
                         return;
                     }
@@ -184,7 +189,7 @@ impl Supervisor {
                 () = sleep_until(due) => return,
                 frame = stream.next() => match frame {
                     Some(Ok(Frame::Text(text))) => {
-                        if let Some(event) = connection.receive(&text, self.following.as_mut()) {
+                        if let Some(event) = conversation.receive(&text, self.following.as_mut()) {
                             self.tell(event).await;
                         }
                     }
@@ -196,7 +201,7 @@ impl Supervisor {
     }
 }
 
-impl Connection {
+impl Conversation {
     fn new(
         settings: Arc<Settings>,
         sink: SplitSink<Socket, Frame>,

@@ -53,14 +53,14 @@ impl Message {
     /// What goes over the wire. A message is [`checked`](Self::checked) when it is sent.
     pub(super) fn to_json(&self, id: Option<&MessageId>) -> String {
         let body = self.body.as_ref().ok();
-        let wire = Wire { flag: &self.flag, reception: self.reception.as_deref(), body, id };
+        let json = JsonMessage { flag: &self.flag, reception: self.reception.as_deref(), body, id };
         // Texts, JSON and integers are always JSON.
-        serde_json::to_string(&wire).unwrap_or_default()
+        serde_json::to_string(&json).unwrap_or_default()
     }
 }
 
 #[derive(Serialize)]
-struct Wire<'a> {
+struct JsonMessage<'a> {
     flag: &'a Flag,
     #[serde(skip_serializing_if = "Option::is_none")]
     reception: Option<&'a str>,

@@ -84,10 +84,10 @@ impl Envelope {
             let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
             return Err(malformed(if is_json { NO_ENVELOPE } else { "not JSON" }, None));
         }
-        let wire: Wire<'_> = serde_json::from_str(text)
+        let fields: RawEnvelope<'_> = serde_json::from_str(text)
             .map_err(|error| malformed(if error.is_data() { NO_ENVELOPE } else { "not JSON" }, None))?;
 
-        let (id, bad_id) = match wire.id.map(|raw| serde_json::from_str::<MessageId>(raw.get())) {
+        let (id, bad_id) = match fields.id.map(|raw| serde_json::from_str::<MessageId>(raw.get())) {
             None => (None, false),
             Some(Ok(id)) => (Some(id), false),
             Some(Err(_)) => (None, true),
@@ -98,13 +98,13 @@ impl Envelope {
         if !depth::within(text.as_bytes(), Self::MAX_DEPTH) {
             return Err(malformed("nested deeper than 64", id));
         }
-        let Some(raw) = wire.flag else {
+        let Some(raw) = fields.flag else {
             return Err(malformed("flag missing", id));
         };
         let Ok(flag) = serde_json::from_str::<Flag>(raw.get()) else {
             return Err(malformed("flag: not a text", id));
         };
-        let reception = match wire.reception.map(|raw| serde_json::from_str::<Unescaped<'_>>(raw.get())) {
+        let reception = match fields.reception.map(|raw| serde_json::from_str::<Unescaped<'_>>(raw.get())) {
             None => None,
             Some(Ok(Unescaped(key))) if key.is_empty() => None,
             Some(Ok(Unescaped(key))) => match Key::new(key) {
@@ -113,7 +113,7 @@ impl Envelope {
             },
             Some(Err(_)) => return Err(malformed("reception: not a text", id)),
         };
-        let body = match wire.body {
+        let body = match fields.body {
             None => Json::NULL,
             Some(raw) => Json::trusted(text.shared().slice_ref(raw.get())),
         };
@@ -134,7 +134,7 @@ pub struct Malformed {
 
 /// The fields as raw JSON, so that a field of a wrong type does not hide the others. A repeated field is an error.
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct RawEnvelope<'a> {
     #[serde(borrow)]
     flag: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use super::Session;
 use crate::auth::extract_fn;
 use crate::close::Closed;
+use crate::frame::{self, FrameKind};
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::key::Identity;
 use crate::message::Push;
 use crate::rejection::Rejection;
 use crate::text::Text;
-use crate::websocket::{OpCode, split_frame};
 
 /// For tests.
 impl Session {
@@ -173,14 +173,11 @@ impl Sent {
         let cx = &mut Context::from_waker(Waker::noop());
         // A `Vec` takes everything.
         let _ = self.session.outbox().poll_flush(cx, Some(Pin::new(&mut self.written)));
-        let mut bytes = &self.written[..];
-        while let Some((frame, payload)) = split_frame(&mut bytes) {
-            let opcode = frame[0] & 0x0f;
-            if opcode == OpCode::Text as u8 {
-                self.frames.push_back(SentFrame::Text(String::from_utf8_lossy(payload).into_owned().into()));
-            } else if opcode == OpCode::Binary as u8 {
-                self.frames.push_back(SentFrame::Binary(Bytes::copy_from_slice(payload)));
-            }
+        for (kind, payload) in frame::data_messages(&self.written) {
+            self.frames.push_back(match kind {
+                FrameKind::Text => SentFrame::Text(String::from_utf8_lossy(payload).into_owned().into()),
+                FrameKind::Binary => SentFrame::Binary(Bytes::copy_from_slice(payload)),
+            });
         }
         self.written.clear();
     }

@@ -37,7 +37,7 @@ impl Hub {
         let undecided = Undecided::begin(self);
         let (identity, permit) = self.check(handshake).instrument(span).await?;
         let (id, speaks_v1) = (undecided.id(), handshake.speaks_v1());
-        let follow = self.log().and(handshake.follows());
+        let follow = self.log().and_then(|_| handshake.follows());
         let session = Session::with_id(id, self.clone(), identity, peer, speaks_v1, compresses, follow);
         // A shutdown that finds the session waits for its connection.
         let _tracked = self.drain().connection_token();
