@@ -150,6 +150,10 @@ impl SessionStore for MemoryStore {
             sessions.as_slice().iter().filter(|session| of.includes(session)).cloned().collect()
         };
         match &of.target {
+            // Each opening asks this, and a key can have hundreds of sessions.
+            Target::Key(key) if of.except.is_none() => {
+                self.of(key).map(|found| found.as_slice().to_vec()).unwrap_or_default()
+            }
             Target::Key(key) | Target::Session(key, _) => {
                 self.of(key).map(|found| chosen(&found)).unwrap_or_default()
             }
