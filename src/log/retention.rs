@@ -24,6 +24,8 @@ pub struct Retention {
     /// How long an id of [`KeptPush::once`](crate::message::KeptPush::once) is remembered. Default: 10 minutes.
     /// A [`MemoryLog`](super::MemoryLog) remembers the last 1,000 of a key.
     pub once: Duration,
+    #[doc(hidden)]
+    pub non_exhaustive: (),
 }
 
 impl Default for Retention {
@@ -35,6 +37,7 @@ impl Default for Retention {
             bytes: 1024 * 1024,
             mark: Duration::from_secs(30 * DAY),
             once: Duration::from_secs(10 * 60),
+            non_exhaustive: (),
         }
     }
 }

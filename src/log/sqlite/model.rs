@@ -112,7 +112,7 @@ fn retentions() -> impl Strategy<Value = (Retention, u64)> {
     let times = (1..100_u64, 1..100_u64, 1..150_u64);
     (limits, times).prop_map(|((entries, bytes, total), (age, mark, once))| {
         let [age, mark, once] = [age, mark, once].map(Duration::from_millis);
-        (Retention { age, entries, bytes, mark, once }, total)
+        (Retention { age, entries, bytes, mark, once, ..Retention::default() }, total)
     })
 }
 
