@@ -144,11 +144,8 @@ impl Origins {
         let allowed = list(same.into_iter().chain(loopback).chain(listed));
         let also = if is_loopback(origin) { " or Origins::and_loopback()" } else { "" };
         // Any other string may be a misplaced credential.
-        let origin = if origin == "null" || origin.contains("://") {
-            shown(origin)
-        } else {
-            "(not an origin)".into()
-        };
+        let origin =
+            if origin == "null" || origin.contains("://") { shown(origin) } else { "(not an origin)".into() };
         forbidden(format!(
             "origin {origin} is not allowed; allowed: {allowed}. Setting: Origins::and({origin}){also}"
         ))
