@@ -1,4 +1,4 @@
-//! Calls of application code (handler, extractor, store, ticket store): a time limit, and panics caught.
+//! Calls of application code (handler, extractor, store, ticket store) with a time limit and with panics caught.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
-/// Why a call has no result.
+/// Reason why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("timed out")]
@@ -19,10 +19,10 @@ pub(crate) enum CallError {
     Panicked(String),
 }
 
-/// Calls application code with a time limit. A call that is ready at once sets no timer. Without a tokio runtime there is no
+/// Calls application code with a time limit. A call that is ready at once sets no timer. Outside of a tokio runtime there is no
 /// time limit.
 ///
-/// Not `async` itself, since the future would then hold the call twice.
+/// This is not an `async fn`, since its future would hold the call twice.
 pub(crate) fn call_app<F: Future + Unpin>(
     limit: Duration,
     begin: impl FnOnce() -> F,
@@ -49,7 +49,7 @@ fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, limit: Duration, cx: &mut Con
     if timer.is_none() && Handle::try_current().is_err() {
         return Poll::Pending;
     }
-    // tokio panics in a runtime without timers, and in one that shuts down.
+    // tokio panics if the runtime has no timers or shuts down.
     let polled = catch_unwind(AssertUnwindSafe(|| {
         timer.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx)
     }));

@@ -1,4 +1,4 @@
-//! Deadlines: as moments, and in four bytes.
+//! Deadlines, as instants and in four bytes.
 
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A deadline to the millisecond, in four bytes instead of sixteen, for which every idle session has room.
+/// A deadline in milliseconds. It takes four bytes instead of sixteen, since every idle session has some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(NonZeroU32);
 
-/// The milliseconds wrap around after 49 days. Half of that is the future.
+/// The milliseconds wrap around after 49 days. Half of the range is the future.
 const FUTURE: Duration = Duration::from_secs(60 * 60 * 24 * 24);
 
-/// The longest wait. `Instant::now() + Duration::MAX` would overflow.
+/// Longest wait. `Instant::now() + Duration::MAX` would overflow.
 const LONGEST: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 impl Deadline {
@@ -24,7 +24,7 @@ impl Deadline {
 
     /// The time until the deadline. Zero if it has passed.
     pub(crate) fn left(self, now: Instant) -> Duration {
-        // The other half of the range is the past.
+        // Half of the range is the past.
         let left = self.0.get().wrapping_sub(millis(now)).cast_signed();
         Duration::from_millis(u64::try_from(left).unwrap_or(0))
     }

@@ -2,7 +2,8 @@ use std::fmt;
 
 use crate::invisible::is_invisible;
 
-/// Text that a client may have influenced, for a log or an answer: escaped, so that it cannot forge lines, and cut.
+/// A string that a client may have influenced, for a log or a reply. It is escaped, so that it cannot forge log lines, and cut to
+/// [`MAX_CHARS`].
 pub(crate) struct Excerpt<'a>(pub(crate) &'a str);
 
 const MAX_CHARS: usize = 200;
@@ -11,7 +12,7 @@ impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
         for char in chars.by_ref().take(MAX_CHARS) {
-            // Quotes are harmless, and JSON would escape them again.
+            // Quotes stay, since they are harmless and JSON escapes them anyway.
             match char {
                 '"' | '\'' => write!(f, "{char}")?,
                 _ if is_invisible(char) && !char.is_control() => write!(f, "{}", char.escape_unicode())?,

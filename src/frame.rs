@@ -1,4 +1,4 @@
-//! Messages encoded for the wire, once for all recipients.
+//! Messages that are encoded once for all recipients.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use crate::websocket::{self, OpCode};
 
 /// A message encoded for the wire, or a burst of several messages that are queued together.
 ///
-/// A clone copies a pointer: a broadcast encodes its push once, and compresses it at most once. Wherever a message is
-/// sent, a [`Push`], several (`[Push; N]`, `Vec<Push>`, `&[Push]`) and a `Frame` are accepted.
+/// A clone copies a pointer: a broadcast encodes its push once and compresses it at most once. Every method that sends accepts a
+/// [`Push`], several pushes (`[Push; N]`, `Vec<Push>`, `&[Push]`) or a `Frame`.
 #[derive(Clone)]
 pub struct Frame {
-    /// Whole frames, in sequence.
+    /// Sequence of whole frames.
     bytes: Bytes,
     count: usize,
     compressed: CompressedCache,
@@ -25,7 +25,7 @@ impl Frame {
     /// A text frame with the JSON of `push`.
     #[must_use]
     pub fn push(push: &Push) -> Self {
-        // The length of the header depends on that of the payload, so room for the longest header is reserved in front.
+        // The header's length depends on the payload's, so there is room for the longest header in front.
         const ROOM: usize = websocket::MAX_HEADER;
         let mut bytes = Vec::with_capacity(ROOM + push.size_hint());
         bytes.resize(ROOM, 0);
@@ -35,7 +35,7 @@ impl Frame {
         Self::one(Bytes::from(bytes).slice(ROOM - len..))
     }
 
-    /// A burst: several pushes, each its own message, queued and written together.
+    /// A burst of several pushes, queued and written together. Each push is its own message.
     #[must_use]
     pub fn burst<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
         Self::join(pushes.into_iter().map(Self::push))
@@ -52,31 +52,31 @@ impl Frame {
         Self::several(bytes.into(), count)
     }
 
-    /// A text frame with `text` as it is.
+    /// A text frame with the content `text`.
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::one(websocket::frame(OpCode::Text, text.as_bytes()))
     }
 
-    /// A binary frame with `bytes` as they are.
+    /// A binary frame with the content `bytes`.
     #[must_use]
     pub fn binary(bytes: &[u8]) -> Self {
         Self::one(websocket::frame(OpCode::Binary, bytes))
     }
 
-    /// A frame from its wire form, which [`Frame::as_bytes`] returned, perhaps in another process.
+    /// A frame from its wire form, which [`Frame::as_bytes`] returns, for example in another process.
     ///
     /// # Errors
     ///
-    /// [`InvalidFrame`] if `bytes` is not a sequence of whole text and binary frames as a server sends them (RFC 6455,
-    /// section 5.2): unmasked, uncompressed, not fragmented, in the shortest form, text in UTF-8.
+    /// [`InvalidFrame`] if `bytes` is not a sequence of whole text and binary frames in a server's form (RFC 6455, section 5.2):
+    /// unmasked, uncompressed, not fragmented, with the shortest length encoding, text in UTF-8.
     pub fn from_wire(bytes: impl Into<Bytes>) -> Result<Self, InvalidFrame> {
         let bytes = bytes.into();
         let count = websocket::validate_frames(&bytes).ok_or(InvalidFrame(()))?;
         Ok(Self::several(bytes, count))
     }
 
-    /// The wire form: for each message a header and a payload.
+    /// The wire form: a header and a payload for each message.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -96,13 +96,13 @@ impl Frame {
         data_messages(&self.bytes)
     }
 
-    /// Number of messages. 1 unless it is a burst.
+    /// Number of messages: 1, except for a burst.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The bytes for a session with compression. The first caller's settings decide.
+    /// The bytes for a session with compression. The settings of the first call apply to all later calls.
     pub(crate) fn compressed(&self, compression: Compression) -> &Bytes {
         match compression.as_deflate() {
             Some(deflate) => self.compressed.get(&self.bytes, deflate),
@@ -123,7 +123,7 @@ impl Frame {
     }
 }
 
-/// The text and binary messages in frames of this server. Control frames are left out.
+/// The text and binary messages in `frames`, which this server encoded. Control frames are left out.
 pub(crate) fn data_messages(mut frames: &[u8]) -> impl Iterator<Item = (FrameKind, &[u8])> {
     std::iter::from_fn(move || websocket::split_frame(&mut frames)).filter_map(|(frame, payload)| {
         let kind = match frame[0] & 0x0f {
@@ -135,18 +135,18 @@ pub(crate) fn data_messages(mut frames: &[u8]) -> impl Iterator<Item = (FrameKin
     })
 }
 
-/// The kind of a message of a [`Frame`]: text or binary.
+/// Kind of a message in a [`Frame`]: text or binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrameKind {
-    /// Text, in UTF-8. Every push is text.
+    /// UTF-8 text. Every push is text.
     Text,
     /// Bytes.
     Binary,
 }
 
-/// Bytes are not a [`Frame`].
+/// The bytes are not a valid [`Frame`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("these bytes are not whole, unmasked, uncompressed text or binary frames")]
+#[error("the bytes are not a sequence of whole, unmasked, uncompressed text or binary frames")]
 pub struct InvalidFrame(());
 
 impl From<Push> for Frame {
@@ -228,7 +228,7 @@ impl fmt::Debug for Frame {
 mod tests {
     use super::*;
 
-    /// What the first message carries.
+    /// The payload of the first message.
     fn payload(frame: &Frame) -> &[u8] {
         frame.messages().next().unwrap().1
     }
@@ -272,7 +272,7 @@ mod tests {
                 assert!(cached.len() < 100);
                 assert_eq!(clone.compressed(ALWAYS).as_ptr(), cached.as_ptr());
                 assert_eq!(clone.clone().compressed(ALWAYS).as_ptr(), cached.as_ptr());
-                // Whoever does not want it gets what there was before.
+                // The uncompressed bytes stay as they were.
                 assert!(frame.bytes.len() > 1000);
                 assert!(payload(&frame).starts_with(br#"{"code":"00","msg":"aaa"#));
             }
@@ -284,7 +284,7 @@ mod tests {
             let len = payload(&frame).len();
             assert_eq!(frame.compressed(Compression::OFF), &frame.bytes);
             assert_eq!(frame.compressed(Compression::deflate().threshold(2 * len)), &frame.bytes);
-            // That was no answer for all time.
+            // A threshold that does not compress is not cached.
             assert_ne!(frame.compressed(Compression::deflate().threshold(len)), &frame.bytes);
             let short = Frame::push(&Push::message("a".repeat(20)));
             assert_eq!(short.compressed(ALWAYS), &short.bytes);

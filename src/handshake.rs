@@ -1,4 +1,4 @@
-//! The HTTP head of an opening, as extractors see it.
+//! The HTTP head of an opening request.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,22 +15,25 @@ use crate::path_key::{PathKey, decode};
 use crate::peer::PeerAddr;
 use crate::rejection::Rejection;
 
-/// The subprotocol of clients that understand keywire's close codes.
+/// Subprotocol of clients that understand keywire's close codes.
 pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
 
-/// The prefix of a token that is offered as a subprotocol.
+/// Prefix of a token that a client offers as a subprotocol.
 pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 
 /// The opening request of a client, as a [`KeyExtractor`](crate::KeyExtractor) sees it.
 ///
-/// Each accessor has three results. `Ok(Some(_))`: the decoded value. `Ok(None)`: no value, so another place may be tried.
-/// `Err(Rejection::Malformed)`: the value is not UTF-8, or occurs twice, and servers that read in another order would see another
-/// user.
+/// Each accessor has three results:
+///
+/// - `Ok(Some(_))`: the decoded value.
+/// - `Ok(None)`: no value. The extractor may try another place.
+/// - `Err(Rejection::Malformed)`: the value is not UTF-8, or it occurs twice. If it occurs twice, a server that reads in another
+///   order would see another user.
 ///
 /// Only the requested value counts. Other cookies, parameters, subprotocols and schemes of `Authorization` belong to other parties
-/// and change no result, whatever bytes they have.
+/// and never change the result, even if they are not UTF-8.
 ///
-/// A clone copies a pointer. [`Debug`] shows neither path, query nor headers, since each may contain a credential.
+/// A clone copies a pointer. [`Debug`] omits the path, the query and the headers, since each may contain a credential.
 ///
 /// ```
 /// use keywire::adapter::Handshake;
@@ -53,11 +56,11 @@ struct Head {
     headers: HeaderMap,
     path_key: PathKey,
     peer: Option<SocketAddr>,
-    /// Work for [`Handshake::settle`]. `None` if nobody calls it.
+    /// Work for [`Handshake::settle`]. `None` if the server does not call it.
     deferred: Option<Arc<Deferred>>,
 }
 
-/// Work that is done after all other checks of an opening: using up a credential for one use.
+/// Work after all other checks of an opening, for example using up a single-use credential.
 type Deferred = Mutex<Vec<BoxFuture<'static, Result<(), Rejection>>>>;
 
 impl Handshake {
@@ -78,11 +81,11 @@ impl Handshake {
     }
 
     /// The head of a request to `endpoint`, as axum and hyper pass it. [`Handshake::path_key`] is the one segment of the URI behind
-    /// the path of the endpoint. `endpoint` is written as in the URI, with or without slashes at its ends. [`Handshake::peer`] is
-    /// the extension [`PeerAddr`], if there is one.
+    /// the path of the endpoint. Write `endpoint` as in the URI, with or without slashes at its ends. [`Handshake::peer`] comes from
+    /// the extension [`PeerAddr`], if the request has it.
     ///
     /// A path outside of the endpoint has no key. A path with several segments behind the endpoint is malformed. In a nested axum
-    /// router the URI has no prefix of the nest, so leave it out of `endpoint` as well.
+    /// router the URI does not contain the prefix of the nest, so leave the prefix out of `endpoint` too.
     ///
     /// ```
     /// use keywire::adapter::Handshake;
@@ -124,7 +127,7 @@ impl Handshake {
         self
     }
 
-    /// The same handshake, for a caller that calls [`Handshake::settle`] before it accepts the client.
+    /// The same handshake with support for deferred work. The caller must call [`Handshake::settle`] before it accepts the client.
     pub(crate) fn deferring(mut self) -> Self {
         self.head().deferred = Some(Arc::default());
         self
@@ -141,14 +144,14 @@ impl Handshake {
         deferred.is_some_and(|deferred| !deferred.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 
-    /// Defers work until all other checks of the opening have passed. If the work refuses, that counts as the extractor's refusal.
+    /// Defers work until all other checks of the opening have passed. A rejection by the work counts as the extractor's rejection.
     pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {
         if let Some(deferred) = &self.0.deferred {
             deferred.lock().unwrap_or_else(PoisonError::into_inner).push(work);
         }
     }
 
-    /// Does the deferred work.
+    /// Runs the deferred work.
     pub(crate) async fn settle(&self) -> Result<(), Rejection> {
         let Some(deferred) = &self.0.deferred else { return Ok(()) };
         let deferred = std::mem::take(&mut *deferred.lock().unwrap_or_else(PoisonError::into_inner));
@@ -158,7 +161,7 @@ impl Handshake {
         Ok(())
     }
 
-    /// The key or token in the path, `{key}` of `/websocket/{key}`, percent-decoded. `None` for an empty segment.
+    /// The key or token in the path, percent-decoded: `{key}` in `/websocket/{key}`. `None` if the segment is empty.
     ///
     /// # Errors
     ///
@@ -171,7 +174,7 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it occurs twice, or is not UTF-8 when decoded.
+    /// [`Rejection::Malformed`] if the parameter occurs twice, or is not UTF-8 when decoded.
     pub fn query(&self, name: &str) -> Result<Option<String>, Rejection> {
         let query = self.0.uri.query().unwrap_or_default();
         let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -183,23 +186,24 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if it occurs twice, or is not UTF-8.
+    /// [`Rejection::Malformed`] if the header occurs twice, or is not UTF-8.
     pub fn header(&self, name: impl TryInto<HeaderName>) -> Result<Option<&str>, Rejection> {
         let Ok(name) = name.try_into() else { return Ok(None) };
         only(self.lines(name))?.map(text).transpose()
     }
 
-    /// The value of a cookie, not decoded, without quotes around it.
+    /// The value of a cookie, not decoded, without surrounding quotes.
     ///
-    /// A cookie may occur several times, also in several headers: once for each path and domain. Equal values count as one. If values
-    /// differ, their order does not tell which one is the user's (RFC 6265, sections 4.2.2 and 5.4), and any page of the host, on
-    /// any port, can add one. Taking one value would let such a page choose the user. A final refusal would let it lock the user
-    /// out. The result is therefore [`Rejection::Ambiguous`]: another credential decides, or the client comes back. Only pages of
-    /// the same host can set a cookie whose name begins with `__Host-`, and only for all paths, so it occurs once.
+    /// A cookie may occur several times, even in several headers: once for each path and domain. Equal values count as one. If the
+    /// values differ, their order does not show which one is the user's (RFC 6265, sections 4.2.2 and 5.4), and any page of the
+    /// host, on any port, can add one. If the server took one value, such a page could choose the user. If the server refused for
+    /// good, such a page could lock the user out. The result is therefore [`Rejection::Ambiguous`]: another credential decides, or
+    /// the client comes back. Only pages of the same host can set a cookie whose name begins with `__Host-`, and only for all
+    /// paths, so such a cookie occurs once.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Ambiguous`] if its values differ, [`Rejection::Malformed`] if its value is not UTF-8.
+    /// [`Rejection::Ambiguous`] if the values differ. [`Rejection::Malformed`] if the value is not UTF-8.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, Rejection> {
         let cookies = self.lines(header::COOKIE).flat_map(|line| line.split(|&byte| byte == b';'));
         let pairs = cookies.filter_map(|cookie| split_once(cookie.trim_ascii(), b'='));
@@ -211,12 +215,12 @@ impl Handshake {
         text(value).map(Some)
     }
 
-    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). `None` for another scheme, which is for another party, for
-    /// example a proxy that asks for a password.
+    /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). `None` for another scheme, which belongs to another party, for
+    /// example to a proxy that asks for a password.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Malformed`] if there are two bearer tokens, or the token is not UTF-8.
+    /// [`Rejection::Malformed`] if there are two bearer tokens, or if the token is not UTF-8.
     pub fn bearer(&self) -> Result<Option<&str>, Rejection> {
         let tokens = self.lines(header::AUTHORIZATION).filter_map(|line| {
             let (scheme, token) = split_once(line, b' ')?;
@@ -226,15 +230,16 @@ impl Handshake {
         only(tokens)?.map(text).transpose()
     }
 
-    /// The subprotocols that the client offers, in its order (RFC 6455, section 4.1), without those that are not UTF-8.
+    /// The subprotocols that the client offers, in the client's order (RFC 6455, section 4.1), without those that are not UTF-8.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         let lines = self.lines(header::SEC_WEBSOCKET_PROTOCOL);
         let elements = lines.flat_map(|line| line.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
         elements.filter_map(|element| text(element).ok()).filter(|element| !element.is_empty())
     }
 
-    /// The decoded token of the subprotocol `base64url.bearer.keywire.…`: a page's only place for a token besides URL and cookie. The
-    /// rest of the name is the token in base64url without padding (RFC 4648, section 5). `keywire.v1` is offered next to it:
+    /// The decoded token of the subprotocol `base64url.bearer.keywire.…`. This is a page's only place for a token besides URL and
+    /// cookie. The rest of the name is the token in base64url without padding (RFC 4648, section 5). The page also offers
+    /// `keywire.v1`:
     ///
     /// ```js
     /// new WebSocket(url, ['keywire.v1', 'base64url.bearer.keywire.' + base64url(token)])
@@ -260,7 +265,7 @@ impl Handshake {
         self.subprotocols().any(|protocol| protocol == KEYWIRE_V1)
     }
 
-    /// Where the client asks to follow the log of its key, if it does.
+    /// The position from which the client asks to follow the log of its key. `None` if it does not ask.
     pub(crate) fn follows(&self) -> Option<FollowFrom> {
         if self.speaks_v1() { FollowFrom::of(self.subprotocols()) } else { None }
     }
@@ -277,7 +282,7 @@ impl Handshake {
         &self.0.uri
     }
 
-    /// The client's address, behind [`TrustedProxies`](crate::limits::TrustedProxies) as well. `None` if the transport has no
+    /// The client's address, resolved behind [`TrustedProxies`](crate::limits::TrustedProxies). `None` if the transport has no
     /// addresses, or if a trusted proxy does not name the client.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
@@ -292,12 +297,12 @@ impl Handshake {
         self.0.version
     }
 
-    /// The values of a header, line by line, as bytes: a part that is not UTF-8 must not hide the others.
+    /// The values of a header, line by line, as bytes, so that a part that is not UTF-8 does not hide the others.
     fn lines(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         self.0.headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
     }
 
-    /// The head while it is built, before it has clones.
+    /// The head during construction, before it has clones.
     fn head(&mut self) -> &mut Head {
         Arc::make_mut(&mut self.0)
     }

@@ -1,23 +1,23 @@
-//! Characters that a log or a page does not show, or that change how it shows others.
+//! Characters that a log or a page does not show, or that change how other characters are shown.
 
-/// Whether a character is shown as nothing, as a line break, or moves others about.
+/// Whether a character is invisible, is shown as a line break, or reorders other characters:
 ///
 /// - control characters (general category Cc);
 /// - line and paragraph separators (Zl, Zp);
 /// - format characters that are not shown (most of Cf): bidirectional marks, embeddings, overrides and isolates,
 ///   zero-width spaces and joiners, the soft hyphen, annotations, tags;
-/// - what else Unicode calls default ignorable: variation selectors, fillers, the combining grapheme joiner;
-/// - the blank Braille pattern, which is a picture of nothing;
+/// - other default ignorable characters of Unicode: variation selectors, fillers, the combining grapheme joiner;
+/// - the blank Braille pattern, which is shown as a space;
 /// - noncharacters.
 ///
-/// It is a table of our own, since it has to be the same on all nodes, whatever their compiler knows of Unicode.
+/// The table is part of keywire, so that all nodes agree even if their compilers have different versions of Unicode.
 pub(crate) fn is_invisible(char: char) -> bool {
-    // Everyday text is done with by the first comparison.
+    // The first comparison suffices for most text.
     char >= '\u{7f}' && is_in(&TABLE, char) || char < ' ' || (u32::from(char) & 0xfffe) == 0xfffe
 }
 
-/// Whether all of `text` is shown, and as it is. Joiners are accepted where they have a shape to decide: between two
-/// characters of a script that joins, or of a picture; and so is the selector that makes a character a picture.
+/// Whether `text` has no invisible characters. Joiners are accepted where they change a shape: between two characters of a joining
+/// script or of an emoji. The selector that makes a character an emoji is accepted after a symbol.
 pub(crate) fn is_visible(text: &str) -> bool {
     let mut before = None;
     let mut chars = text.chars().peekable();
@@ -55,7 +55,7 @@ fn is_in(ranges: &Ranges, char: char) -> bool {
     ranges.get(at).is_some_and(|(first, _)| *first <= char)
 }
 
-/// But for ASCII's control characters and the last two of each plane.
+/// The invisible characters, except ASCII control characters and the last two characters of each plane.
 const TABLE: [(char, char); 22] = [
     ('\u{7f}', '\u{9f}'),
     ('\u{ad}', '\u{ad}'),
@@ -81,7 +81,7 @@ const TABLE: [(char, char); 22] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Scripts that are written joined: Arabic and its kin, those of India and South-East Asia, Mongolian.
+/// Scripts that are written joined: Arabic and related scripts, scripts of India and South-East Asia, Mongolian.
 const JOINING: [(char, char); 6] = [
     ('\u{620}', '\u{8ff}'),
     ('\u{900}', '\u{dff}'),
@@ -91,7 +91,7 @@ const JOINING: [(char, char); 6] = [
     ('\u{1820}', '\u{18aa}'),
 ];
 
-/// Symbols and emoji, skin tones among them.
+/// Symbols and emoji, including skin tones.
 const PICTURES: [(char, char); 2] = [('\u{2190}', '\u{27ff}'), ('\u{1f000}', '\u{1faff}')];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who a session belongs to: [`Key`] names a user, [`Identity`] is all that is known of them.
+//! [`Key`] names a user. [`Identity`] is a key with the expiry of the credential and values of the application.
 
 use std::borrow::Borrow;
 use std::convert::Infallible;
@@ -11,21 +11,21 @@ use smol_str::SmolStr;
 
 use crate::invisible::is_visible;
 
-/// The key of a user, which [`Hub::send_to`](crate::Hub::send_to) takes as the recipient.
+/// Key of a user: the recipient in [`Hub::send_to`](crate::Hub::send_to).
 ///
-/// Logs and pages show a key as it is, so no key may look like another one because of invisible characters. A key is not empty, has
-/// at most [`Key::MAX_BYTES`] bytes, and none of these:
+/// Logs and pages show keys unescaped, so two keys must not differ only in invisible characters. A key is not empty, has at most
+/// [`Key::MAX_BYTES`] bytes, and contains none of these:
 ///
 /// - control characters, line breaks of all kinds, noncharacters;
 /// - characters that are not shown or that reorder others: zero-width spaces, bidirectional marks, overrides and
 ///   isolates, the soft hyphen, tags, variation selectors, blank letters;
 /// - whitespace at an end or twice in a row, which HTML does not show.
 ///
-/// Zero-width joiners are accepted within scripts that are written joined (Arabic, Devanagari and others) and within
-/// emoji, because names there are misspelled without them. Keys that look alike by letters of different scripts are not
-/// refused: `аlice` with a Cyrillic `а` is a key. If users choose their keys, restrict the letters.
+/// Zero-width joiners are accepted within scripts that are written joined (Arabic, Devanagari and others) and within emoji, since
+/// names in these scripts are misspelled without them. Letters of different scripts that look alike are accepted: `аlice` with a
+/// Cyrillic `а` is a key. If users choose their keys, restrict the letters.
 ///
-/// A key takes 24 bytes. Up to 23 bytes of text are stored in it. Clones of a longer key share the text.
+/// A key takes 24 bytes and stores up to 23 bytes of its string inline. Clones of a longer key share the string.
 ///
 /// ```
 /// use keywire::Key;
@@ -48,7 +48,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] says which of the rules `text` breaks.
+    /// [`InvalidKey`] names the rule that `text` breaks.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidKey> {
         let text = text.as_ref();
         if text.is_empty() {
@@ -66,39 +66,39 @@ impl Key {
         if !is_visible(text) {
             return Err(InvalidKey::Invisible);
         }
-        // The part in front of the first space, between two, and behind the last.
+        // An empty part means whitespace at an end, or twice in a row.
         if text.split(char::is_whitespace).any(str::is_empty) {
             return Err(InvalidKey::Whitespace);
         }
         Ok(Self(text.into()))
     }
 
-    /// The key as text.
+    /// The key as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a text is not a [`Key`].
+/// Reason why a string is not a [`Key`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum InvalidKey {
-    /// It has no characters.
+    /// The string is empty.
     #[error("a key must not be empty")]
     Empty,
-    /// It is longer than [`Key::MAX_BYTES`].
-    #[error("a key is at most {} bytes long", Key::MAX_BYTES)]
+    /// The string is longer than [`Key::MAX_BYTES`].
+    #[error("a key must have at most {} bytes", Key::MAX_BYTES)]
     TooLong,
-    /// It has a control character, a line break for example.
+    /// The string contains a control character, for example a line break.
     #[error("a key must not contain control characters")]
     ControlCharacter,
-    /// It has a character that is not shown, or that changes how others are shown: a zero-width space, a bidirectional
-    /// override.
+    /// The string contains a character that is not shown or that reorders others, for example a zero-width space or a
+    /// bidirectional override.
     #[error("a key must not contain characters that are not shown or that reorder others")]
     Invisible,
-    /// It has whitespace at an end, or twice in a row.
+    /// The string contains whitespace at an end or twice in a row.
     #[error("a key must not begin or end with whitespace, nor contain it twice in a row")]
     Whitespace,
 }
@@ -196,10 +196,10 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// The result of a [`KeyExtractor`](crate::KeyExtractor): the key of the client, and what else is known about it.
+/// Result of a [`KeyExtractor`](crate::KeyExtractor): the key of the client, the expiry of its credential, and values of the
+/// application.
 ///
-/// Besides the key it may have the expiry of the credential, at which the session ends, and values of the application, one for each
-/// type:
+/// The session ends at the expiry. There is one value for each type:
 ///
 /// ```
 /// use keywire::{Identity, Key};
@@ -225,7 +225,7 @@ impl Identity {
         Self { key, expires_at: None, extensions: http::Extensions::new() }
     }
 
-    /// The same identity with this expiry. An open session is closed then.
+    /// The same identity with this expiry. An open session is closed at that time.
     #[must_use]
     pub fn expiring_at(mut self, moment: SystemTime) -> Self {
         self.expires_at = Some(moment);
@@ -276,7 +276,7 @@ impl Identity {
         self.expires_at.is_some_and(|end| end <= SystemTime::now())
     }
 
-    /// Whether the identity is only a key.
+    /// Whether the identity has neither an expiry nor values.
     pub(crate) fn is_bare(&self) -> bool {
         self.expires_at.is_none() && self.extensions.is_empty()
     }
@@ -289,7 +289,7 @@ impl Identity {
 }
 
 impl fmt::Debug for Identity {
-    /// Omits the values, since claims do not belong in a log.
+    /// Omits the values, since claims must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("key", &self.key)
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(Key::new("zoë/東京 %20").unwrap().as_str(), "zoë/東京 %20");
     }
 
-    /// Each of these would be shown as `alice` or as nothing, or would move what stands behind it.
+    /// Each of these characters is invisible, or reorders the characters after it.
     #[test]
     fn a_key_is_shown_as_it_is() {
         for char in [

@@ -1,4 +1,4 @@
-//! The origin check: which pages may connect.
+//! Origin check: which pages may connect.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use crate::handshake::Handshake;
 use crate::refusal::{Refusal, shown};
 use crate::rejection::Rejection;
 
-/// Allowed origins: the pages that may connect, by the `Origin` that a browser sends with every WebSocket opening (RFC 6455,
-/// section 10.2).
+/// Allowed origins: the pages that may connect. A browser sends the page's `Origin` with every WebSocket opening (RFC 6455, section
+/// 10.2).
 ///
 /// Without this check any page could connect with the cookies of its visitor. A client without `Origin` is not a browser and has no
-/// cookies of a visitor. It is accepted unless [`Origins::or_none`] forbids it.
+/// visitor's cookies. It is accepted unless [`Origins::or_none`] forbids it.
 ///
 /// ```
 /// use keywire::auth::Origins;
@@ -23,10 +23,10 @@ use crate::rejection::Rejection;
 ///
 /// # DNS rebinding
 ///
-/// [`Origins::same`] compares two headers with each other. A page of `evil.example` whose DNS name is changed to the
-/// server's address while the page is open sends `evil.example` in both, so it is accepted. It gets no cookies of the server's own
-/// name. It reaches servers that need no browser credential: on a developer's machine, in a private network, or with clients
-/// known by address. [`Origins::hosts`] lists the host names of the server and refuses all others.
+/// [`Origins::same`] compares two headers with each other. An attacker can change the DNS name `evil.example` to the server's
+/// address while a page of `evil.example` is open. The page then sends `evil.example` in both headers and is accepted. It gets no
+/// cookies of the server's own name, but it reaches servers that need no browser credential: on a developer's machine, in a private
+/// network, or with clients known by address. [`Origins::hosts`] lists the host names of the server and refuses all others.
 ///
 /// ```
 /// use keywire::auth::Origins;
@@ -46,8 +46,8 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Pages of the host and port in the request's `Host`. The default. The scheme is not compared, since a proxy may terminate TLS.
-    /// [DNS rebinding](#dns-rebinding) passes this check: add [`Origins::hosts`].
+    /// Pages of the host and port in the request's `Host` (the default). The scheme is not compared, since a proxy may terminate
+    /// TLS. [DNS rebinding](#dns-rebinding) passes this check: add [`Origins::hosts`].
     #[must_use]
     pub fn same() -> Self {
         Self { any: false, same: true, loopback: false, none: true, listed: Vec::new(), hosts: Vec::new() }
@@ -59,7 +59,7 @@ impl Origins {
         Self { same: false, ..Self::same() }
     }
 
-    /// All pages. Safe only if browsers send no credential by themselves, such as a cookie.
+    /// All pages. Safe only if browsers do not send a credential on their own, such as a cookie.
     #[must_use]
     pub fn any() -> Self {
         Self { any: true, ..Self::same() }
@@ -72,15 +72,15 @@ impl Origins {
         self
     }
 
-    /// Adds pages of this machine, on any port, for a front end in development.
+    /// Adds pages of this machine on any port, for a front end in development.
     #[must_use]
     pub fn and_loopback(mut self) -> Self {
         self.loopback = true;
         self
     }
 
-    /// Whether clients without `Origin`, which are not browsers, are accepted. Default: yes. Refusing them stops only honest programs,
-    /// since any other program can send an `Origin`.
+    /// Whether clients without `Origin`, which are not browsers, are accepted. Default: `true`. `false` stops only honest programs,
+    /// since any program can send an `Origin`.
     #[must_use]
     pub fn or_none(mut self, allowed: bool) -> Self {
         self.none = allowed;
@@ -89,9 +89,9 @@ impl Origins {
 
     /// Host names and addresses of the server: `chat.example.com`, `127.0.0.1`, `[::1]`. Default: any.
     ///
-    /// The `Host` header of every opening must name one of them, on any port, also where the client sends no `Origin`.
-    /// That stops [DNS rebinding](#dns-rebinding). A proxy in front must pass `Host` on. A second call adds to the list; an
-    /// empty list is any host.
+    /// The `Host` header of every opening must name one of them, on any port, even if the client sends no `Origin`. This stops
+    /// [DNS rebinding](#dns-rebinding). A proxy in front must pass `Host` on. A second call adds to the list. An empty list allows
+    /// any host.
     #[must_use]
     pub fn hosts<H: Into<Box<str>>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.hosts.extend(hosts.into_iter().map(Into::into));
@@ -103,7 +103,7 @@ impl Origins {
         if self.any && self.none {
             return Ok(());
         }
-        // No browser sends two of them, or one that is not text.
+        // No browser sends two origins, or one that is not ASCII.
         let Ok(origin) = handshake.header(header::ORIGIN) else {
             return Err(forbidden("there are two Origin headers, or one that is not ASCII"));
         };
@@ -130,7 +130,7 @@ impl Origins {
         let known = list(self.hosts.iter().map(|host| format!("{host:?}")));
         let (host, name) = (shown(host), shown(name));
         Err(forbidden(format!(
-            "host {host} is not this server's; allowed: {known}. Setting: Origins::hosts([{name}])"
+            "host {host} is not a host of this server; allowed: {known}. Setting: Origins::hosts([{name}])"
         )))
     }
 
@@ -143,12 +143,9 @@ impl Origins {
         let listed = self.listed.iter().map(|listed| format!("{listed:?}"));
         let allowed = list(same.into_iter().chain(loopback).chain(listed));
         let also = if is_loopback(origin) { " or Origins::and_loopback()" } else { "" };
-        // Any other text may be a credential in the wrong place.
-        let origin = if origin == "null" || origin.contains("://") {
-            shown(origin)
-        } else {
-            "(no origin at all)".into()
-        };
+        // Any other string may be a misplaced credential.
+        let origin =
+            if origin == "null" || origin.contains("://") { shown(origin) } else { "(not an origin)".into() };
         forbidden(format!(
             "origin {origin} is not allowed; allowed: {allowed}. Setting: Origins::and({origin}){also}"
         ))
@@ -173,7 +170,7 @@ impl Default for Origins {
 fn is_same(origin: &str, handshake: &Handshake) -> bool {
     let Some((scheme, authority)) = split(origin) else { return false };
     let Ok(Some(host)) = handshake.header(header::HOST) else { return false };
-    // An origin leaves the default port out (RFC 6454, section 6.2); a client may write it into `Host`.
+    // An origin omits the default port (RFC 6454, section 6.2), but a client may write the port into `Host`.
     let host = host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(host);
     authority.eq_ignore_ascii_case(host)
 }
@@ -265,7 +262,7 @@ mod tests {
         assert!(allows(&Origins::any(), "a.com", None));
     }
 
-    /// What DNS rebinding sends: the attacker's name in both headers.
+    /// DNS rebinding sends the attacker's name in both headers.
     #[test]
     fn a_server_answers_to_its_own_names_only() {
         let rebound =
@@ -316,9 +313,9 @@ mod tests {
             (
                 &hosts,
                 "http://localhost:8090",
-                "host \"localhost:8090\" is not this server's; allowed: \"chat.example\". Setting: Origins::hosts([\"localhost\"])",
+                "host \"localhost:8090\" is not a host of this server; allowed: \"chat.example\". Setting: Origins::hosts([\"localhost\"])",
             ),
-            (&same, "Bearer s3cret", "origin (no origin at all) is not allowed"),
+            (&same, "Bearer s3cret", "origin (not an origin) is not allowed"),
         ] {
             let why = why(origins, origin).replace('\\', "");
             assert!(why.contains(expected) && !why.contains("s3cret"), "{why}");

@@ -5,13 +5,13 @@ use percent_encoding::percent_decode_str;
 
 use crate::rejection::Rejection;
 
-/// The path segment behind an endpoint's path: `{key}` of `/websocket/{key}`.
+/// Path segment behind an endpoint's path: `{key}` in `/websocket/{key}`.
 ///
-/// In a URI the segment is percent-encoded, and some routers decode it. Choose the constructor accordingly, since decoding twice
-/// changes the key: `al%2569ce` is the key `al%69ce`, and not `alice`.
+/// The segment is percent-encoded in a URI, and some routers decode it. Choose the constructor that matches the router, since
+/// decoding twice changes the key: `al%2569ce` is the key `al%69ce`, and not `alice`.
 /// [`Handshake::from_parts`](crate::adapter::Handshake::from_parts) takes the segment from the URI and needs no choice.
 ///
-/// [`Debug`] does not show it, since it may be a token.
+/// [`Debug`] does not show the segment, since it may be a token.
 ///
 /// ```
 /// use keywire::adapter::{Handshake, PathKey};
@@ -32,13 +32,13 @@ enum Segment {
     Absent,
     Encoded(Box<str>),
     Decoded(Box<str>),
-    /// More than one segment: none of them is the key for certain.
+    /// More than one segment, so it is unclear which one is the key.
     Several,
 }
 
 impl PathKey {
-    /// The segment as it stands in the URI: `warp::path::Tail`, axum's `RawPathParams`. An empty one is no key. One
-    /// that contains a `/` is malformed.
+    /// The segment as written in the URI: `warp::path::Tail`, axum's `RawPathParams`. An empty segment is no key. A segment that
+    /// contains a `/` is malformed.
     #[must_use]
     pub fn encoded(segment: impl Into<Box<str>>) -> Self {
         let segment = segment.into();
@@ -49,15 +49,14 @@ impl PathKey {
         })
     }
 
-    /// The segment after percent-decoding: axum's `Path`. An empty one is no key.
+    /// The segment after percent-decoding: axum's `Path`. An empty segment is no key.
     #[must_use]
     pub fn decoded(segment: impl Into<Box<str>>) -> Self {
         let segment = segment.into();
         Self(if segment.is_empty() { Segment::Absent } else { Segment::Decoded(segment) })
     }
 
-    /// The segment of `path` that follows `endpoint`. Both are percent-encoded. Absent if `path` is not below
-    /// `endpoint`.
+    /// The segment of `path` behind `endpoint`. Both are percent-encoded. Absent if `path` is not below `endpoint`.
     pub(crate) fn below(endpoint: &str, path: &str) -> Self {
         let endpoint = endpoint.trim_matches('/');
         let below = match path.strip_prefix('/') {
@@ -68,12 +67,12 @@ impl PathKey {
         below.map_or_else(Self::default, Self::of_tail)
     }
 
-    /// The only segment of what follows the endpoint's path, which may end with a slash.
+    /// The only segment of `tail`, the path behind the endpoint's path. A trailing slash is allowed.
     pub(crate) fn of_tail(tail: &str) -> Self {
         Self::encoded(tail.strip_suffix('/').unwrap_or(tail))
     }
 
-    /// Whether more than one segment follows the endpoint's path.
+    /// Whether there is more than one segment behind the endpoint's path.
     #[cfg_attr(not(feature = "warp"), expect(dead_code, reason = "for routes"))]
     pub(crate) fn is_several(&self) -> bool {
         self.0 == Segment::Several
@@ -96,7 +95,7 @@ impl fmt::Debug for PathKey {
     }
 }
 
-/// Percent-decodes.
+/// Decodes percent-encoding.
 pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, Rejection> {
     percent_decode_str(text).decode_utf8().map_err(|_| Rejection::Malformed)
 }

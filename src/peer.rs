@@ -2,22 +2,22 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The address of the socket that a request came from, as an extension of the request.
 ///
-/// `keywire::serve` adds it to each request, and keywire's adapters read it. In your own warp filters it is
-/// `warp::ext::optional::<keywire::adapter::PeerAddr>()` (`warp::addr::remote()` works only in warp's own server), in axum
-/// `Option<axum::Extension<keywire::adapter::PeerAddr>>`. Another server may add it as well.
+/// `keywire::serve` adds it to each request, and keywire's adapters read it. Your own warp filters read it by
+/// `warp::ext::optional::<keywire::adapter::PeerAddr>()` (`warp::addr::remote()` works only in warp's own server), and axum handlers
+/// by `Option<axum::Extension<keywire::adapter::PeerAddr>>`. Another server may add it too.
 ///
 /// Behind a proxy it is the proxy's address. [`Session::peer`](crate::Session::peer) is the client's, behind trusted proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// An address in 20 bytes, for what each session keeps. Leaves out the scope and the flow of IPv6.
+/// An address in 20 bytes, since each session stores one. It omits the scope and the flow of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CompactPeer {
     ip: Ip,
     port: u16,
 }
 
-/// Unlike [`IpAddr`] it is not aligned.
+/// An [`IpAddr`] without alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ip {
     V4([u8; 4]),

@@ -1,4 +1,4 @@
-//! Refusals in the log of the server: what was refused, what is allowed, which setting decides.
+//! Refusals in the server's log, with the reason, the allowed values and the setting that decides.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use crate::excerpt::Excerpt;
 use crate::limits::{Rate, RateLimiter};
 use crate::rejection::Rejection;
 
-/// The rejection that the client gets, and its reason, which only the log gets.
+/// A rejection, which the client gets, and its reason, which only the log gets.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) rejection: Rejection,
-    /// Contains no credential. A part that comes from the client is an [`Excerpt`].
+    /// The reason. It contains no credential. A part that comes from the client is an [`Excerpt`].
     why: Cow<'static, str>,
 }
 
@@ -30,24 +30,23 @@ impl Refusal {
     }
 }
 
-/// Writes refusals at `info`, rate-limited by kind, so that a flood of them does not fill a disk. The rest is written at
-/// `debug`.
+/// Writes refusals at `info`, rate-limited by kind, so that a flood does not fill a disk. It writes the rest at `debug`.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<HashMap<&'static str, Written>>);
 
-/// The lines of one kind.
+/// State of the lines of one kind.
 #[derive(Debug)]
 struct Written {
-    /// When the debt at [`RATE`] is paid off.
+    /// The time at which the debt at [`RATE`] is paid off.
     paid_off: Instant,
     left_out: u64,
 }
 
-/// Rate limit for the lines of a kind.
+/// Rate limit for the lines of each kind.
 const RATE: Rate = Rate::new(10, Duration::from_secs(60));
 
 impl RefusalLog {
-    /// Writes one line. `kind` is one of a few fixed words.
+    /// Writes one line. `kind` is one of a few constants, so the table stays small.
     pub(crate) fn write(&self, kind: &'static str, why: &str, peer: Option<SocketAddr>) {
         let peer = peer.map(tracing::field::display);
         match self.allow(kind) {
@@ -59,7 +58,7 @@ impl RefusalLog {
         }
     }
 
-    /// Whether a line may be written, and how many were left out before it.
+    /// `Some` if a line may be written, with the number of lines that were left out before it.
     fn allow(&self, kind: &'static str) -> Option<u64> {
         let now = Instant::now();
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,8 +77,8 @@ impl RefusalLog {
     }
 }
 
-/// A string from a client, if it contains only the characters of hosts and origins. Any other string may be a credential in the
-/// wrong place, and is not shown.
+/// Formats a string from a client for the log, if it contains only characters of hosts and origins. Any other string may be a
+/// misplaced credential and is not shown.
 pub(crate) fn shown(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/[]".contains(&byte);
     if text.bytes().all(plain) {

@@ -1,4 +1,4 @@
-//! Reasons for a refusal, as HTTP status and as close code.
+//! Reasons for a refusal, their HTTP statuses and close codes.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use http::StatusCode;
 use crate::key::InvalidKey;
 use crate::websocket::CloseCode;
 
-/// The reason why a connection is refused.
+/// Reason for refusing a connection.
 ///
-/// It tells only the kind of failure: neither the client nor a log learns what was wrong with a credential, or the credential.
+/// It names only the kind of failure. Neither the client nor the log learns the credential, or what was wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -22,17 +22,18 @@ pub enum Rejection {
     /// The credential has expired. The client should come back with a new one.
     #[error("credential expired")]
     Expired,
-    /// The credential is not valid yet: its time, or the key that signed it, has not come. The client should come back.
-    #[error("credential not good yet")]
+    /// The credential is not valid yet: its validity period has not begun, or the server does not have its key yet. The client
+    /// should come back.
+    #[error("credential not valid yet")]
     NotYet,
     /// The request is malformed: two credentials of one kind, or an invalid key.
     #[error("malformed request")]
     Malformed,
     /// Two cookies of one name have different values. Any page of the host can add a cookie, so this is not the user's fault and not
-    /// final: [`or`](crate::KeyExtractor::or) asks the next extractor. If that finds nothing, the client should come back.
+    /// final: [`or`](crate::KeyExtractor::or) asks the next extractor. If that one finds no credential, the client should come back.
     #[error("ambiguous credential")]
     Ambiguous,
-    /// The user is known and not allowed.
+    /// The user is known but not allowed.
     #[error("forbidden")]
     Forbidden,
     /// The key has its maximum of sessions, and all of them are alive. Coming back does not help.
@@ -47,7 +48,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The HTTP status for clients without `keywire.v1`.
+    /// HTTP status for clients without `keywire.v1`.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -59,7 +60,7 @@ impl Rejection {
         }
     }
 
-    /// The close code for clients with `keywire.v1`, since a browser cannot read a status.
+    /// Close code for clients with `keywire.v1`, since a browser cannot read a status.
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
@@ -71,8 +72,8 @@ impl Rejection {
         }
     }
 
-    /// The value of `Retry-After` (RFC 9110, section 10.2.3) if waiting helps: 5 s. It only sets a pace, since a place may become
-    /// free at any moment.
+    /// Value of `Retry-After` (RFC 9110, section 10.2.3): 5 s if waiting helps, else `None`. It only limits the rate of retries,
+    /// since a place may become free at any moment.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         matches!(self, Self::NotYet | Self::Ambiguous | Self::Throttled | Self::Unavailable)
@@ -97,7 +98,7 @@ impl Rejection {
     }
 }
 
-/// `Key::new(name)?` in an extractor of your own.
+/// Allows `Key::new(name)?` in your own extractor.
 impl From<InvalidKey> for Rejection {
     fn from(_: InvalidKey) -> Self {
         Self::Malformed

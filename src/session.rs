@@ -1,4 +1,4 @@
-//! Sessions: handles of live connections, and how connections end.
+//! Sessions: handles of live connections.
 
 mod detached;
 mod extensions;
@@ -29,7 +29,7 @@ use crate::outbox::{Outbox, Owned, Owner};
 use crate::peer::CompactPeer;
 pub use crate::websocket::{CloseCode, InvalidCloseCode};
 
-/// A handle of one live connection of a key: one tab, one device.
+/// Handle of one live connection of a key, for example of one browser tab.
 ///
 /// A clone copies a pointer. A handle may outlive the connection: sending then returns [`Outcome::Gone`].
 #[derive(Clone)]
@@ -40,17 +40,17 @@ struct Inner {
     key: Key,
     state: Mutex<State>,
     peer: Option<CompactPeer>,
-    /// Whether the client offered `keywire.v1`, so understands its close codes.
+    /// Whether the client offered `keywire.v1` and understands keywire's close codes.
     speaks_v1: bool,
     /// Whether permessage-deflate was negotiated.
     compresses: bool,
-    /// Whether it holds a session permit, which is released once.
+    /// Whether the session holds a session permit. The permit is released once.
     has_permit: AtomicBool,
-    /// Counts the client's pongs.
+    /// Number of the client's pongs.
     pongs: AtomicU8,
     /// The used part of the rate of `kw:refresh`.
     refreshes: AtomicU32,
-    /// Its place in the log of its key, if it follows that.
+    /// Position in the log of the key, if the session follows the log.
     follower: Option<Box<Mutex<Follower>>>,
     hub: Hub,
 }
@@ -65,9 +65,9 @@ impl Owner for Inner {
     }
 }
 
-/// The state that changes, besides the outbox. No application code runs under its lock.
+/// Mutable state, besides the outbox. No application code runs under its lock.
 struct State {
-    /// `None` if the identity is only the key.
+    /// `None` if the identity has neither an expiry nor values.
     identity: Option<Arc<Identity>>,
     /// One word if empty. Each value is an `Arc`.
     extensions: http::Extensions,
@@ -85,7 +85,7 @@ impl Session {
         Self::with_id(SessionId::next(), hub, identity, peer, speaks_v1, compresses, None)
     }
 
-    /// A session with the id that its opening has.
+    /// A session with the id of its opening.
     pub(crate) fn with_id(
         id: SessionId,
         hub: Hub,
@@ -122,15 +122,15 @@ impl Session {
         &self.0.key
     }
 
-    /// The identity that the extractor returned, or the last refresh.
+    /// The identity from the extractor, or from the last refresh.
     #[must_use]
     pub fn identity(&self) -> Arc<Identity> {
         let identity = self.state().identity.clone();
         identity.unwrap_or_else(|| Arc::new(Identity::new(self.key().clone())))
     }
 
-    /// Replaces the identity by that of a later credential of the same key. A credential that expires earlier changes nothing: the
-    /// client may have sent an older one again.
+    /// Replaces the identity by that of a newer credential of the same key. Ignores a credential that expires earlier, since the
+    /// client may have sent an old one again.
     pub(crate) fn renew(&self, identity: Identity) {
         let mut state = self.state();
         let present = &mut state.identity;
@@ -140,19 +140,19 @@ impl Session {
         }
     }
 
-    /// When the credential ends, if it does.
+    /// The expiry of the credential, if it has one.
     pub(crate) fn expires_at(&self) -> Option<SystemTime> {
         self.state().identity.as_ref()?.expires_at()
     }
 
-    /// The time until the credential expires, if it does.
+    /// The time until the credential expires, if it has an expiry.
     pub(crate) fn time_to_expiry(&self) -> Option<Duration> {
         Some(self.expires_at()?.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
-    /// The client's address, behind [`TrustedProxies`](crate::limits::TrustedProxies) as well. An IPv4 address is always an IPv4
-    /// address. The scope of a link-local address is left out. `None` if the transport has no addresses, or if a trusted proxy does
-    /// not name the client: do not give an unknown address more rights than others.
+    /// The client's address, resolved behind [`TrustedProxies`](crate::limits::TrustedProxies). IPv4-mapped IPv6 addresses are shown
+    /// as IPv4. The scope of a link-local address is left out. `None` if the transport has no addresses, or if a trusted
+    /// proxy does not name the client: do not give an unknown address more rights than others.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.peer.map(SocketAddr::from)
@@ -164,15 +164,15 @@ impl Session {
         &self.0.hub
     }
 
-    /// Sends to this session only. Does not wait: the message is queued, or the slow session is being closed, or the session has
-    /// ended.
+    /// Sends to this session only, without waiting. The [`Outcome`] tells whether the message was queued, the client is too slow, or
+    /// the session has ended.
     pub fn send(&self, push: Push) -> Outcome {
         let frame = Frame::push(&push);
-        // A frame that nobody else gets needs no count of its owners.
+        // A frame for one session needs no reference count.
         if self.0.compresses { self.send_frame(&frame) } else { self.send_plain(frame) }
     }
 
-    /// [`Session::send`] for a message that is encoded already, or is not a push.
+    /// [`Session::send`] for a message that is already encoded or is not a push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
         if self.0.compresses {
             let config = self.0.hub.config();
@@ -181,11 +181,11 @@ impl Session {
         self.send_plain(frame.clone())
     }
 
-    /// Sends the reply to a message of this session, also while the session ends, if the message came before the end. For the
+    /// Sends the reply to a message of this session. Works while the session ends too, if the message came before the end. For the
     /// connection's own task.
     pub(crate) fn reply(&self, frame: Frame) -> Outcome {
         let (config, messages) = (self.hub().config(), frame.count());
-        // A frame that nobody else gets needs no count of its owners.
+        // A frame for one session needs no reference count.
         let bytes = match self.0.compresses {
             true => frame.compressed(config.compression).clone(),
             false => frame.into_bytes(),
@@ -227,7 +227,7 @@ impl Session {
         }
     }
 
-    /// Whether the session still takes messages.
+    /// Whether the session still accepts messages.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.outbox.is_open()
@@ -237,14 +237,14 @@ impl Session {
         &self.0.has_permit
     }
 
-    /// The client has sent a pong. Notifies those that wait for a sign of life.
+    /// Records a pong of the client, and notifies the waiters for a sign of life.
     pub(crate) fn answered(&self) {
         self.0.outbox.answered();
         self.0.pongs.fetch_add(1, Ordering::Relaxed);
         self.hub().answers().notify_waiters();
     }
 
-    /// Number of pongs. Wraps after 255.
+    /// Number of the client's pongs. Wraps after 255.
     pub(crate) fn pongs(&self) -> u8 {
         self.0.pongs.load(Ordering::Relaxed)
     }
@@ -266,7 +266,7 @@ impl Session {
     }
 }
 
-/// The identity, unless it is only the key, which the session has anyway.
+/// The identity, unless it is only the key: the session already has the key.
 fn kept(identity: Identity) -> Option<Arc<Identity>> {
     (!identity.is_bare()).then(|| Arc::new(identity))
 }
@@ -285,7 +285,7 @@ impl Hash for Session {
     }
 }
 
-/// Recipients by their handles.
+/// Recipients from session handles.
 impl Recipients {
     /// One session.
     #[must_use]
@@ -293,14 +293,14 @@ impl Recipients {
         Target::Session(session.key().clone(), session.id()).into()
     }
 
-    /// The same without this session.
+    /// The same recipients without this session.
     #[must_use]
     pub fn except(mut self, session: &Session) -> Self {
         self.except = Some(session.id());
         self
     }
 
-    /// Whether `session` is one of them.
+    /// Whether `session` is one of the recipients.
     #[must_use]
     #[inline]
     pub fn includes(&self, session: &Session) -> bool {

@@ -1,4 +1,4 @@
-//! Whose work it is that logs.
+//! Log spans, which name the session that logs.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing::{Instrument as _, Span};
 use crate::key::Key;
 use crate::session::Session;
 
-/// The session in each line that is logged within it: its id, key and peer.
+/// A span that adds the id, the key and the peer of the session to each log line within it.
 macro_rules! span {
     ($level:ident, $session:expr) => {
         tracing::span!(
@@ -22,14 +22,14 @@ macro_rules! span {
     };
 }
 
-/// The span of a stretch of work: the beginning, a handler's call, the end. It is not held in between: an idle session
-/// would be larger by it.
+/// The span for a part of a session's work: the beginning, a handler call, the end. A session does not store its span, since that
+/// would make idle sessions larger.
 pub(crate) fn of(session: &Session) -> Span {
     span!(DEBUG, session)
 }
 
-/// The work of a handler, within a span if that may be heard: a message costs next to nothing more where nobody
-/// listens at this level.
+/// The work of a handler, within a span if `debug` is enabled. Without a listener at this level, a message costs almost nothing
+/// more.
 pub(crate) fn around<'a, T: 'a>(session: &Session, work: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
     if LevelFilter::current() < LevelFilter::DEBUG || is_inside() {
         return work;
@@ -37,19 +37,20 @@ pub(crate) fn around<'a, T: 'a>(session: &Session, work: BoxFuture<'a, T>) -> Bo
     Box::pin(work.instrument(of(session)))
 }
 
-/// The span of an error, which is heard where the span of the work is not. None within that one, which says the same.
+/// The span for an error. It is at level `ERROR`, so that it is recorded even if the span of the work is not. `none` within the span
+/// of the work, which has the same fields.
 pub(crate) fn of_error(session: &Session) -> Span {
     if is_inside() { Span::none() } else { span!(ERROR, session) }
 }
 
-/// Whether this is the work of a session already. It is that very one: none polls another.
+/// Whether the current span is a session's. It is always the right session, since no session polls another.
 fn is_inside() -> bool {
     Span::current().metadata().is_some_and(|span| span.name() == "session" && span.target() == module_path!())
 }
 
-/// A key as the value of a field: in quotes and escaped where it could be taken for further fields.
+/// A key as the value of a field. It is quoted and escaped if it could look like further fields.
 ///
-/// A key is no credential. It is the name that the extractor gave, which other users see as `sender`.
+/// A key is not a credential. It is the name from the extractor, which other users see as `sender`.
 struct Logged<'a>(&'a Key);
 
 impl fmt::Display for Logged<'_> {

@@ -1,4 +1,4 @@
-//! The content of a text frame, shared and in UTF-8.
+//! [`Text`]: the content of a text frame.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The content of a text frame. Derefs to `str`. A clone copies a pointer.
+/// The content of a text frame: a shared UTF-8 string. It derefs to `str`. A clone copies a pointer.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Text(ByteString);
 

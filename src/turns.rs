@@ -1,4 +1,4 @@
-//! Turns for checks of credentials. A signature costs more than any message, and an unknown client causes a check by each
+//! Turns for checks of credentials. A signature costs more than any message, and unknown clients cause a check with each
 //! opening.
 
 use std::future::poll_fn;
@@ -15,21 +15,21 @@ use tokio::task::yield_now;
 
 use crate::limits::Address;
 
-/// Limits how many checks compute at the same time, and lets other tasks run between two long checks.
+/// Limits the number of checks that compute at the same time, and lets other tasks run between two long checks.
 ///
-/// Clients wait in lanes by address. An address with many checks delays its own lane, and other lanes by one check each.
-/// The lane of an address is random.
+/// Clients wait in lanes by address. An address with many checks delays its own lane, and delays other lanes by one check at most.
+/// A hash with a random seed maps addresses to lanes.
 #[derive(Debug)]
 pub(crate) struct Turns {
     lanes: [Semaphore; LANES],
-    /// Leaves half of the processors to sessions.
+    /// One permit for every second processor. The other processors are left to sessions.
     turns: Semaphore,
     hasher: RandomState,
 }
 
 const LANES: usize = 16;
 
-/// The time after which a check yields to other tasks before the next.
+/// Duration of a check after which the task yields to other tasks.
 const LONG: Duration = Duration::from_micros(50);
 
 impl Turns {
@@ -42,15 +42,15 @@ impl Turns {
         }
     }
 
-    /// Runs the work. It has no turn while it waits for something else.
+    /// Runs the work in turns. The work holds no turn while it waits for something else.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the work and frees its turn.
+    /// If the future is dropped, the work is dropped and its turn is freed.
     pub(crate) async fn run<F: Future + Unpin>(&self, peer: Option<SocketAddr>, mut work: F) -> F::Output {
         let lane = &self.lanes[self.hasher.hash_one(peer.map(Address::from)) as usize % LANES];
         loop {
-            // The semaphores are never closed.
+            // `acquire` cannot fail, since the semaphores are never closed.
             let place = lane.acquire().await;
             let turn = self.turns.acquire().await;
             let start = Instant::now();
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Computes as long as a check of a signature.
+    /// Computes for as long as a check of a signature.
     fn compute() {
         let start = Instant::now();
         while start.elapsed() <= LONG {}
@@ -99,7 +99,7 @@ mod tests {
                 yield_now().await;
             }
         });
-        // All are ready at the same time.
+        // All checks are ready at the same time.
         let checks = (0..20).map(|port| {
             let (turns, other) = (turns.clone(), other.clone());
             tokio::spawn(async move {
@@ -118,7 +118,7 @@ mod tests {
         let mut at: Vec<_> = join_all(checks).await.into_iter().map(|at| at.expect("a check")).collect();
         ticking.abort();
         at.dedup();
-        assert_eq!(at.len(), 20, "two in a row: {at:?}");
+        assert_eq!(at.len(), 20, "two checks ran in a row: {at:?}");
     }
 
     #[tokio::test]

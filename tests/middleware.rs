@@ -95,8 +95,8 @@ async fn hooks_stand_before_and_after_every_message() {
     assert_eq!(told.rest(), ["before old", "after old: did new"]);
     assert_eq!(answer("secret").await, "***");
     assert_eq!(answer("twice").await, "twice");
-    assert_eq!(answer("other").await, "nobody handles this flag");
-    assert_eq!(told.rest().last().expect("some"), "after other: nobody handles this flag");
+    assert_eq!(answer("other").await, "no handler for this flag");
+    assert_eq!(told.rest().last().expect("some"), "after other: no handler for this flag");
     assert_eq!(answer("trip").await, "internal error");
     assert_eq!(told.rest(), ["before trip", "after trip: a stone", "error: a stone"]);
     alice.send(json!({ "flag": "silent" })).await;

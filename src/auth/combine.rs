@@ -1,4 +1,4 @@
-//! What `or`, `map` and `and_then` return.
+//! Return types of `or`, `map` and `and_then`.
 
 mod extract;
 
@@ -15,7 +15,7 @@ impl<A, B> Or<A, B> {
     }
 }
 
-/// An extractor that changes the identities of another one. See [`KeyExtractor::map`](crate::KeyExtractor::map).
+/// An extractor that changes the identities of another extractor. See [`KeyExtractor::map`](crate::KeyExtractor::map).
 #[derive(Debug, Clone)]
 pub struct Map<E, F> {
     extractor: E,

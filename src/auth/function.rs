@@ -5,7 +5,7 @@ use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
 
-/// An extractor from an async closure or function.
+/// Makes an extractor from an async closure or function.
 ///
 /// ```
 /// use keywire::adapter::Handshake;

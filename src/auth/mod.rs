@@ -1,4 +1,4 @@
-//! Authentication: extractors of keys, credentials, origins.
+//! Authentication: key extractors, credentials and origins.
 
 mod combine;
 mod function;
@@ -29,7 +29,7 @@ pub use crate::key::InvalidKey;
 pub use crate::origin::Origins;
 pub use crate::rejection::Rejection;
 
-/// Authenticates an opening: takes the key of the user out of the request.
+/// Authenticates an opening: extracts the user's key from the request.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub use crate::rejection::Rejection;
 /// use keywire::auth::Rejection;
 /// use keywire::{Identity, Key, KeyExtractor, async_trait};
 ///
-/// /// Lets in whoever has an API key from a table.
+/// /// Accepts clients with an API key from a table.
 /// struct ApiKeys(HashMap<String, Key>);
 ///
 /// #[async_trait]
@@ -55,14 +55,14 @@ pub use crate::rejection::Rejection;
 ///
 /// # Contract
 ///
-/// - Return [`Rejection::Missing`] if the request has no credential where this extractor looks, and only then. After it
-///   [`or`](KeyExtractor::or) asks the next extractor. A wrong credential must never let the next extractor decide.
+/// - Return [`Rejection::Missing`] only if the request has no credential where this extractor looks.
+///   [`or`](KeyExtractor::or) then asks the next extractor. The next extractor must never decide about a wrong credential.
 /// - Verify the key. A client that can choose its key can read the messages of another user.
-/// - Slow work belongs behind `.await`. Only this opening waits for it.
+/// - Do slow work behind `.await`. Only this opening waits for it.
 ///
 /// # Errors
 ///
-/// A [`Rejection`] becomes an HTTP status or a close code, which tells the client only the kind of failure.
+/// The server turns a [`Rejection`] into an HTTP status or a close code. The client learns only the kind of failure.
 ///
 /// # Cancel safety
 ///
@@ -74,9 +74,9 @@ pub trait KeyExtractor: Send + Sync + 'static {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection>;
 
     /// Checks a new credential that a client sends over its open session (`kw:refresh`) to extend the session. Default:
-    /// [`Rejection::Missing`], this extractor refreshes nothing.
+    /// [`Rejection::Missing`], which means that this extractor does not support refreshing.
     ///
-    /// The session keeps its key. A credential of another key ends the session with 4507.
+    /// The session keeps its key. A credential for another key ends the session with close code 4507.
     ///
     /// ```
     /// use keywire::adapter::Handshake;
@@ -107,8 +107,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Err(Rejection::Missing)
     }
 
-    /// Asks `other` if the request has no credential for this extractor, or a cookie that is [ambiguous](Rejection::Ambiguous). A
-    /// wrong credential is refused without asking.
+    /// Falls back to `other` if the request has no credential for this extractor, or if its cookie is
+    /// [ambiguous](Rejection::Ambiguous). A wrong credential is refused at once.
     ///
     /// ```
     /// use keywire::auth::RawKey;
@@ -119,8 +119,8 @@ pub trait KeyExtractor: Send + Sync + 'static {
     /// ```
     ///
     /// Both extractors share one set of keys. If each has its own user numbers, the `7` of one extractor and the `7` of the other
-    /// are one key, which gets the messages of both users. A prefix by [`map`](KeyExtractor::map) or
-    /// [`and_then`](KeyExtractor::and_then) keeps them apart:
+    /// are one key, and this key gets the messages of both users. Add a prefix with [`map`](KeyExtractor::map) or
+    /// [`and_then`](KeyExtractor::and_then) to keep them apart:
     ///
     /// ```
     /// use keywire::auth::{RawKey, Rejection};
@@ -145,7 +145,7 @@ pub trait KeyExtractor: Send + Sync + 'static {
         Or::new(self, other)
     }
 
-    /// Changes the identity. [`Identity::with_key`] keeps its expiry and its values.
+    /// Changes the identity. [`Identity::with_key`] keeps the expiry and the values.
     fn map<F>(self, change: F) -> Map<Self, F>
     where
         Self: Sized,

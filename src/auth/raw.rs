@@ -7,13 +7,13 @@ use crate::handshake::Handshake;
 use crate::key::{Identity, Key};
 use crate::rejection::Rejection;
 
-/// The key as the client sends it, without any check.
+/// Extracts the key as the client sends it, without any check.
 ///
-/// For development, for closed networks, and behind a proxy that authenticates the user and writes the key into a header. On the
-/// open internet any client can claim any key: use `JwtKey` there.
+/// Use it for development, in closed networks, and behind a proxy that authenticates the user and writes the key into a header.
+/// On the open internet any client can claim any key: use `JwtKey` there.
 ///
-/// The key is a name and not a secret: other users see it as `sender`, and logs contain it. For an API key or a session id, look
-/// up the user in a [`KeyExtractor`] of your own.
+/// A key is a name and not a secret: other users see it as `sender`, and logs contain it. If clients send an API key or a session
+/// id, look up the user in a [`KeyExtractor`] of your own.
 ///
 /// ```
 /// use keywire::auth::RawKey;
@@ -26,35 +26,35 @@ use crate::rejection::Rejection;
 pub struct RawKey(CredentialSource);
 
 impl RawKey {
-    /// The key is the path segment: `/websocket/{key}`.
+    /// Reads the key from the path segment: `/websocket/{key}`.
     #[must_use]
     pub fn from_path() -> Self {
         Self(CredentialSource::Path)
     }
 
-    /// The key is a parameter of the query string.
+    /// Reads the key from a parameter of the query string.
     pub fn from_query(name: impl Into<Cow<'static, str>>) -> Self {
         Self(CredentialSource::Query(name.into()))
     }
 
-    /// The key is a cookie's value.
+    /// Reads the key from a cookie.
     pub fn from_cookie(name: impl Into<Cow<'static, str>>) -> Self {
         Self(CredentialSource::Cookie(name.into()))
     }
 
-    /// The key is the token of `Authorization: Bearer`.
+    /// Reads the key from the token of `Authorization: Bearer`.
     #[must_use]
     pub fn from_bearer() -> Self {
         Self(CredentialSource::Bearer)
     }
 
-    /// The key is in a subprotocol, see [`Handshake::protocol_token`].
+    /// Reads the key from a subprotocol, see [`Handshake::protocol_token`].
     #[must_use]
     pub fn from_subprotocol() -> Self {
         Self(CredentialSource::Subprotocol)
     }
 
-    /// The key is a header's value.
+    /// Reads the key from a header.
     pub fn from_header(name: impl Into<Cow<'static, str>>) -> Self {
         Self(CredentialSource::Header(name.into()))
     }

@@ -3,28 +3,28 @@ use std::borrow::Cow;
 use crate::handshake::Handshake;
 use crate::rejection::Rejection;
 
-/// A place for a credential in the opening request.
+/// Place of a credential in the opening request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CredentialSource {
-    /// The path segment behind the endpoint's path: `{key}` of `/websocket/{key}`.
+    /// Path segment behind the endpoint's path: `{key}` in `/websocket/{key}`.
     Path,
-    /// A parameter of the query string. Servers and proxies often log it.
+    /// Parameter of the query string. Servers and proxies often log it.
     Query(Cow<'static, str>),
-    /// `Authorization: Bearer …`. A page cannot set it.
+    /// `Authorization: Bearer …`. A page cannot set this header.
     Bearer,
-    /// A cookie. The browser sends it for every page, so keep the origin check on. With a name that begins with `__Host-`,
-    /// other subdomains and pages over plain HTTP cannot set it.
+    /// Cookie. The browser sends it for every page, so keep the origin check on. Other subdomains and pages over plain HTTP
+    /// cannot set a cookie whose name begins with `__Host-`.
     Cookie(Cow<'static, str>),
-    /// A header. A page cannot set it.
+    /// Header. A page cannot set it.
     Header(Cow<'static, str>),
-    /// A subprotocol, `base64url.bearer.keywire.…`: a page's way to send a token outside of the URL. See
+    /// Subprotocol `base64url.bearer.keywire.…`, with which a page can send a token outside of the URL. See
     /// [`Handshake::protocol_token`].
     Subprotocol,
 }
 
 impl CredentialSource {
-    /// The value at this place. An empty value counts as none.
+    /// The value at this place. An empty value counts as absent.
     pub(super) fn read<'a>(&self, handshake: &'a Handshake) -> Result<Option<Cow<'a, str>>, Rejection> {
         let text = match self {
             Self::Path => handshake.path_key()?,
@@ -38,11 +38,10 @@ impl CredentialSource {
     }
 }
 
-/// The credential, which exactly one of these places may have.
+/// The credential. At most one of these places may have one.
 ///
-/// Two credentials are refused, also if they are equal: which of them decides would depend on the order of reading. A cookie
-/// counts only if no other place has a credential: the page chose what it sends elsewhere, and any page of the host can set a
-/// cookie, which could otherwise lock the user out.
+/// Two credentials are refused, even if they are equal: otherwise the order of reading would decide. A cookie counts only if no
+/// other place has a credential. Any page of the host can set a cookie, and could otherwise lock the user out.
 pub(super) fn read_only<'a>(
     sources: &[CredentialSource],
     handshake: &'a Handshake,

@@ -4,11 +4,11 @@ use std::fmt;
 use super::Reply;
 use crate::app_call::CallError;
 
-/// Result of a handler: the reply, or an error, of which the client sees only code `50`.
+/// Result of a handler: the reply, or an error. For an error the client gets only code `50`.
 pub type HandlerResult = Result<Reply, HandlerError>;
 
-/// Any error, so that `?` works in a handler: every type that converts into a `Box<dyn Error + Send + Sync>`, for example
-/// `anyhow::Error`, a boxed error, a `String` or a `&str`. Also a [`Reply`], which `?` returns early.
+/// Any error, so that `?` works in a handler. Every type that converts into a `Box<dyn Error + Send + Sync>` converts into it, for
+/// example `anyhow::Error`, a boxed error, a `String` or a `&str`. So does a [`Reply`], which `?` returns early.
 ///
 /// ```
 /// use keywire::message::Code;
@@ -25,10 +25,10 @@ pub type HandlerResult = Result<Reply, HandlerError>;
 /// # let _ = keywire::Switch::new().command(save);
 /// ```
 ///
-/// An error is a failure: the client gets code `50`, and [`MessageHandler::failed`](super::MessageHandler::failed) the
-/// error. A reply is not a failure. In [`MessageHandler::opened`](super::MessageHandler::opened) it also ends the session.
+/// An error is a failure: the client gets code `50`, and [`MessageHandler::failed`](super::MessageHandler::failed) gets the error.
+/// An error in [`MessageHandler::opened`](super::MessageHandler::opened) also ends the session. A reply is not a failure.
 ///
-/// `HandlerError` does not implement [`Error`], since it could then not be converted from every error.
+/// `HandlerError` does not implement [`Error`], since then not every error could be converted into it.
 pub struct HandlerError(Inner);
 
 enum Inner {
@@ -38,12 +38,12 @@ enum Inner {
 }
 
 impl HandlerError {
-    /// An error with this text.
+    /// An error with this message.
     pub fn msg(text: impl Into<String>) -> Self {
         text.into().into()
     }
 
-    /// The error. `None` if it is a [`Reply`].
+    /// The error. `None` if this is a [`Reply`].
     #[must_use]
     pub fn source(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match &self.0 {
@@ -52,7 +52,7 @@ impl HandlerError {
         }
     }
 
-    /// The reply. `None` if it is an error.
+    /// The reply. `None` if this is an error.
     ///
     /// ```
     /// use keywire::message::Code;
@@ -80,7 +80,7 @@ impl HandlerError {
         }
     }
 
-    /// The reply, or the error.
+    /// The reply or the error.
     pub(crate) fn into_reply(self) -> Result<Reply, Self> {
         match self.0 {
             Inner::Reply(reply) => Ok(*reply),
@@ -119,18 +119,17 @@ impl fmt::Display for HandlerError {
     }
 }
 
-/// The failure of a handler.
+/// Failure of a handler.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It returned an error. The client got code `50`.
+    /// The handler returned an error. The client got code `50`.
     #[error("error: {0}")]
     Error(HandlerError),
-    /// It panicked, with this message. The session ends with 1011.
+    /// The handler panicked with this message. The session ends with 1011.
     #[error("panic: {0}")]
     Panic(String),
-    /// It did not return in time ([`Config::handler_timeout`](crate::Config::handler_timeout)). The client got code
-    /// `50`.
+    /// The handler did not return within [`Config::handler_timeout`](crate::Config::handler_timeout). The client got code `50`.
     #[error("timed out")]
     TimedOut,
 }

@@ -4,7 +4,7 @@ use super::{HandlerError, HandlerResult, MessageHandler, Reply};
 use crate::message::Envelope;
 use crate::session::Session;
 
-/// A handler from an async closure or function, which gets the messages of all flags.
+/// Makes a handler from an async closure or function. It gets the messages of all flags.
 ///
 /// ```
 /// use keywire::handler::handler_fn;

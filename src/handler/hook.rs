@@ -4,15 +4,14 @@ use futures_util::future::BoxFuture;
 
 use super::route::{Function, HasState, StateFunction};
 
-/// A hook as a [`Switch`](super::Switch) keeps it. Made by [`HookKind`].
+/// A hook in the form in which a [`Switch`](super::Switch) stores it. [`HookKind`] makes it.
 pub type Hook<Args, Out> = Box<dyn Fn(Args) -> BoxFuture<'static, Out> + Send + Sync>;
 
 /// A hook of a [`Switch`](super::Switch): an async function or closure that takes `Args`, or an `Arc` of the switch's state and then
 /// `Args`.
 ///
-/// The arguments decide the `Kind`, and [`HookKind`] has the other requirements. Neither type parameter is ever
-/// written out.
-// Split in two for the sake of the compiler's messages, as `IntoRoute` is.
+/// The arguments determine the `Kind`, and [`HookKind`] has the other requirements. You never write out either type parameter.
+// Two traits give better compiler messages, as for `IntoRoute`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hook of this kind: its arguments are not those of one",
     label = "expected an async function of `{Args}`, or of an `Arc` of the switch's state and `{Args}`",
@@ -20,8 +19,8 @@ pub type Hook<Args, Out> = Box<dyn Fn(Args) -> BoxFuture<'static, Out> + Send + 
 )]
 pub trait IntoHook<Args, Kind> {}
 
-/// The other requirements for a hook of a kind: it is async, returns the hook's result, and can be called any number of times (`Fn`)
-/// from any thread (`Send + Sync + 'static`, its future `Send`). See [`IntoHook`].
+/// The other requirements for a hook of a kind: it is async, returns the result of the hook, and can be called any number of times
+/// (`Fn`) from any thread (`Send + Sync + 'static`, its future `Send`). See [`IntoHook`].
 pub trait HookKind<H, S, Args, Out> {
     /// Makes the hook.
     fn hook(hook: H, state: &Arc<S>) -> Hook<Args, Out>;

@@ -1,4 +1,4 @@
-//! Handlers of messages: the trait, the switch, replies and errors.
+//! Message handlers: the trait, the switch, replies and errors.
 
 mod error;
 mod function;
@@ -27,7 +27,7 @@ use crate::session::Session;
 use crate::span;
 use crate::text::Text;
 
-/// Handles the messages of clients, and the events of their sessions.
+/// Handles the messages of clients and the events of their sessions.
 ///
 /// Every method has a default, so implement only what you need.
 ///
@@ -36,7 +36,7 @@ use crate::text::Text;
 /// use keywire::session::Closed;
 /// use keywire::{Envelope, HandlerResult, MessageHandler, Push, Reply, Session, async_trait};
 ///
-/// /// Passes messages on and remembers nothing.
+/// /// Relays messages without state.
 /// struct Relay;
 ///
 /// #[async_trait]
@@ -79,36 +79,36 @@ use crate::text::Text;
 ///
 /// # Errors
 ///
-/// An `Err` is answered with code `50`, without details, and passed to [`failed`](Self::failed). The exception is a [`Reply`], which
-/// becomes the answer. The session stays open. A call that has not returned after
-/// [`Config::handler_timeout`](crate::Config::handler_timeout) is dropped at its next await, and the session stays open as well. A
-/// panic ends this session with close code 1011, and so does any failure of [`opened`](Self::opened).
+/// An `Err` is passed to [`failed`](Self::failed), and the client gets code `50` without details. If the `Err` is a [`Reply`], the
+/// client gets that reply instead. The session stays open. A call that has not returned after
+/// [`Config::handler_timeout`](crate::Config::handler_timeout) is dropped at its next await. Its session stays open too. A panic
+/// ends the session with close code 1011, and so does any failure of [`opened`](Self::opened).
 ///
-/// [`closed`](Self::closed) and `failed` have the same time limit. Their failures are logged.
+/// [`closed`](Self::closed) and `failed` have the same timeout. Their failures are logged.
 ///
 /// # Cancel safety
 ///
-/// A handler's future is dropped before its end only after the timeout, when the runtime shuts down, or when
-/// [`Hub::shutdown`](crate::Hub::shutdown) has waited for its time. Put work that must finish into a task of its own.
+/// A handler's future is dropped before it completes only after the timeout, when the runtime shuts down, or when
+/// [`Hub::shutdown`](crate::Hub::shutdown) reaches its time limit. Spawn a task for work that must finish.
 #[async_trait]
 pub trait MessageHandler: Send + Sync + 'static {
-    /// A `command`: do something. Default: as [`unknown`](Self::unknown).
+    /// Handles a `command`: do something. Default: [`unknown`](Self::unknown).
     async fn command(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         self.unknown(session, envelope).await
     }
 
-    /// An `inform`: tell another user. Default: as [`unknown`](Self::unknown).
+    /// Handles an `inform`: tell another user. Default: [`unknown`](Self::unknown).
     async fn inform(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         self.unknown(session, envelope).await
     }
 
-    /// A message of another flag. Default: code `44`.
+    /// Handles a message with any other flag. Default: replies with code `44`.
     async fn unknown(&self, _session: &Session, _envelope: Envelope) -> HandlerResult {
         Ok(unknown_flag())
     }
 
-    /// Any message. Default: calls the method of its flag. Override it for flags of your own. For work before or after each message,
-    /// wrap the handler: [`Switch::fallback`].
+    /// Handles any message. Default: calls the method for its flag. Override it for your own flags. For work before or after each
+    /// message, wrap the handler with [`Switch::fallback`].
     async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
         match envelope.flag.as_str() {
             "command" => self.command(session, envelope).await,
@@ -117,37 +117,38 @@ pub trait MessageHandler: Send + Sync + 'static {
         }
     }
 
-    /// A text frame, before it is parsed. `Continue`: parse it as an envelope. `Break`: send this reply, if any, and do not parse it.
+    /// Handles a text frame before it is parsed. `Continue`: parse this text as an envelope. `Break`: send this reply and do not
+    /// parse the text. Default: `Continue`.
     async fn text(&self, _session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
         Ok(ControlFlow::Continue(text))
     }
 
-    /// A binary frame. Default: code `40`.
+    /// Handles a binary frame. Default: replies with code `40`.
     async fn binary(&self, _session: &Session, _bytes: Bytes) -> HandlerResult {
         Ok(not_understood())
     }
 
-    /// The session is open and in the store. The reply is sent before anything else that this handler sends. To refuse the session,
-    /// [`Session::close`] it.
+    /// Called when the session is open and in the store. The reply is sent before anything else that this handler sends. To refuse
+    /// the session, [`Session::close`] it.
     async fn opened(&self, _session: &Session) -> HandlerResult {
         Ok(Reply::none())
     }
 
-    /// The session has ended and left the store.
+    /// Called when the session has ended and left the store.
     async fn closed(&self, _session: &Session, _closed: &Closed) {}
 
-    /// A handler has failed. Default: logs the failure.
+    /// Called when a handler has failed. Default: logs the failure.
     async fn failed(&self, session: &Session, failure: &Failure) {
         log_failure(session, failure);
     }
 }
 
 fn unknown_flag() -> Reply {
-    Reply::error(Code::UNKNOWN_FLAG, "nobody handles this flag")
+    Reply::error(Code::UNKNOWN_FLAG, "no handler for this flag")
 }
 
 fn not_understood() -> Reply {
-    Reply::error(Code::MALFORMED, "binary frames are not understood")
+    Reply::error(Code::MALFORMED, "binary frames are not supported")
 }
 
 fn log_failure(session: &Session, failure: &Failure) {
@@ -156,7 +157,7 @@ fn log_failure(session: &Session, failure: &Failure) {
     span::of_error(session).in_scope(|| tracing::error!(failure = %Excerpt(&failure), "handler failed"));
 }
 
-// A method with a default that is not forwarded would be replaced by it.
+// Every method is forwarded: otherwise the trait's default would replace the handler's own method.
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<H: MessageHandler + ?Sized> MessageHandler for Arc<H> {

@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::frame::Frame;
 use crate::message::{Code, MessageId, Push};
 
-/// The reply of a handler to the sender of the message: a [`Push`], a frame, or nothing.
+/// Reply of a handler to the sender of the message: a [`Push`], a frame, or nothing.
 ///
-/// keywire sets the id of the push to that of the message.
+/// keywire sets the id of the push to the id of the message.
 #[derive(Debug)]
 pub struct Reply(Inner);
 
@@ -25,7 +25,7 @@ impl Reply {
         Self(Inner::None)
     }
 
-    /// Done, with a message for a person: code `00`.
+    /// Success with a message for a person: code `00`.
     pub fn ok(msg: impl Into<Cow<'static, str>>) -> Self {
         Push::message(msg).into()
     }
@@ -34,7 +34,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If `data` cannot be JSON, as [`Push::data`].
+    /// If `data` cannot be JSON, as with [`Push::data`].
     pub fn data(data: impl Serialize) -> Self {
         Push::data(data).into()
     }
@@ -44,7 +44,7 @@ impl Reply {
         Push::new(code, msg).into()
     }
 
-    /// The push. `None` if there is no reply, or a [`Frame`].
+    /// The push. `None` if there is no reply, or if the reply is a [`Frame`].
     ///
     /// ```
     /// use keywire::message::Code;
@@ -62,7 +62,7 @@ impl Reply {
         }
     }
 
-    /// The frame. `None` if there is no reply, or a [`Push`].
+    /// The frame. `None` if there is no reply, or if the reply is a [`Push`].
     #[must_use]
     pub fn as_frame(&self) -> Option<&Frame> {
         match &self.0 {
@@ -71,7 +71,7 @@ impl Reply {
         }
     }
 
-    /// Whether there is no reply.
+    /// Whether the reply is empty.
     #[must_use]
     pub fn is_none(&self) -> bool {
         matches!(self.0, Inner::None)

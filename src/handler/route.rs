@@ -9,7 +9,7 @@ use crate::excerpt::Excerpt;
 use crate::message::{Code, Envelope, JsonError};
 use crate::session::Session;
 
-/// The route of a [`Switch`](super::Switch) for one flag. Made by [`RouteKind`].
+/// The route of a [`Switch`](super::Switch) for one flag. [`RouteKind`] makes it.
 #[derive(Clone)]
 pub struct Route(Arc<Call>);
 
@@ -34,7 +34,7 @@ impl Route {
                 Box::pin(async move { answer.await.map(Into::into) })
             }
             Err(error) => {
-                // The error may quote a body of any length.
+                // The error may quote the body, which may be long.
                 let error = error.to_string();
                 let reply = Reply::error(Code::MALFORMED, format!("body: {}", Excerpt(&error)));
                 Box::pin(std::future::ready(Ok(reply)))
@@ -47,19 +47,19 @@ impl Route {
     }
 }
 
-/// A handler for one flag of a [`Switch`](super::Switch), as a closure or a named function:
+/// A handler for one flag of a [`Switch`](super::Switch). It is a closure, a named function or a [`MessageHandler`]:
 ///
-/// - `async fn(Session, T) -> Result<R, HandlerError>` with any `T` that serde can deserialize: the body is parsed. A body that is
-///   not a `T` is answered with code `40` and the reason;
-/// - `async fn(Session, Envelope) -> Result<R, HandlerError>`: the message as it came;
-/// - each of the two with an `Arc<S>` as the first argument, for [`Switch::with`] of an `S`. A method with `self: Arc<Self>` is such
-///   a function;
-/// - any [`MessageHandler`].
+/// - `async fn(Session, T) -> Result<R, HandlerError>` with any `T` that serde can deserialize. It gets the parsed body. If the body
+///   is not a `T`, the client gets code `40` and the reason.
+/// - `async fn(Session, Envelope) -> Result<R, HandlerError>`. It gets the whole message.
+/// - Each of these two with an `Arc<S>` as the first argument, for [`Switch::with`] of an `S`. A method with `self: Arc<Self>` is
+///   such a function.
+/// - Any [`MessageHandler`].
 ///
-/// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter keeps functions and handlers apart; it is
-/// never written out.
+/// `R` is a [`Reply`], a [`Push`](crate::Push) or `()`. The type parameter distinguishes functions and handlers. You never write
+/// it out.
 ///
-/// A function of your own that passes a handler on to a `Switch` has the same bounds as [`Switch::on`]:
+/// If your own function passes a handler on to a `Switch`, give it the same bounds as [`Switch::on`]:
 ///
 /// ```
 /// use keywire::handler::{IntoRoute, RouteKind};
@@ -77,8 +77,8 @@ impl Route {
 ///
 /// [`Switch::on`]: super::Switch::on
 /// [`Switch::with`]: super::Switch::with
-// What a function needs is split in two, so that the compiler can say what is missing: by its arguments alone it has a
-// kind, and then there is one implementation of `RouteKind` to compare it with.
+// Two traits give better compiler messages: the arguments alone determine the kind, and the compiler then compares the
+// function with a single implementation of `RouteKind`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message handler: its arguments are not those of one",
     label = "expected `async fn(Session, T)`, `async fn(Arc<State>, Session, T)` or a `MessageHandler`",
@@ -88,23 +88,23 @@ impl Route {
 )]
 pub trait IntoRoute<Kind> {}
 
-/// What else a handler of a kind needs: a function has to be async, return a [`HandlerResult`], be callable any number of
-/// times (`Fn`) and from any thread (`Send + Sync + 'static`, its future `Send`), and take the state that the switch has,
-/// if it takes any. See [`IntoRoute`].
+/// The other requirements for a handler of a kind. A function must be async, return a [`HandlerResult`], and be callable any number
+/// of times (`Fn`) from any thread (`Send + Sync + 'static`, its future `Send`). If it takes a state, this must be the state of the
+/// switch. See [`IntoRoute`].
 pub trait RouteKind<H, S = ()> {
     /// Makes the route.
     fn route(handler: H, state: &Arc<S>) -> Route;
 }
 
-/// The kind of functions that take a `T` and return an `Answer`.
+/// Kind of functions that take a `T` and return an `Answer`.
 #[derive(Debug)]
 pub struct Function<T, Answer>(std::convert::Infallible, PhantomData<(T, Answer)>);
 
-/// The kind of functions that take an `Arc<S>` and a `T` and return an `Answer`.
+/// Kind of functions that take an `Arc<S>` and a `T` and return an `Answer`.
 #[derive(Debug)]
 pub struct StateFunction<S, T, Answer>(std::convert::Infallible, PhantomData<(S, T, Answer)>);
 
-/// The kind of [`MessageHandler`]s.
+/// Kind of [`MessageHandler`]s.
 #[derive(Debug)]
 pub enum Handler {}
 
@@ -154,8 +154,8 @@ impl<H: MessageHandler, S> RouteKind<H, S> for Handler {
     }
 }
 
-/// The state of a switch, as its functions take it.
-// A trait, though `Self` is `S`, for the sake of the message: the compiler then looks at the function first.
+/// The state that a switch passes to its functions.
+// `Self` is always `S`. The trait gives a better compiler message, since the compiler then checks the function first.
 #[diagnostic::on_unimplemented(
     message = "the function takes the state `{S}`, and the state of this switch is `{Self}`",
     label = "this needs `Switch::with` and a `{S}`",
@@ -172,9 +172,9 @@ impl<S> HasState<S> for S {
     }
 }
 
-/// The last argument of a function.
+/// The last argument of a function: an [`Envelope`] or a type to parse its body into.
 pub trait Body: Sized {
-    /// Makes it of a message.
+    /// Reads the argument from a message.
     fn read(envelope: Envelope) -> Result<Self, JsonError>;
 }
 

@@ -14,7 +14,7 @@ use crate::message::{Envelope, Flag};
 use crate::session::Session;
 use crate::text::Text;
 
-/// A [`MessageHandler`] of closures, functions and other handlers, one for each flag.
+/// A [`MessageHandler`] that selects a closure, function or other handler by the flag of the message.
 ///
 /// ```
 /// use keywire::{Envelope, Push, Reply, Session, Switch};
@@ -42,12 +42,12 @@ use crate::text::Text;
 /// # let _ = switch;
 /// ```
 ///
-/// [`IntoRoute`] lists what can handle a flag.
+/// [`IntoRoute`] lists the kinds of handlers.
 ///
 /// # State
 ///
-/// [`Switch::with`] takes a state of the application. A function that needs the state takes an `Arc` of it as its first argument. Other
-/// routes and hooks may leave it out. A method with `self: Arc<Self>` is such a function:
+/// [`Switch::with`] takes a state of the application. A function that needs the state takes an `Arc` of it as its first argument.
+/// Other routes and hooks may omit it. A method with `self: Arc<Self>` is such a function:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -89,8 +89,8 @@ use crate::text::Text;
 ///
 /// # Middleware
 ///
-/// [`before`](Self::before) gets every message before its handler does and may answer instead. [`after`](Self::after)
-/// gets the result. [`fallback`](Self::fallback) wraps any handler, without a method to forward:
+/// [`before`](Self::before) gets every message before the handler and may answer in its place. [`after`](Self::after) gets the
+/// result. [`fallback`](Self::fallback) wraps any handler, so you need not forward its methods:
 ///
 /// ```
 /// use std::collections::HashSet;
@@ -155,7 +155,7 @@ pub struct Switch<S = ()> {
 type TextHook = Hook<(Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>;
 
 impl Switch {
-    /// A switch without state and routes. It answers code `44` to all messages.
+    /// A switch without state and routes. It replies with code `44` to all messages.
     #[must_use]
     pub fn new() -> Self {
         Self::with(())
@@ -169,13 +169,13 @@ impl Default for Switch {
 }
 
 impl<S: Send + Sync + 'static> Switch<S> {
-    /// A switch whose functions may take an `Arc` of `state` as their first argument. It has no routes yet.
+    /// A switch with a state and without routes. Its functions may take an `Arc` of `state` as their first argument.
     #[must_use]
     pub fn with(state: S) -> Self {
         Self::with_shared(Arc::new(state))
     }
 
-    /// [`Switch::with`] for a state that is already shared.
+    /// [`Switch::with`] for a state that is already in an `Arc`.
     ///
     /// ```
     /// use std::collections::HashSet;
@@ -211,11 +211,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         }
     }
 
-    /// The route for `command`.
+    /// Adds the route for `command`.
     ///
     /// # Panics
     ///
-    /// If there is a route for `command` already.
+    /// If the switch already has a route for `command`.
     #[must_use]
     pub fn command<H, Kind>(self, handler: H) -> Self
     where
@@ -225,11 +225,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self.on(Flag::COMMAND, handler)
     }
 
-    /// The route for `inform`.
+    /// Adds the route for `inform`.
     ///
     /// # Panics
     ///
-    /// If there is a route for `inform` already.
+    /// If the switch already has a route for `inform`.
     #[must_use]
     pub fn inform<H, Kind>(self, handler: H) -> Self
     where
@@ -239,11 +239,11 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self.on(Flag::INFORM, handler)
     }
 
-    /// The route for this flag.
+    /// Adds the route for this flag.
     ///
     /// # Panics
     ///
-    /// If there is a route for the flag already, or if the flag begins with `kw:`, since such messages never reach a handler.
+    /// If the switch already has a route for the flag, or if the flag begins with `kw:`, since such messages never reach a handler.
     #[must_use]
     pub fn on<H, Kind>(mut self, flag: impl Into<Flag>, handler: H) -> Self
     where
@@ -251,17 +251,20 @@ impl<S: Send + Sync + 'static> Switch<S> {
         Kind: RouteKind<H, S>,
     {
         let flag = flag.into();
-        assert!(!flag.is_reserved(), "flags that begin with kw: are keywire's own: {flag}");
+        assert!(
+            !flag.is_reserved(),
+            "the flag {flag} must not begin with kw:, since these flags are keywire's own"
+        );
         let former = self.routes.insert(flag.clone(), Kind::route(handler, &self.state));
-        assert!(former.is_none(), "the flag {flag} was given two handlers");
+        assert!(former.is_none(), "the flag {flag} must have only one handler");
         self
     }
 
-    /// The route for all other flags.
+    /// Adds the route for all other flags.
     ///
     /// # Panics
     ///
-    /// If there is one already.
+    /// If the switch already has such a route.
     #[must_use]
     pub fn unknown<H, Kind>(mut self, handler: H) -> Self
     where
@@ -269,7 +272,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
         Kind: RouteKind<H, S>,
     {
         let former = self.unknown.replace(Kind::route(handler, &self.state));
-        assert!(former.is_none(), "unknown flags were given two handlers");
+        assert!(former.is_none(), "unknown flags must have only one handler");
         self
     }
 }
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "command was given two handlers")]
+    #[should_panic(expected = "command must have only one handler")]
     fn a_flag_has_one_handler() {
         let _ = Switch::new().command(nothing).on("command", nothing);
     }

@@ -44,7 +44,7 @@ fn a_query_parameter_stands_once() {
     assert_eq!(query("mytoken=1"), Ok(None));
     assert_eq!(query("token=1&token=1"), Err(Rejection::Malformed));
     assert_eq!(query("token=%C0"), Err(Rejection::Malformed));
-    // Others may be in whatever encoding.
+    // Other parameters may have any encoding.
     assert_eq!(query("nick=%FF&token=1&%FF=2&nick=%C0"), Ok(Some("1".into())));
     assert_eq!(query("token%FF=1"), Ok(None));
 }
@@ -90,12 +90,12 @@ fn other_cookies_decide_nothing() {
             assert_eq!(cookie(&[foreign]), Ok(None), "{}", foreign.escape_ascii());
         }
     }
-    // Only its own value is judged.
+    // Only the requested value is checked.
     assert_eq!(cookie(&["id=José".as_bytes()]), Ok(Some("José".into())));
     assert_eq!(cookie(&[b"id=Jos\xe9"]), Err(Rejection::Malformed));
 }
 
-/// A browser lets a page of another host set a cookie with this name, so it must not be taken for the other.
+/// A browser lets a page of another host set a cookie with this name, so the two must not be confused.
 #[test]
 fn only_blanks_are_trimmed_off_a_cookie() {
     for space in ["\u{a0}", "\u{2000}", "\u{3000}", "\u{feff}", "\u{85}"] {
@@ -113,7 +113,7 @@ fn two_values_of_a_cookie_are_ambiguous() {
     assert_eq!(cookie(&[b"id=7; id=7", b"a=b; id=8"]), ambiguous);
     assert_eq!(cookie(&[b"id=7; id="]), ambiguous);
     assert_eq!(cookie(&[b"id=7; id=\xff"]), ambiguous);
-    // The same twice is no question.
+    // Equal values are not ambiguous.
     assert_eq!(cookie(&[b"id=7; id=7", b"id=\"7\""]), Ok(Some("7".into())));
 }
 
@@ -142,7 +142,7 @@ fn a_bearer_token_is_of_that_scheme() {
     assert_eq!(bearer(&[b"Bearer abc\xff"]), Err(Rejection::Malformed));
     assert_eq!(bearer(&[b"Bearer abc", b"Bearer abd"]), Err(Rejection::Malformed));
     assert_eq!(bearer(&[b"Bearer abc", b"Bearer abc"]), Err(Rejection::Malformed));
-    // Other schemes are for others.
+    // Other schemes belong to other parties.
     assert_eq!(bearer(&[b"Digest username=\"Jos\xe9\""]), Ok(None));
     assert_eq!(bearer(&[b"Basic abd", b"Bearer abc"]), good);
     assert_eq!(bearer(&[b"Bearer abc", b"Digest \xff"]), good);

@@ -3,20 +3,20 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The short code of a [`Push`](crate::Push), for the page to switch on.
+/// Short code of a [`Push`](crate::Push), by which a page selects what to do.
 ///
-/// An application can use codes of its own, `Code::from("17")`. The constants are the codes that keywire itself sends and the
-/// usual ones.
+/// The constants are the codes that keywire itself sends and other usual codes. An application can define its own codes:
+/// `Code::from("17")`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(Cow<'static, str>);
 
 impl Code {
-    /// `00`: done; `msg` is for a person.
+    /// `00`: done. `msg` is for a person.
     pub const DONE: Self = Self::of("00");
-    /// `01`: data or progress; read `data`.
+    /// `01`: data or progress. The content is in `data`.
     pub const DATA: Self = Self::of("01");
-    /// `29`: too many messages, slow down.
+    /// `29`: too many messages. The client must slow down.
     pub const SLOW_DOWN: Self = Self::of("29");
     /// `40`: malformed message.
     pub const MALFORMED: Self = Self::of("40");

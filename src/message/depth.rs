@@ -1,10 +1,10 @@
 /// Whether arrays and objects in `json` are nested at most `limit` deep.
 ///
-/// The parser skips a raw body without recursion, so without a limit. Parsing the body into a type later recurses. The nesting is
-/// therefore checked once, here. `json` need not be valid.
+/// The parser skips a raw body without recursion and without a limit. Parsing the body into a type later recurses, so the nesting
+/// is checked here. `json` need not be valid.
 pub(super) fn within(json: &[u8], limit: usize) -> bool {
-    // A string with fewer brackets than the limit cannot nest deeper. Nearly every message is one, and the compiler counts with
-    // vector instructions.
+    // JSON with fewer brackets than the limit cannot nest deeper. Nearly every message passes this check, for which the compiler
+    // uses vector instructions.
     let openings = json.iter().filter(|&&byte| byte == b'[' || byte == b'{').count();
     openings <= limit || deepest(json) <= limit
 }

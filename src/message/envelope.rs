@@ -14,23 +14,23 @@ use crate::text::Text;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Envelope {
-    /// The sender: the key that the server extracted. The client's own `sender` is not read.
+    /// The sender: the key that the server extracted. A `sender` in the client's JSON is ignored.
     pub sender: Key,
     /// The recipient that the client names. `None`: no particular recipient.
     pub reception: Option<Key>,
-    /// The flag, which selects the handler. The client wrote it: escape an unknown flag before you show it.
+    /// The flag, which selects the handler. It comes from the client: escape an unknown flag before you show it.
     pub flag: Flag,
     /// The content as raw JSON. `null` if the client sent none.
     pub body: Json,
-    /// The client's id for this message. keywire copies it into the reply.
+    /// The client's id of this message. keywire copies it into the reply.
     pub id: Option<MessageId>,
 }
 
 impl Envelope {
-    /// Limit for nested arrays and objects, including the envelope.
+    /// Limit for nested arrays and objects. The envelope itself counts as one.
     pub const MAX_DEPTH: usize = 64;
 
-    /// A message from `sender`, without recipient and id. For tests, and for handlers that call other handlers.
+    /// A message from `sender` without recipient and id. For tests, and for handlers that call other handlers.
     ///
     /// ```
     /// use keywire::message::{Flag, MessageId};
@@ -45,7 +45,7 @@ impl Envelope {
     ///
     /// # Panics
     ///
-    /// If `body` cannot be JSON, see [`Json::new`].
+    /// If `body` cannot be JSON. See [`Json::new`].
     pub fn new(sender: impl Into<Key>, flag: impl Into<Flag>, body: impl Serialize) -> Self {
         let body =
             Json::new(&body).unwrap_or_else(|error| panic!("body of an envelope must be JSON: {error}"));
@@ -59,14 +59,14 @@ impl Envelope {
         self
     }
 
-    /// The same message with an id, which the reply carries.
+    /// The same message with an id. The reply gets the same id.
     #[must_use]
     pub fn with_id(mut self, id: MessageId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Reads the body as a `T`.
+    /// Parses the body as a `T`.
     ///
     /// # Errors
     ///
@@ -75,11 +75,11 @@ impl Envelope {
         self.body.parse()
     }
 
-    /// Reads a text frame. The body stays a slice of it.
+    /// Parses a text frame. The body stays a slice of the frame.
     pub(crate) fn read(text: &Text, sender: &Key) -> Result<Self, Malformed> {
         let malformed = |reason, id| Malformed { reason, id };
         const NO_ENVELOPE: &str = "not an envelope: an object with a flag";
-        // serde would also read a struct from an array, field by field.
+        // serde would also accept an array and read it field by field.
         if !text.trim_ascii_start().starts_with('{') {
             let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
             return Err(malformed(if is_json { NO_ENVELOPE } else { "not JSON" }, None));
@@ -93,7 +93,10 @@ impl Envelope {
             Some(Err(_)) => (None, true),
         };
         if bad_id {
-            return Err(malformed("id: a text of at most 64 bytes or an integer of at most 2^53 - 1", None));
+            return Err(malformed(
+                "id: not a string of at most 64 bytes or an integer of at most 2^53 - 1",
+                None,
+            ));
         }
         if !depth::within(text.as_bytes(), Self::MAX_DEPTH) {
             return Err(malformed("nested deeper than 64", id));
@@ -102,7 +105,7 @@ impl Envelope {
             return Err(malformed("flag missing", id));
         };
         let Ok(flag) = serde_json::from_str::<Flag>(raw.get()) else {
-            return Err(malformed("flag: not a text", id));
+            return Err(malformed("flag: not a string", id));
         };
         let reception = match fields.reception.map(|raw| serde_json::from_str::<Unescaped<'_>>(raw.get())) {
             None => None,
@@ -111,7 +114,7 @@ impl Envelope {
                 Ok(key) => Some(key),
                 Err(_) => return Err(malformed("reception: not a key", id)),
             },
-            Some(Err(_)) => return Err(malformed("reception: not a text", id)),
+            Some(Err(_)) => return Err(malformed("reception: not a string", id)),
         };
         let body = match fields.body {
             None => Json::NULL,
@@ -121,18 +124,19 @@ impl Envelope {
     }
 }
 
-/// A message is not an [`Envelope`]. Has the id if it could be read, so that the client knows which message was wrong.
+/// A message is not an [`Envelope`]. The error has the message's id, if it is readable, so that the client knows which message was
+/// wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 #[non_exhaustive]
 pub struct Malformed {
-    /// What is wrong, for the developer of the client.
+    /// The reason, for the developer of the client.
     pub reason: &'static str,
     /// The id of the malformed message.
     pub id: Option<MessageId>,
 }
 
-/// The fields as raw JSON, so that a field of a wrong type does not hide the others. A repeated field is an error.
+/// The fields as raw JSON, so that a wrong type in one field does not hide the others. A repeated field is an error.
 #[derive(Deserialize)]
 struct RawEnvelope<'a> {
     #[serde(borrow)]
@@ -221,8 +225,11 @@ mod tests {
         assert_eq!(reason("\"command\"").1, None);
         assert_eq!(reason(r#"{"id":7}"#), ("flag missing", seven.clone()));
         assert_eq!(reason(r#"{"id":7,"flag":null}"#), ("flag missing", seven.clone()));
-        assert_eq!(reason(r#"{"id":7,"flag":[]}"#), ("flag: not a text", seven.clone()));
-        assert_eq!(reason(r#"{"flag":"x","reception":{},"id":7}"#), ("reception: not a text", seven.clone()));
+        assert_eq!(reason(r#"{"id":7,"flag":[]}"#), ("flag: not a string", seven.clone()));
+        assert_eq!(
+            reason(r#"{"flag":"x","reception":{},"id":7}"#),
+            ("reception: not a string", seven.clone())
+        );
         assert_eq!(reason(r#"{"flag":"x","reception":"\u0000","id":7}"#), ("reception: not a key", seven));
         assert!(reason(r#"{"flag":"x","id":[]}"#).0.starts_with("id:"));
         assert!(read(r#"{"flag":"x","flag":"y"}"#).is_err());

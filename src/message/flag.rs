@@ -3,10 +3,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The flag of a message, which the server's handler and the page switch on.
+/// Flag of a message. It selects the handler on the server and in the page.
 ///
-/// [`Flag::COMMAND`] and [`Flag::INFORM`] are predefined, and an application adds its own. Flags that begin with `kw:` are keywire's
-/// and never reach a handler.
+/// [`Flag::COMMAND`] and [`Flag::INFORM`] are predefined, and an application adds its own flags. Flags that begin with `kw:` belong
+/// to keywire and never reach a handler.
 ///
 /// ```
 /// use keywire::message::Flag;
@@ -48,7 +48,7 @@ impl Flag {
         self.0.starts_with("kw:")
     }
 
-    /// The usual flags cost no allocation.
+    /// Uses the constants, so that the usual flags need no allocation.
     fn intern(flag: Cow<'_, str>) -> Self {
         match &*flag {
             "command" => Self::COMMAND,
@@ -88,7 +88,7 @@ impl fmt::Display for Flag {
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Borrows where the JSON has no escapes.
+        /// Borrows the string if the JSON has no escapes.
         #[derive(Deserialize)]
         struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

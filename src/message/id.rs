@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// The number or string by which a client finds the reply to its message.
+/// Id of a client's message: a number or a string. The client finds the reply by it.
 ///
 /// A string has at most [`MessageId::MAX_BYTES`] bytes. A number is an integer that JavaScript represents exactly: at most
 /// 2^53 − 1 on either side of zero.
@@ -19,7 +19,7 @@ pub enum MessageId {
 impl MessageId {
     /// Longest string, in bytes.
     pub const MAX_BYTES: usize = 64;
-    /// The largest integer that JavaScript represents exactly.
+    /// Largest integer that JavaScript represents exactly.
     pub const MAX_NUMBER: i64 = (1 << 53) - 1;
 }
 
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for MessageId {
             type Value = MessageId;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a text of at most 64 bytes or an integer of at most 2^53 - 1")
+                write!(f, "a string of at most 64 bytes or an integer of at most 2^53 - 1")
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<MessageId, E> {

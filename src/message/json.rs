@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Valid JSON as text. It is parsed only when a type is requested.
+/// Valid JSON as a string. It is parsed only when a type is requested.
 ///
 /// The body of an [`Envelope`](crate::Envelope) is `Json`, so relaying it needs no parsing. A clone copies a pointer.
 ///
@@ -31,7 +31,7 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// If `value` cannot be JSON: its `Serialize` fails, or it has a map whose keys are not strings.
+    /// If `value` cannot be JSON: its `Serialize` fails, or it contains a map whose keys are not strings.
     pub fn new(value: &(impl Serialize + ?Sized)) -> Result<Self, JsonError> {
         match serde_json::to_string(value) {
             Ok(text) => Ok(Self(text.into())),
@@ -39,7 +39,7 @@ impl Json {
         }
     }
 
-    /// Takes a text that the parser has just accepted as JSON.
+    /// Wraps a string that the parser has just accepted as JSON.
     pub(crate) fn trusted(text: ByteString) -> Self {
         Self(text)
     }
@@ -53,7 +53,7 @@ impl Json {
         serde_json::from_str(&self.0).map_err(JsonError)
     }
 
-    /// The string, if this is a JSON string. Else `None`.
+    /// The decoded string, if the value is a JSON string. Else `None`.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         if !self.0.starts_with('"') {
@@ -62,20 +62,20 @@ impl Json {
         self.parse().ok()
     }
 
-    /// The JSON text.
+    /// The JSON.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is `null`.
+    /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0 == "null"
     }
 }
 
-/// A value could not be written as JSON, or JSON could not be read as the type asked for.
+/// A value cannot be written as JSON, or JSON cannot be parsed as the requested type.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct JsonError(serde_json::Error);

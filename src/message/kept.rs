@@ -2,9 +2,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::Push;
 
-/// A push that is kept in the log of its key, so that a page gets it once and in order, also one that is offline now.
+/// A push that is kept in the log of its key. A page gets it once and in order, even if the page is offline now.
 ///
-/// Made by [`Push::kept`]. [`Hub::send_to`](crate::Hub::send_to) and [`Hub::send_to_each`](crate::Hub::send_to_each) take it.
+/// [`Push::kept`] makes it. [`Hub::send_to`](crate::Hub::send_to) and [`Hub::send_to_each`](crate::Hub::send_to_each) send it.
 ///
 /// ```
 /// # async fn example(hub: keywire::Hub) {
@@ -21,11 +21,11 @@ pub struct KeptPush {
     once: Option<Box<str>>,
 }
 
-/// The longest id that is stored as it is, in bytes.
+/// Longest id that is stored unchanged, in bytes.
 const LONGEST_ONCE: usize = 64;
 
 impl Push {
-    /// The same push, to be kept in the log of its key: a page that is offline gets it when it is back, see
+    /// The same push, kept in the log of its key. A page that is offline gets it when it reconnects. See
     /// [`Hub::send_to`](crate::Hub::send_to).
     #[must_use]
     pub fn kept(self) -> KeptPush {
@@ -34,8 +34,8 @@ impl Push {
 }
 
 impl KeptPush {
-    /// An id for this push within its key, so that a retry is not sent twice: the log adds the first push with an id, and
-    /// answers later ones with [`Kept::Again`](crate::log::Kept::Again). Logs remember an id for 10 minutes by default, see
+    /// Id of this push within its key, so that a retry is not sent twice. The log adds the first push with an id and answers later
+    /// ones with [`Kept::Again`](crate::log::Kept::Again). Logs remember an id for 10 minutes by default, see
     /// [`Retention`](crate::log::Retention). An id of more than 64 bytes is stored as its SHA-256.
     #[must_use]
     pub fn once(mut self, id: impl AsRef<str>) -> Self {

@@ -1,6 +1,6 @@
-//! The JSON that the wire carries. Nothing else in the crate parses it.
+//! The JSON of the wire. No other module parses it.
 //!
-//! A client sends an [`Envelope`], the server sends a [`Push`]. Their bodies stay raw [`Json`] until a type is requested.
+//! A client sends an [`Envelope`], and the server sends a [`Push`]. Their bodies stay raw [`Json`] until a type is requested.
 
 mod code;
 mod depth;

@@ -8,7 +8,7 @@ use crate::key::Key;
 /// A message from the server to a page.
 ///
 /// On the wire: `{"code":"00","msg":"saved","data":{"any":"json"},"flag":"inform","sender":"bob","id":7}`.
-/// `code` and `msg` are always present, the other fields only if they have a value.
+/// `code` and `msg` are always present. The other fields are present only if they have a value.
 ///
 /// ```
 /// use keywire::Push;
@@ -17,11 +17,11 @@ use crate::key::Key;
 /// assert_eq!(push.to_json(), r#"{"code":"00","msg":"saved","data":[1,2],"flag":"document"}"#);
 /// ```
 ///
-/// Two pushes are equal if their JSON texts are: `[1,2]` is not `[1, 2]`.
+/// Two pushes are equal if their JSON is equal byte by byte: `[1,2]` differs from `[1, 2]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Push {
-    /// The kind of message, for the page to switch on.
+    /// The kind of message, by which the page selects what to do.
     #[serde(default = "done")]
     pub code: Code,
     /// Text for a person. May be empty.
@@ -33,10 +33,10 @@ pub struct Push {
     /// The flag, which selects the page's handler.
     #[serde(default)]
     pub flag: Option<Flag>,
-    /// The user who caused it: always a key that the server extracted, never a client's claim. It is not read from JSON.
+    /// The user who caused the push: always a key that the server extracted, never a client's claim. It is not read from JSON.
     #[serde(skip)]
     pub sender: Option<Key>,
-    /// The id of the message that this one answers.
+    /// The id of the message that this push answers.
     #[serde(default)]
     pub id: Option<MessageId>,
 }
@@ -51,21 +51,21 @@ impl Push {
         Self { code: code.into(), msg: msg.into(), data: None, flag: None, sender: None, id: None }
     }
 
-    /// A message for a person: code `00`.
+    /// A push with a message for a person: code `00`.
     pub fn message(msg: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::DONE, msg)
     }
 
-    /// Data for the page, with an empty message: code `01`.
+    /// A push with data for the page and an empty message: code `01`.
     ///
     /// # Panics
     ///
-    /// If `data` cannot be JSON, see [`Json::new`]; [`Push::try_data`] returns that as an error.
+    /// If `data` cannot be JSON, see [`Json::new`]. [`Push::try_data`] returns an error instead.
     pub fn data(data: impl Serialize) -> Self {
         Self::new(Code::DATA, "").with_data(data)
     }
 
-    /// [`Push::data`] for values that may not be JSON.
+    /// [`Push::data`] for values that may not be representable as JSON.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Push {
         }
     }
 
-    /// The same push with data that is JSON already, as the body of an envelope is.
+    /// The same push with data that is already JSON, for example the body of an envelope.
     #[must_use]
     pub fn with_json(mut self, data: Json) -> Self {
         self.data = Some(data);
@@ -101,14 +101,14 @@ impl Push {
         self
     }
 
-    /// The same push with a sender. Take the key from an envelope or a session, which have the extracted one.
+    /// The same push with a sender. Take the key from an envelope or a session, since both have the extracted key.
     #[must_use]
     pub fn with_sender(mut self, sender: &Key) -> Self {
         self.sender = Some(sender.clone());
         self
     }
 
-    /// The same push as the answer to the message with this id. keywire sets the id of replies.
+    /// The same push as the answer to the message with this id. keywire itself sets the id of replies.
     #[must_use]
     pub fn with_id(mut self, id: MessageId) -> Self {
         self.id = Some(id);
@@ -123,7 +123,7 @@ impl Push {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Parses a push as the server wrote it, with its sender. `None`: the text is not a push.
+    /// Parses a push that the server wrote, with its sender. `None`: `text` is not such a push.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let Written { code, msg, data, flag, sender, id } = serde_json::from_str(text).ok()?;
         let sender = sender.map(Key::new).transpose().ok()?;
@@ -133,7 +133,7 @@ impl Push {
 
     /// Appends the JSON to `out`.
     ///
-    /// Not by serde, which would parse `data`, already JSON, once more.
+    /// It does not use serde, which would parse the JSON in `data` again.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"code":"#);
         write_text(out, self.code.as_str());
@@ -185,7 +185,7 @@ fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error>
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    // RFC 8259, section 7. Checks the whole text with vector instructions, since hardly any text needs an escape.
+    // RFC 8259, section 7. Hardly any string needs an escape, so the whole string is checked with vector instructions first.
     let is_escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
         return write_value(out, text);
@@ -196,7 +196,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn write_value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Strings and integers are always JSON, and writing to a `Vec` does not fail.
+    // Cannot fail: strings and integers are always valid JSON, and writing to a `Vec` does not fail.
     let _ = serde_json::to_writer(out, value);
 }
 

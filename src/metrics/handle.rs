@@ -1,4 +1,4 @@
-//! Handles of the recorder for the metrics of the table.
+//! Registers the metrics of the table with the recorder.
 
 use ::metrics::{
     Counter, Gauge, Histogram, Key as Name, Label, Level, Metadata, SharedString, Unit, with_recorder,
@@ -18,7 +18,7 @@ pub(super) fn describe(metric: &Metric) {
     });
 }
 
-/// As the name says.
+/// The unit, from the end of the name.
 fn unit(metric: &Metric) -> Option<Unit> {
     let base = metric.name.trim_end_matches("_total");
     match base.rsplit('_').next() {

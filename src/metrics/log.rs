@@ -1,4 +1,4 @@
-//! The metrics of the log of kept pushes.
+//! Metrics of the log of kept pushes.
 
 use ::metrics::{Counter, Gauge, Histogram};
 
@@ -44,7 +44,7 @@ impl LogMetrics {
         }
     }
 
-    /// An append of this many bytes has ended.
+    /// Records an append of this many bytes that has ended.
     pub(crate) fn appended(&self, kept: Kept, bytes: usize, since: Stopwatch) {
         self.append.record(since.elapsed());
         match kept {
@@ -59,23 +59,23 @@ impl LogMetrics {
         }
     }
 
-    /// A read begins. It must be [`LogMetrics::read`] once.
+    /// Records the beginning of a read. Call [`LogMetrics::read`] once for it.
     pub(crate) fn reading(&self) {
         self.reads.increment(1);
     }
 
-    /// A read has ended.
+    /// Records the end of a read.
     pub(crate) fn read(&self, since: Stopwatch) {
         self.reads.decrement(1);
         self.read.record(since.elapsed());
     }
 
-    /// Entries out of the log were queued for a session.
+    /// Records entries that were read from the log and queued for a session.
     pub(crate) fn replayed(&self, entries: usize) {
         self.replayed.increment(entries as u64);
     }
 
-    /// A follower is told of a gap.
+    /// Records a gap that a follower is told of.
     pub(crate) fn gap(&self, kind: GapKind) {
         match kind {
             GapKind::Trimmed => self.trimmed.increment(1),
@@ -83,12 +83,12 @@ impl LogMetrics {
         }
     }
 
-    /// A session begins to follow. It must be [`LogMetrics::unfollowed`] once.
+    /// Records a session that begins to follow. Call [`LogMetrics::unfollowed`] once for it.
     pub(crate) fn followed(&self) {
         self.followers.increment(1);
     }
 
-    /// A session that followed has ended.
+    /// Records the end of a session that followed.
     pub(crate) fn unfollowed(&self) {
         self.followers.decrement(1);
     }

@@ -1,4 +1,4 @@
-//! Metrics, for the recorder of the `metrics` facade. The feature `metrics`.
+//! Metrics for the recorder of the `metrics` facade (feature `metrics`).
 
 #[cfg(feature = "metrics")]
 mod handle;
@@ -13,7 +13,7 @@ mod stopwatch;
 #[cfg(feature = "metrics")]
 mod table;
 
-// The rest of the crate calls their methods and knows nothing of the feature: without it they are empty.
+// Other modules call these methods whether or not the feature is enabled. Without it the methods are empty.
 #[cfg(feature = "metrics")]
 pub(crate) use self::recorded::Metrics;
 #[cfg(not(feature = "metrics"))]

@@ -10,8 +10,8 @@ use crate::limits::Config;
 use crate::rejection::Rejection;
 use crate::websocket::CloseCode;
 
-/// The handles of a hub. All are registered when it is built: a message costs no lookup of a name, and what has not
-/// happened yet is there as 0.
+/// Handles of a hub's metrics. They are registered when the hub is built, so that a message needs no lookup of a name and every
+/// series starts at 0.
 pub(crate) struct Metrics {
     sessions: Gauge,
     keys: Gauge,
@@ -34,8 +34,7 @@ pub(crate) struct Metrics {
     log: LogMetrics,
 }
 
-/// A counter for each kind of refusal. A kind of [`Rejection`] that is not counted does not compile: see
-/// [`Refusals::of`].
+/// One counter for each kind of refusal. [`Refusals::of`] makes a [`Rejection`] without a counter a compile error.
 struct Refusals {
     no_opening: Counter,
     missing: Counter,
@@ -53,17 +52,17 @@ struct Refusals {
 /// A way for a session to end.
 struct Ending {
     by: ClosedBy,
-    /// None: all that are not listed.
+    /// `None`: all codes that are not listed.
     code: Option<CloseCode>,
     count: Counter,
 }
 
-/// The codes of which each is counted by itself. A client may send 2000 others, and so may an application.
+/// Codes with their own counter. Clients and applications may send 2000 others, which share one counter.
 const CODES: [(ClosedBy, &[CloseCode]); 3] = [
     (
         ClosedBy::Server,
         &[
-            // Cut without a close frame, as when the runtime goes away.
+            // The connection ends without a close frame, for example when the runtime shuts down.
             CloseCode::ABNORMAL,
             CloseCode::NORMAL,
             CloseCode::GOING_AWAY,
@@ -106,7 +105,7 @@ const CODES: [(ClosedBy, &[CloseCode]); 3] = [
 ];
 
 impl Metrics {
-    /// With the recorder of this thread or process; where there is none, nothing is ever recorded.
+    /// Registers with the recorder of this thread or process. Without a recorder, nothing is recorded.
     pub(crate) fn register() -> Self {
         METRICS.into_iter().for_each(describe);
         let direction = |metric, direction| counter(metric, &[("direction", direction)]);
@@ -134,12 +133,13 @@ impl Metrics {
         }
     }
 
-    /// The metrics of the log of kept pushes.
+    /// Metrics of the log of kept pushes.
     pub(crate) fn log(&self) -> &LogMetrics {
         &self.log
     }
 
-    /// A session has entered the store, as the first of its key or not. It must be [`Metrics::closed`] once.
+    /// Records a session that has entered the store. `first`: it is the first session of its key. Call [`Metrics::closed`] once for
+    /// it.
     pub(crate) fn opened(&self, first: bool) {
         self.opened.increment(1);
         self.sessions.increment(1);
@@ -148,47 +148,47 @@ impl Metrics {
         }
     }
 
-    /// The last session of a key has left the store.
+    /// Records that the last session of a key has left the store.
     pub(crate) fn key_left(&self) {
         self.keys.decrement(1);
     }
 
-    /// The store has this many keys. For when it has failed to say whether one came or left.
+    /// Sets the number of keys in the store. Needed after the store has failed to report whether a key was added or removed.
     pub(crate) fn keys(&self, keys: usize) {
         self.keys.set(keys as f64);
     }
 
-    /// A session has ended.
+    /// Records a session that has ended.
     pub(crate) fn closed(&self, closed: &Closed) {
         self.sessions.decrement(1);
-        // The last of each list takes all.
+        // The last ending of each list matches all codes.
         let ending = self.closed.iter().find(|ending| ending.is(closed));
         if let Some(ending) = ending {
             ending.count.increment(1);
         }
     }
 
-    /// A request was no opening.
+    /// Records a request that is not a WebSocket opening.
     pub(crate) fn no_opening(&self) {
         self.refusals.no_opening.increment(1);
     }
 
-    /// Somebody was not let in.
+    /// Records a refused opening.
     pub(crate) fn refused(&self, rejection: Rejection) {
         self.refusals.of(rejection).increment(1);
     }
 
-    /// So many bytes were read.
+    /// Records bytes read from a socket.
     pub(crate) fn read(&self, bytes: usize) {
         self.received_bytes.increment(bytes as u64);
     }
 
-    /// A message came in.
+    /// Records a message from a client.
     pub(crate) fn received(&self) {
         self.received.increment(1);
     }
 
-    /// What became of so many messages and bytes for one session.
+    /// Records the outcome of sending this many messages and bytes to one session.
     pub(crate) fn sent(&self, outcome: Outcome, messages: usize, bytes: usize) {
         match outcome {
             Outcome::Accepted | Outcome::Displaced(_) => {
@@ -204,39 +204,39 @@ impl Metrics {
         }
     }
 
-    /// A message has joined these, which wait for a socket that takes no more.
+    /// Records the fill of a queue whose socket accepts no more bytes, after a message was added.
     pub(crate) fn behind(&self, messages: usize, bytes: usize, config: &Config) {
         let [messages, bytes] = [(messages, config.queue_messages), (bytes, config.queue_bytes)]
             .map(|(waiting, most)| waiting as f64 / most.max(1) as f64);
         self.queue_fill.record(messages.max(bytes));
     }
 
-    /// An order has been given to all its recipients.
+    /// Records that an order was applied to all its recipients.
     pub(crate) fn dispatched(&self, since: Stopwatch) {
         self.dispatch.record(since.elapsed());
     }
 
-    /// A call of the handler is over.
+    /// Records a handler call that has ended.
     pub(crate) fn handled(&self, since: Stopwatch) {
         self.handler.record(since.elapsed());
     }
 
-    /// The handler has returned an error.
+    /// Records an error from the handler.
     pub(crate) fn handler_error(&self) {
         self.errors.increment(1);
     }
 
-    /// The handler has panicked.
+    /// Records a panic of the handler.
     pub(crate) fn handler_panic(&self) {
         self.panics.increment(1);
     }
 
-    /// The handler has not returned in time.
+    /// Records a timeout of the handler.
     pub(crate) fn handler_timeout(&self) {
         self.timeouts.increment(1);
     }
 
-    /// A hook from which nothing was expected has panicked or taken too long.
+    /// Records a panic or a timeout of a hook without a result.
     pub(crate) fn hook_failed(&self) {
         self.hook_failures.increment(1);
     }
@@ -247,7 +247,7 @@ impl Refusals {
         let kind = |kind| counter(&table::REFUSALS, &[("kind", kind)]);
         let refused = |rejection: Rejection| kind(rejection.kind());
         Self {
-            // What is refused before there is anything to decide about.
+            // Not a rejection: the request is refused before anything is decided.
             no_opening: kind("no_opening"),
             missing: refused(Rejection::Missing),
             invalid: refused(Rejection::Invalid),

@@ -1,4 +1,4 @@
-//! What stands in the place of the recording without that feature: nothing, at no cost.
+//! Empty methods in place of the recording, for builds without the feature `metrics`.
 
 use crate::close::Closed;
 use crate::delivery::{Kept, Outcome};

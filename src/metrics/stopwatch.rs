@@ -1,8 +1,8 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// When something began, in nanoseconds since the first time. It is half as large as an `Instant`, since every idle session
-/// has one.
+/// The start of a measurement, in nanoseconds since the first start in this process. It is half as large as an `Instant`, since
+/// every idle session has one.
 #[derive(Clone, Copy)]
 pub(crate) struct Stopwatch(u64);
 

@@ -1,11 +1,11 @@
-//! The names, and what they mean.
+//! Table of all metrics: names, kinds, labels, descriptions and buckets.
 
-/// All that a hub registers, with the recorder that is installed when it is built.
+/// All metrics of a hub. A hub registers them with the recorder that is installed when the hub is built.
 ///
-/// The names follow Prometheus' conventions as they are; a recorder need not add a unit or a `_total`. Several hubs of one
-/// process add up.
+/// The names already follow Prometheus' conventions, so a recorder need not add a unit or `_total`. The values of several hubs in
+/// one process add up.
 ///
-/// An exporter wants to know about histograms' buckets beforehand:
+/// An exporter needs the buckets of histograms in advance:
 ///
 /// ```
 /// use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -41,31 +41,31 @@ pub const METRICS: [&Metric; 21] = [
     &LOG_GAPS,
 ];
 
-/// Something that is counted or measured.
+/// Description of one metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Metric {
-    /// What it is called, with its unit at the end where it has one.
+    /// Name, with the unit at the end if there is one.
     pub name: &'static str,
-    /// What can be done with it.
+    /// Kind.
     pub kind: MetricKind,
-    /// The labels that each of its series has.
+    /// Labels of each series.
     pub labels: &'static [&'static str],
-    /// What it says, as the recorder is told.
+    /// Description, which is passed to the recorder.
     pub about: &'static str,
-    /// For a histogram upper bounds that tell something, in ascending order; else none.
+    /// Useful upper bounds of a histogram's buckets, in ascending order. Empty for other kinds.
     pub buckets: &'static [f64],
 }
 
-/// What can be done with a [`Metric`].
+/// Kind of a [`Metric`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// It only rises.
+    /// A count that only rises.
     Counter,
-    /// It rises and falls.
+    /// A value that rises and falls.
     Gauge,
-    /// Many values, of which the distribution matters.
+    /// A distribution of values.
     Histogram,
 }
 
@@ -79,31 +79,31 @@ pub(super) const OPENED: Metric =
 pub(super) const CLOSED: Metric = counter(
     "keywire_sessions_closed_total",
     &["by", "code"],
-    "Sessions that ended, by who ended them (peer, server, network) and close code (other: one that is not listed).",
+    "Sessions that ended, by the party that ended them (peer, server, network) and close code (other: a code that is not listed).",
 );
 
 pub(super) const REFUSALS: Metric = counter(
     "keywire_refusals_total",
     &["kind"],
-    "Openings that were refused, by kind of rejection (no_opening: not a WebSocket handshake at all).",
+    "Openings that were refused, by kind of rejection (no_opening: not a WebSocket handshake).",
 );
 
 pub(super) const MESSAGES: Metric = counter(
     "keywire_messages_total",
     &["direction"],
-    "Messages that came in, and messages that were taken into the queue of a session to go out.",
+    "Messages received (in), and messages added to the queue of a session (out).",
 );
 
 pub(super) const BYTES: Metric = counter(
     "keywire_bytes_total",
     &["direction"],
-    "Bytes read from sockets of sessions, and bytes of the messages that were taken to go out, as they are on the wire.",
+    "Bytes read from sockets of sessions (in), and bytes of messages added to the queue of a session, as on the wire (out).",
 );
 
 pub(super) const QUEUE_FILL: Metric = histogram(
     "keywire_queue_fill_ratio",
     &FILL_BUCKETS,
-    "How full the queue of a session is whose socket takes no more, each time a message joins it (1: full).",
+    "Fill of a session's queue (1: full), recorded for each message that is added while the socket accepts no more bytes.",
 );
 
 pub(super) const SLOW_CLOSES: Metric =
@@ -112,25 +112,25 @@ pub(super) const SLOW_CLOSES: Metric =
 pub(super) const DROPPED: Metric = counter(
     "keywire_messages_dropped_total",
     &[],
-    "Messages that were dropped for sessions whose client does not read and is not closed for it.",
+    "Messages that were dropped because the client does not read, for sessions that are not closed for this.",
 );
 
 pub(super) const DISPATCH: Metric = histogram(
     "keywire_dispatch_seconds",
     &TIME_BUCKETS,
-    "How long the store took to give an order of the hub to all its recipients.",
+    "Time in which the store applies an order of the hub to all its recipients.",
 );
 
 pub(super) const HANDLER: Metric = histogram(
     "keywire_handler_seconds",
     &TIME_BUCKETS,
-    "How long the handler worked on a message, or on the beginning of a session, until it answered or failed.",
+    "Time in which the handler handles a message or the opening of a session, until it replies or fails.",
 );
 
 pub(super) const HANDLER_FAILURES: Metric = counter(
     "keywire_handler_failures_total",
     &["kind"],
-    "Calls of the handler that failed, by kind (error, panic, timeout, hook: one that only learns of something has panicked or taken too long).",
+    "Handler calls that failed, by kind (error, panic, timeout, hook: a panic or timeout of a hook without a result).",
 );
 
 pub(super) const FOLLOWERS: Metric =
@@ -139,11 +139,11 @@ pub(super) const FOLLOWERS: Metric =
 pub(super) const LOG_APPENDS: Metric = counter(
     "keywire_log_appends_total",
     &["outcome"],
-    "Pushes that were to be kept, by outcome (at: kept, again: the log had it already, failed: not kept, unknown: no answer).",
+    "Appends of pushes to the log, by outcome (at: kept, again: already in the log, failed: not kept, unknown: no answer).",
 );
 
 pub(super) const LOG_BYTES: Metric =
-    counter("keywire_log_appended_bytes_total", &[], "Bytes of the pushes that were kept, as JSON.");
+    counter("keywire_log_appended_bytes_total", &[], "Bytes of pushes that were kept, as JSON.");
 
 pub(super) const LOG_APPEND: Metric =
     histogram("keywire_log_append_seconds", &TIME_BUCKETS, "Duration of an append to the log.");
@@ -153,22 +153,22 @@ pub(super) const LOG_READS: Metric = gauge("keywire_log_reads", "Reads of the lo
 pub(super) const LOG_READ: Metric = histogram(
     "keywire_log_read_seconds",
     &TIME_BUCKETS,
-    "Duration of a read of the log, failed ones included.",
+    "Duration of a read of the log, including failed reads.",
 );
 
 pub(super) const LOG_REPLAYED: Metric = counter(
     "keywire_log_replayed_total",
     &[],
-    "Kept pushes that a session got out of the log: those that it missed, or that its queue had no room for.",
+    "Kept pushes that a session got from the log, since it missed them or its queue had no room for them.",
 );
 
 pub(super) const LOG_GAPS: Metric = counter(
     "keywire_log_gaps_total",
     &["kind"],
-    "Gaps that followers were told of, by kind (trimmed: the log keeps no more; reset: it is not the log that was followed).",
+    "Gaps that followers were told of, by kind (trimmed: the log has removed entries; reset: it is another log than before).",
 );
 
-/// From a message handed to memory to a call that waits for somebody else's timeout.
+/// From an operation in memory to a call that waits for an external timeout.
 const TIME_BUCKETS: [f64; 14] =
     [0.000_005, 0.000_025, 0.0001, 0.000_5, 0.001, 0.002_5, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
 

@@ -1,4 +1,4 @@
-//! docs/protocol.md says of every answer who gives it, and why it is final or not.
+//! Checks that the tables of docs/protocol.md contain every status and close code.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
-/// Every kind: one that is missing here does not compile.
+/// Every kind. A missing kind is a compile error.
 fn all() -> impl Iterator<Item = Rejection> {
     std::iter::successors(Some(Rejection::Missing), |rejection| match rejection {
         Rejection::Missing => Some(Rejection::Invalid),
@@ -30,7 +30,7 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
-/// The codes that the crate has names for, as the sources declare them, and those that only report an end.
+/// The codes that the sources name, and those that only report an end.
 fn codes() -> Vec<u16> {
     let sources = [include_str!("../websocket/close_code.rs"), include_str!("../close.rs")];
     let declared = sources.iter().flat_map(|source| source.split("Self = Self::known(").skip(1));
@@ -74,12 +74,12 @@ fn each_refusal_stands_there_with_its_status_and_its_code() {
     assert_eq!(listed, given.collect());
 }
 
-/// A client is asked to come back by both answers or by none.
+/// Status and close code agree on whether the client should come back.
 #[test]
 fn a_status_and_a_code_agree() {
     for rejection in all() {
         let again = rejection.close_code().is_retryable();
-        // It asks for a fresh credential, not for patience.
+        // The client needs a new credential, and waiting does not help.
         let waits = again && rejection != Rejection::Expired;
         assert_eq!(rejection.retry_after().is_some(), waits, "{rejection:?}");
         let is_final = matches!(

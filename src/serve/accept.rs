@@ -1,4 +1,4 @@
-//! Accepts connections, up to the limit.
+//! Accepts connections up to the limit.
 
 use std::error::Error;
 use std::io;
@@ -20,13 +20,14 @@ use super::transport::Transport;
 use crate::limits::Address;
 use crate::peer::PeerAddr;
 
-/// Number of connections that wait here for a permit, so that their addresses are known. Others wait in the kernel's queue.
+/// Number of connections that are accepted while they wait for a permit, so that their addresses are known. Others wait in the
+/// kernel's queue.
 const WAITING: usize = 256;
 
-/// The time after which connections are asked again to end for those that wait.
+/// Time after which the quota is asked again to make room for the waiting connections.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// The pause after a listener has failed, most likely for lack of file descriptors. It would fail again at once.
+/// Pause after the listener has failed, usually for lack of file descriptors. An immediate retry would fail too.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Number of connections that are accepted from the kernel's queue when the server ends: the default length of that queue.
@@ -68,7 +69,7 @@ where
         Self { listener, is_failing: false, waiting: Vec::new(), service, config, connections, refusals }
     }
 
-    /// Runs for ever. If it is dropped, connections that wait for a permit keep waiting.
+    /// Accepts connections and never returns. If the future is dropped, connections that wait for a permit keep waiting.
     pub(super) async fn run(&mut self) {
         loop {
             self.admit_waiting();
@@ -94,7 +95,7 @@ where
         }
     }
 
-    /// Closes the listener. Connections that came before are served once more, beyond the limit too.
+    /// Closes the listener. Connections that arrived before get one request answered each, even beyond the limit.
     pub(super) fn finish(mut self) -> Connections {
         self.connections.drain();
         for newcomer in std::mem::take(&mut self.waiting) {
@@ -125,8 +126,8 @@ where
     fn begin(&self, newcomer: Newcomer) {
         let Newcomer { transport, peer } = newcomer;
         if let Err(error) = transport.set_up(&self.config) {
-            // Fails only on a dead socket, which reading finds out.
-            tracing::debug!(%error, "a new connection takes no options");
+            // Fails only for a dead socket, which the next read detects.
+            tracing::debug!(%error, "could not set the options of a new connection");
         }
         self.connections.begin(transport, peer, self.service.clone(), &self.config);
     }
@@ -156,7 +157,7 @@ where
     }
 }
 
-/// The next connection. Errors until then are logged.
+/// The next connection. Logs the errors until then.
 async fn next<L: Listener>(listener: &mut L, is_failing: &mut bool, quota: &ConnectionQuota) -> Newcomer {
     loop {
         match listener.accept().await {
@@ -167,7 +168,7 @@ async fn next<L: Listener>(listener: &mut L, is_failing: &mut bool, quota: &Conn
                 return Newcomer { transport, peer };
             }
             Err(error) if is_of_one_connection(&error) => {
-                tracing::debug!(%error, "a client went away before it was accepted");
+                tracing::debug!(%error, "a client disconnected before it was accepted");
             }
             Err(error) => {
                 pause(&error, is_failing, quota).await;
@@ -178,7 +179,7 @@ async fn next<L: Listener>(listener: &mut L, is_failing: &mut bool, quota: &Conn
 
 async fn pause(error: &io::Error, is_failing: &mut bool, quota: &ConnectionQuota) {
     if !std::mem::replace(is_failing, true) {
-        tracing::error!(%error, "cannot accept connections, and tries again until it can");
+        tracing::error!(%error, "cannot accept connections; retrying");
     }
     quota.free_descriptors();
     sleep(PAUSE).await;

@@ -1,4 +1,4 @@
-//! The activity of a connection, for the decision which connection ends when the limit is reached.
+//! The activity of a connection. It decides which connection ends when the limit is reached.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use crate::limits::Address;
 
-/// One connection's state, shared by its stream, its timer, its request and the
-/// [`ConnectionQuota`](super::quota::ConnectionQuota).
+/// State of one connection. Its stream, timer and request share it with the [`ConnectionQuota`](super::quota::ConnectionQuota).
 #[derive(Debug)]
 pub(super) struct Activity {
     address: Option<Address>,
@@ -17,36 +16,36 @@ pub(super) struct Activity {
     long_heads: LongHeads,
 }
 
-/// Bytes of all incomplete heads of a server, beyond [`SHORT_HEAD`] of each.
+/// Total excess over [`SHORT_HEAD`] of all incomplete heads of a server, in bytes.
 pub(super) type LongHeads = Arc<AtomicUsize>;
 
-/// Almost every head is shorter. The excess of a longer head counts for [`MOST_LONG_HEADS`].
+/// Length of a short head, in bytes. Almost every head is shorter. The excess of a longer head counts for [`MOST_LONG_HEADS`].
 const SHORT_HEAD: usize = 8 * 1024;
 
-/// Limit on the excess of all long heads together. Otherwise every connection could hold the largest head.
+/// Limit on the excess of all long heads together, in bytes. Otherwise every connection could hold the largest head.
 const MOST_LONG_HEADS: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Bytes read of an incomplete head.
+    /// Length of the part of an incomplete head that was read, in bytes.
     head: usize,
     /// The start of the wait for the client, or of the request.
     since: Instant,
     order: Order,
-    /// All bytes that have arrived were read.
+    /// Whether all bytes that have arrived were read.
     is_silent: bool,
     has_body: bool,
-    /// A part of the request's body was not read.
+    /// Whether a part of the request's body was not read.
     is_unread: bool,
-    /// Bytes after the request were read.
+    /// Whether bytes after the request were read.
     is_ahead: bool,
     task: Option<Waker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// No bytes were read yet.
+    /// No bytes were read so far.
     Fresh,
     /// Between two requests.
     Idle,
@@ -56,11 +55,11 @@ pub(super) enum Phase {
     Work,
     /// The service waits for the client's body.
     Body,
-    /// The client does not take the answer.
+    /// The client does not read the response.
     Answer,
-    /// The writing side is shut down, and the rest of the client's bytes are read.
+    /// The write side is shut down, and the rest of the client's bytes are read.
     Closing,
-    /// Not HTTP any more.
+    /// The connection has left HTTP.
     Upgraded,
 }
 
@@ -68,7 +67,7 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Stay,
-    /// End if it is idle.
+    /// End if idle.
     Leave,
     /// End after the request in progress.
     Drain,
@@ -76,14 +75,14 @@ pub(super) enum Order {
     Cut,
 }
 
-/// What a connection waits for.
+/// Party or event that a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waits {
-    /// For a request. `is_fresh` if it would be the first.
+    /// A request. `is_fresh`: it would be the first request.
     Idle { is_fresh: bool },
-    /// For the client, within a request.
+    /// The client, within a request.
     Client,
-    /// For the service, or for what it was upgraded to.
+    /// The service, or the protocol after the upgrade.
     Service,
 }
 
@@ -122,7 +121,7 @@ impl Activity {
         (waits, state.since)
     }
 
-    /// hyper begins to wait for a head.
+    /// Records that hyper begins to wait for a head.
     pub(super) fn begins_to_wait(&self) -> Phase {
         let mut state = self.state();
         if state.phase != Phase::Fresh {
@@ -155,7 +154,7 @@ impl Activity {
         more == 0 || self.long_heads.fetch_add(more, Ordering::Relaxed) + more <= MOST_LONG_HEADS
     }
 
-    /// A request goes to the service.
+    /// Records that a request goes to the service.
     pub(super) fn begins_to_work(&self, has_body: bool) {
         let mut state = self.state();
         self.long_heads.fetch_sub(long(state.head), Ordering::Relaxed);
@@ -165,7 +164,7 @@ impl Activity {
         state.is_unread = has_body;
     }
 
-    /// A request in progress waits for the client or the service.
+    /// Records whether a request in progress waits for the client or for the service.
     pub(super) fn at_work(&self, phase: Phase) {
         let mut state = self.state();
         if let Phase::Work | Phase::Body | Phase::Answer = state.phase {
@@ -173,12 +172,12 @@ impl Activity {
         }
     }
 
-    /// The body was read to its end.
+    /// Records that the body was read to its end.
     pub(super) fn has_read_body(&self) {
         self.state().is_unread = false;
     }
 
-    /// The connection closes. Returns whether the client may still be sending.
+    /// Records that the connection closes. Returns whether the client may still be sending.
     pub(super) fn begins_to_close(&self) -> bool {
         let mut state = self.state();
         let is_sending = state.phase == Phase::Head || state.is_unread || state.is_ahead;
@@ -187,7 +186,7 @@ impl Activity {
         is_sending
     }
 
-    /// HTTP has ended, and the stream lives on.
+    /// Records that the connection has left HTTP, while its stream stays open.
     pub(super) fn is_upgraded(&self) {
         self.state().phase = Phase::Upgraded;
     }
@@ -196,7 +195,7 @@ impl Activity {
         self.state().order
     }
 
-    /// Gives an order to the connection's task. The strictest order counts.
+    /// Gives an order to the connection's task. The strictest order wins.
     pub(super) fn tell(&self, order: Order) {
         let mut state = self.state();
         if order as u8 > state.order as u8 {
@@ -209,7 +208,7 @@ impl Activity {
         }
     }
 
-    /// Whether the connection's task must end at once. Further orders wake it.
+    /// Whether the connection's task must end at once. Later orders wake the task.
     pub(super) fn is_cut(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.state();
         state.is_silent = false;
@@ -231,7 +230,7 @@ impl Activity {
         self.state().is_silent = is_silent;
     }
 
-    /// Whether the connection may stop accepting requests now. A request of which a part has arrived is answered first.
+    /// Whether the connection may stop accepting requests now. A request that has partly arrived is answered first.
     pub(super) fn may_be_drained(&self) -> bool {
         let mut state = self.state();
         match (state.order, state.phase) {
@@ -239,7 +238,7 @@ impl Activity {
             (_, Phase::Fresh | Phase::Idle) if state.is_silent => true,
             (Order::Leave, Phase::Closing) => false,
             (Order::Leave, _) => {
-                // The order came too late: the connection is no longer idle.
+                // The connection is no longer idle, so the order is void.
                 state.order = Order::Stay;
                 false
             }
@@ -248,7 +247,7 @@ impl Activity {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No panic in here leaves a change half done.
+        // A poisoned lock is safe to use: no panic can interrupt a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

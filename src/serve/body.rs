@@ -9,8 +9,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use super::activity::{Activity, Phase};
 use super::progress::ProgressTimeout;
 
-/// The body of a request that [`serve`](crate::serve()) hands to a service: hyper's own, but for an error where the client
-/// has stalled ([`ServeConfig::stall_timeout`](crate::serve::ServeConfig::stall_timeout)).
+/// Body of a request that [`serve`](crate::serve()) passes to a service. It is hyper's body, with an error if the client has
+/// stalled ([`ServeConfig::stall_timeout`](crate::serve::ServeConfig::stall_timeout)).
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,

@@ -30,7 +30,7 @@ const MIN_BUFFER: usize = 8 * 1024;
 
 const DECIDED_BY_THE_TIMER: Duration = Duration::from_secs(1);
 
-/// The HTTP connections of a server. An upgraded connection belongs to whoever upgraded it.
+/// HTTP connections of a server, without upgraded connections.
 pub(super) struct Connections {
     tracker: TaskTracker,
     quota: Arc<ConnectionQuota>,
@@ -92,7 +92,7 @@ impl Connections {
         });
     }
 
-    /// Lets the requests in progress finish, and accepts no further ones.
+    /// Lets the requests in progress finish and accepts no more.
     pub(super) fn drain(&self) {
         self.quota.drain();
         self.tracker.close();
@@ -139,7 +139,7 @@ where
         }
         let answer = self.service.call(request);
         if self.activity.order() == Order::Drain {
-            // hyper learns of the drain after this call, when it may have written the head of the answer.
+            // hyper learns of the drain after this call, and may then have written the head of the response.
             Either::Right(answer.map_ok(last).boxed())
         } else {
             Either::Left(answer)
@@ -147,7 +147,7 @@ where
     }
 }
 
-/// Announces that no further request is answered (RFC 9112, section 9.6), unless the answer is an upgrade.
+/// Announces that this is the last response on the connection (RFC 9112, section 9.6), unless it is an upgrade.
 fn last<B>(mut response: Response<B>) -> Response<B> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,4 +1,4 @@
-//! How long hyper waits for the head of a request.
+//! Timer for the head of a request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use super::config::ServeConfig;
 
 /// hyper's timer for one connection.
 ///
-/// hyper knows one time for a head, from when it begins to wait for it, and asks for a sleep then. But a client that has
-/// just connected has something to say, while one that had its answer may have nothing for long, until the first byte of
-/// the next request.
+/// hyper has one timeout for a head, and starts a sleep when it begins to wait. A new client should send its request at once, but a
+/// client that got its response may be idle for long. This timer therefore uses another timeout until the first byte of the next
+/// request.
 #[derive(Debug)]
 pub(super) struct HeadTimer {
     head: Duration,
@@ -33,7 +33,7 @@ impl Timer for HeadTimer {
         Box::pin(Waiting { sleep: Box::pin(tokio::time::sleep(time)), next: None })
     }
 
-    /// The deadline is hyper's own and of no interest.
+    /// Ignores hyper's deadline.
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
         let is_idle = self.activity.begins_to_wait() == Phase::Idle;
         Box::pin(Waiting {
@@ -47,10 +47,10 @@ impl Timer for HeadTimer {
     }
 }
 
-/// The wait for one head. hyper polls it whenever it has read and the head is not complete.
+/// The wait for one head. hyper polls it after each read that leaves the head incomplete.
 struct Waiting {
     sleep: Pin<Box<tokio::time::Sleep>>,
-    /// The time for the head, until its first byte has come.
+    /// The timeout to use after the first byte of the head. `None` after that byte.
     next: Option<(Arc<Activity>, Duration)>,
 }
 

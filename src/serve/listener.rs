@@ -8,8 +8,7 @@ use tokio::net::UnixListener;
 use super::transport::Transport;
 use crate::peer::PeerAddr;
 
-/// What connections come from: tokio's `TcpListener`, for either version of IP or for both, and its `UnixListener`. It cannot be
-/// implemented for others.
+/// Source of connections: tokio's `TcpListener`, for one version of IP or for both, or its `UnixListener`. The trait is sealed.
 pub trait Listener: sealed::Accept {}
 
 mod sealed {
@@ -23,12 +22,12 @@ mod sealed {
 
         /// A connection that waits in the system's queue.
         ///
-        /// It asks the socket itself, because the runtime learns of arrivals only between two tasks.
+        /// This asks the socket itself, since the runtime learns of new connections only between two tasks.
         fn accept_waiting(&mut self) -> io::Result<(Transport, Option<PeerAddr>)>;
     }
 }
 
-/// Whether an error says something about one connection, so that the next may be good.
+/// Whether an error concerns only one connection, so that the next accept may succeed.
 pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

@@ -34,10 +34,10 @@ pub(crate) use self::stream::PermittedStream;
 pub(crate) use self::transport::Transport;
 use crate::hub::Hub;
 
-/// Serves HTTP/1.1 and its upgrades with a tower service: `warp::service(filter)`, an axum router, or any other.
+/// Serves HTTP/1.1 and upgrades with a tower service, for example `warp::service(filter)` or an axum router.
 ///
-/// It adds what the frameworks' own servers lack: timeouts for requests and slow clients, a limit on connections,
-/// `TCP_NODELAY`, survival of a lack of file descriptors, and a graceful end ([`Serve::graceful`]).
+/// It adds features that the frameworks' own servers lack: timeouts for requests and slow clients, a limit on connections,
+/// `TCP_NODELAY`, recovery from a lack of file descriptors, and a graceful shutdown ([`Serve::graceful`]).
 ///
 /// ```no_run
 /// use keywire::auth::RawKey;
@@ -58,7 +58,7 @@ use crate::hub::Hub;
 ///
 /// With axum: `keywire::serve(listener, router)`. Use a proxy for TLS and HTTP/2.
 ///
-/// Each request has a [`Peer`](crate::adapter::PeerAddr) in its extensions if the listener knows addresses.
+/// Each request has a [`PeerAddr`](crate::adapter::PeerAddr) in its extensions if the listener has addresses.
 pub fn serve<L, S, B>(listener: L, service: S) -> Serve<L, TowerToHyperService<S>>
 where
     L: Listener,
@@ -75,7 +75,7 @@ pub fn serve_hyper<L, S>(listener: L, service: S) -> Serve<L, S> {
     Serve { listener, service, config: ServeConfig::default(), end: None }
 }
 
-/// A server to be run, from [`serve`].
+/// A server from [`serve`]. It starts with [`Serve::run`].
 #[must_use = "a server does nothing until it is run"]
 pub struct Serve<L, S> {
     listener: L,
@@ -84,7 +84,7 @@ pub struct Serve<L, S> {
     end: Option<(Hub, BoxFuture<'static, ()>)>,
 }
 
-/// The time after the grace for the runtime to drop the connections that were cut.
+/// Time after the grace in which the runtime drops the connections that were cut.
 const CUT: Duration = Duration::from_secs(1);
 
 impl<L, S> Serve<L, S> {
@@ -94,23 +94,23 @@ impl<L, S> Serve<L, S> {
         self
     }
 
-    /// Ends gracefully once `signal` is ready: the listener closes, the hub shuts down as by [`Hub::shutdown`], requests in
-    /// progress are answered, and what is left after [`ServeConfig::grace`] is cut. Without this the server runs until its
-    /// future is dropped.
+    /// Shuts down gracefully once `signal` is ready: the listener closes, the hub shuts down as by [`Hub::shutdown`], and requests in
+    /// progress are answered. Connections that remain after [`ServeConfig::grace`] are cut. Without this call the server runs until
+    /// its future is dropped.
     pub fn graceful(mut self, hub: &Hub, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.end = Some((hub.clone(), signal.boxed()));
         self
     }
 
-    /// Runs the server. Returns the number of connections that were cut at the end, sessions and requests.
+    /// Runs the server. Returns the number of connections (sessions and requests) that were cut at the end.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the listener. Connections live on, and the hub is not shut down.
+    /// If the future is dropped, the listener closes. Connections stay open, and the hub is not shut down.
     ///
     /// # Panics
     ///
-    /// If it is polled outside of a tokio runtime.
+    /// If the future is polled outside of a tokio runtime.
     pub fn run<B>(self) -> impl Future<Output = usize> + Send + 'static
     where
         L: Listener,
@@ -133,7 +133,7 @@ impl<L, S> Serve<L, S> {
             let (sessions, _) = join(hub.shutdown(config.grace), answered).await;
             let requests = connections.len();
             connections.cut();
-            // A task that blocks its thread cannot be dropped, and is left to the runtime's end.
+            // A task that blocks its thread cannot be dropped before the runtime ends.
             let _ = timeout(CUT, connections.ended()).await;
             sessions + requests
         }

@@ -7,10 +7,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::config::ServeConfig;
 
-/// Bounds the time that is spent waiting for a client: each pause, and by a lowest rate the whole.
+/// Limits the time that the server waits for a client. A timeout limits each pause, and a lowest rate limits the total.
 ///
-/// It is a bucket of time. Waiting drains it, each byte fills it by what the byte may take. It has a timer only while it
-/// waits, and looks at the clock only when it has waited.
+/// It is a bucket of time: waiting drains it, and each byte adds the time that one byte may take. It has a timer only while it
+/// waits, and reads the clock only after it has waited.
 #[derive(Debug)]
 pub(super) struct ProgressTimeout {
     full: Duration,
@@ -31,7 +31,8 @@ impl ProgressTimeout {
         Self { full, bytes_per_second, left: full, waiting: None }
     }
 
-    /// Passes on what was polled, unless the client has been waited for too long. `bytes` is how far it has got.
+    /// Passes `polled` on, or returns [`Stalled`] if the wait for the client was too long. `bytes` returns the progress of a result,
+    /// in bytes.
     pub(super) fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -74,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// How long a client is waited for that makes `bytes` of progress every `pause`, at most a day.
+    /// How long the server waits for a client that makes `bytes` of progress every `pause`, at most a day.
     async fn lasts(
         stall_timeout: Duration,
         rate: impl Into<Option<u32>>,

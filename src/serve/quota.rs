@@ -1,4 +1,4 @@
-//! The limit on connections.
+//! Limit on connections.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,14 +13,13 @@ use super::config::ServeConfig;
 use super::share::{self, Holder};
 use crate::limits::Address;
 
-/// The idle time before a connection may be closed for another. A connection that is idle for less may be about to send a
-/// request.
+/// Idle time before a connection may be closed for another. A connection that is idle for less may be about to send a request.
 const SETTLED: Duration = Duration::from_millis(250);
 
-/// The time between two searches for connections to close, since each search looks at all connections.
+/// Shortest time between two searches for connections to close, since each search looks at all connections.
 const SEARCH: Duration = Duration::from_millis(10);
 
-/// The connections that are not sessions, and the limits on their number.
+/// Connections that are not sessions, and the limits on their number.
 #[derive(Debug)]
 pub(super) struct ConnectionQuota {
     limit: usize,
@@ -33,14 +32,14 @@ pub(super) struct ConnectionQuota {
 #[derive(Debug, Default)]
 struct Used {
     connections: HashMap<u64, Arc<Activity>>,
-    /// Of addresses that have connections.
+    /// Number of permits of each address. Addresses without permits are removed.
     by_address: HashMap<Option<Address>, usize>,
     next: u64,
     searched: Option<Instant>,
     is_draining: bool,
 }
 
-/// The permit of a connection, which is released on drop.
+/// Permit of a connection. It is released on drop.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     number: u64,
@@ -69,12 +68,12 @@ impl ConnectionQuota {
         self.used().by_address.get(&address).copied().unwrap_or(0)
     }
 
-    /// Whether an address that holds so many permits may hold one more.
+    /// Whether an address that holds `used` permits may hold one more.
     pub(super) fn may_have_more(&self, address: Option<Address>, used: usize) -> bool {
         address.is_none() || self.limit_per_address.is_none_or(|limit| used < limit)
     }
 
-    /// Acquires a permit, whether or not one is free.
+    /// Acquires a permit, even beyond the limit.
     pub(super) fn acquire(self: &Arc<Self>, address: Option<Address>) -> ConnectionPermit {
         let mut used = self.used();
         let order = if used.is_draining { Order::Drain } else { Order::Stay };
@@ -94,13 +93,13 @@ impl ConnectionQuota {
     /// Asks connections to end for new connections from these addresses.
     pub(super) fn make_room(&self, newcomers: &[Option<Address>]) {
         self.search(|holders, leaving, settled| {
-            // Connections that are ending already make room for the first.
+            // Connections that are already ending make room for the first newcomers.
             let newcomers = newcomers.get(leaving..).unwrap_or_default();
             share::choose(holders, newcomers, settled)
         });
     }
 
-    /// Asks some idle connections to end, since their file descriptors are needed.
+    /// Asks some idle connections to end, in order to free file descriptors.
     pub(super) fn free_descriptors(&self) {
         self.search(|holders, _, settled| {
             let mut idle = share::idle(holders, settled);
@@ -109,7 +108,7 @@ impl ConnectionQuota {
         });
     }
 
-    /// Lets the requests in progress finish, and accepts no further ones.
+    /// Lets the requests in progress finish and accepts no more.
     pub(super) fn drain(&self) {
         let mut used = self.used();
         used.is_draining = true;
@@ -137,7 +136,7 @@ impl ConnectionQuota {
                 Holder { address: activity.address(), waits, since }
             })
             .collect();
-        // The clock may have started less than that ago.
+        // The clock may have started less than `SETTLED` ago.
         let settled = now.checked_sub(SETTLED).unwrap_or(now);
         for index in choose(&holders, leave.len(), settled) {
             let is_idle = matches!(holders[index].waits, Waits::Idle { .. });
@@ -146,7 +145,7 @@ impl ConnectionQuota {
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
-        // No panic in here leaves a change half done.
+        // A poisoned lock is safe to use: no panic can interrupt a change.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

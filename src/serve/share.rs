@@ -1,4 +1,4 @@
-//! The choice of connections that end when all permits are in use.
+//! Choice of the connections that end when all permits are in use.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -15,9 +15,11 @@ pub(super) struct Holder {
     pub(super) since: Instant,
 }
 
-/// Chooses the holders that end for new connections from these addresses, by index. First the idle holders: those without a
-/// request yet, then the longest idle. Then, for an address that holds less, the longest request that waits for its client, of
-/// the address that holds the most, or else of the network.
+/// Chooses the holders that end for new connections from these addresses. Returns their indices.
+///
+/// Idle holders end first: those without a request so far, then the longest idle. After them, a newcomer replaces the request that
+/// has waited longest for its client, of the address with the most permits, if that address holds more than the newcomer's. The
+/// same is then done by network.
 pub(super) fn choose(holders: &[Holder], newcomers: &[Option<Address>], settled: Instant) -> Vec<usize> {
     let mut chosen = idle(holders, settled);
     chosen.truncate(newcomers.len());
@@ -35,7 +37,7 @@ pub(super) fn choose(holders: &[Holder], newcomers: &[Option<Address>], settled:
     chosen
 }
 
-/// The holders that have been idle since then, in the order in which they end.
+/// The holders that have been idle since `settled` or longer, in the order in which they end.
 pub(super) fn idle(holders: &[Holder], settled: Instant) -> Vec<usize> {
     let mut idle: Vec<_> = holders
         .iter()
@@ -50,13 +52,13 @@ pub(super) fn idle(holders: &[Holder], settled: Instant) -> Vec<usize> {
     idle.into_iter().map(|(.., index)| index).collect()
 }
 
-/// The permits of each address or network.
+/// Permits of each address or network.
 struct Shares(HashMap<Option<Address>, Share>);
 
 #[derive(Default)]
 struct Share {
     held: usize,
-    /// Requests that wait for their client, longest last.
+    /// Requests that wait for their client. The longest wait is last.
     waiting: Vec<(Reverse<Instant>, usize)>,
 }
 
@@ -77,7 +79,7 @@ impl Shares {
         Self(shares)
     }
 
-    /// The holder that ends for a new connection, if its address holds more than that of the new connection would.
+    /// The holder that ends for a new connection. Its address must hold more permits than the new connection's address would.
     fn yield_to(&mut self, newcomer: Option<Address>) -> Option<usize> {
         let own = self.0.get(&newcomer).map_or(0, |share| share.held);
         let more = self.0.values_mut().filter(|share| share.held > own + 1 && !share.waiting.is_empty());
@@ -107,7 +109,7 @@ mod tests {
         (!text.is_empty()).then(|| Address::from(SocketAddr::new(text.parse().unwrap(), 1)))
     }
 
-    /// Holders that have been so for a number of seconds, and the newcomers. Settled is what lasts for 2 s.
+    /// Chooses among holders that have been in their state for a number of seconds. A state is settled after 2 s.
     fn chosen(holders: &[(&str, Waits, u64)], newcomers: &[&str]) -> Vec<usize> {
         let now = Instant::now() + Duration::from_secs(1000);
         let holders: Vec<_> = holders

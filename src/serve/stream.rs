@@ -12,20 +12,20 @@ use super::progress::ProgressTimeout;
 use super::quota::ConnectionPermit;
 use super::transport::Transport;
 
-/// A stream with a permit of the limit on connections, until it becomes a session.
+/// A stream that holds a permit for the limit on connections until it becomes a session.
 ///
-/// A connection that is upgraded to another protocol keeps its permit. Sessions have limits of their own (`Limits`).
+/// A connection that is upgraded to another protocol keeps its permit. Sessions have their own limits (`Limits`).
 #[derive(Debug)]
 pub(crate) struct PermittedStream {
     transport: Transport,
     permit: ConnectionPermit,
     writing: ProgressTimeout,
-    /// Set after the writing side was shut down.
+    /// Set after the write side was shut down.
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
-/// The time for which the rest of an answered request is read. Closing over unread bytes would reset the connection, and the
-/// client might not see the answer.
+/// Time for which the rest of an answered request is read. Closing with unread bytes would reset the connection, and the client
+/// might not get the response.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl PermittedStream {
@@ -37,13 +37,13 @@ impl PermittedStream {
         self.permit.activity()
     }
 
-    /// The bare connection. Its permit is released.
+    /// Releases the permit and returns the bare connection.
     pub(crate) fn into_transport(self) -> Transport {
         self.transport
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        // Another protocol has timeouts of its own.
+        // After an upgrade the other protocol has its own timeouts.
         if self.activity().phase() == Phase::Upgraded {
             return polled;
         }

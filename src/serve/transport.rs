@@ -12,9 +12,10 @@ use tokio::net::UnixStream;
 
 use super::config::ServeConfig;
 
-/// What a connection of `serve` can be.
+/// Kinds of connections that `serve` accepts.
 ///
-/// It is one type for all, so that an upgraded connection is found by it, and each further kind has to be thought of.
+/// They share one type, so that the adapter recognises an upgraded connection, and the compiler finds each place that must handle a
+/// new kind.
 #[derive(Debug)]
 pub enum Transport {
     /// Bare TCP.
@@ -24,7 +25,7 @@ pub enum Transport {
     Unix(UnixStream),
 }
 
-/// The longest time that Linux takes (`tcp(7)`, `TCP_KEEPIDLE`).
+/// Longest time that Linux accepts (`tcp(7)`, `TCP_KEEPIDLE`).
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
 impl Transport {
@@ -32,7 +33,7 @@ impl Transport {
     pub(super) fn set_up(&self, config: &ServeConfig) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => {
-                // Else the second of two small messages waits until the first is acknowledged.
+                // Otherwise the second of two small messages waits until the first is acknowledged.
                 stream.set_nodelay(true)?;
                 let Some(silence) = config.tcp_keepalive else { return Ok(()) };
                 let keepalive = TcpKeepalive::new()
@@ -46,8 +47,8 @@ impl Transport {
         }
     }
 
-    /// Whether nothing has arrived that has not been read. It asks the socket itself, because the runtime learns of
-    /// arrivals only between two tasks.
+    /// Whether all bytes that have arrived were read. This asks the socket itself, since the runtime learns of new bytes only between
+    /// two tasks.
     pub(super) fn is_silent(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match self {

@@ -19,7 +19,7 @@ use crate::text::Text;
 
 /// For tests.
 impl Session {
-    /// A session without a connection, to test a handler. [`Sent`] takes the place of the client. The session has a hub of its own.
+    /// A session without a connection, to test a handler. [`Sent`] stands in for the client. The session has its own hub.
     ///
     /// Messages go through the same queue and encoding as in an open session. The session is in no store, so the hub does not find
     /// it.
@@ -48,7 +48,8 @@ impl Session {
         Self::detached_on(&Hub::builder(nobody).build(), identity)
     }
 
-    /// [`Session::detached`] on an existing hub, with its limits. The hub finds the session once it is in the hub's store:
+    /// [`Session::detached`] on an existing hub, with the limits of that hub. The hub finds the session once it is in the hub's
+    /// store:
     ///
     /// ```
     /// use std::sync::Arc;
@@ -80,11 +81,11 @@ impl Session {
 
 /// The messages to a [detached](Session::detached) session, in order, and whether the session was closed.
 ///
-/// The queue is bounded like that of a connection: more than [`Config::queue_messages`](crate::Config::queue_messages) messages that
-/// are not taken out make a slow client.
+/// The queue is bounded like that of a connection: if more than [`Config::queue_messages`](crate::Config::queue_messages) messages
+/// wait in it, the session is closed as a slow client.
 pub struct Sent {
     session: Session,
-    /// Bytes that a socket would have taken.
+    /// The bytes that a socket would have taken.
     written: Vec<u8>,
     frames: VecDeque<SentFrame>,
 }
@@ -100,27 +101,26 @@ pub enum SentFrame {
 }
 
 impl Sent {
-    /// Takes out all pushes so far.
+    /// Takes out all pushes sent so far.
     ///
     /// # Panics
     ///
-    /// If a frame that is not a push was sent. [`Sent::frames`] takes these.
+    /// If a sent frame is not a push. [`Sent::frames`] accepts any frame.
     pub fn pushes(&mut self) -> Vec<Push> {
         self.frames().into_iter().map(SentFrame::into_push).collect()
     }
 
-    /// Takes out all frames so far.
+    /// Takes out all frames sent so far.
     pub fn frames(&mut self) -> Vec<SentFrame> {
         self.flush();
         self.frames.drain(..).collect()
     }
 
-    /// Takes out the next push. Waits for one while the session is open. `None`: the session has been closed, and
-    /// nothing is left.
+    /// Takes out the next push. Waits for one while the session is open. `None`: the session is closed and no push is left.
     ///
     /// # Panics
     ///
-    /// If a frame that is not a push comes next. [`Sent::next_frame`] takes these.
+    /// If the next frame is not a push. [`Sent::next_frame`] accepts any frame.
     ///
     /// # Cancel safety
     ///
@@ -129,8 +129,7 @@ impl Sent {
         self.next_frame().await.map(SentFrame::into_push)
     }
 
-    /// Takes out the next frame. Waits for one while the session is open. `None`: the session has been closed, and
-    /// nothing is left.
+    /// Takes out the next frame. Waits for one while the session is open. `None`: the session is closed and no frame is left.
     ///
     /// # Cancel safety
     ///
@@ -141,7 +140,7 @@ impl Sent {
                 return Poll::Ready(Some(frame));
             }
             let rest = self.session.outbox().poll_rest(cx, Some(Pin::new(&mut self.written)));
-            // A session that ends is not written to by this, see `Outbox::poll_rest`.
+            // This call does not write for a session that ends, see `Outbox::poll_rest`.
             self.flush();
             match (self.frames.pop_front(), rest) {
                 (None, Poll::Ready(Ok(None)) | Poll::Pending) => Poll::Pending,
@@ -151,7 +150,7 @@ impl Sent {
         .await
     }
 
-    /// How the session was closed. `None`: it is open.
+    /// How the session was closed. `None`: the session is open.
     ///
     /// ```
     /// use keywire::session::{CloseCode, Closed, ClosedBy};
@@ -168,10 +167,10 @@ impl Sent {
         self.session.outbox().closing()
     }
 
-    /// Takes what a socket would take now.
+    /// Takes the bytes that a socket would take now.
     fn flush(&mut self) {
         let cx = &mut Context::from_waker(Waker::noop());
-        // A `Vec` takes everything.
+        // A write to a `Vec` never waits.
         let _ = self.session.outbox().poll_flush(cx, Some(Pin::new(&mut self.written)));
         for (kind, payload) in frame::data_messages(&self.written) {
             self.frames.push_back(match kind {

@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use super::Session;
 
-/// The application's own values for one session, one for each type. See [`Session::extensions`].
+/// Values of the application for one session, one for each type. See [`Session::extensions`].
 ///
-/// All handles of a session share them, and they are dropped with its last handle. [`MessageHandler::closed`] still
-/// reads them. A session without values has no memory for them but one pointer.
+/// All handles of a session share the values. [`MessageHandler::closed`] can still read them. They are dropped with the last
+/// handle. A session without values uses only one pointer for them.
 ///
-/// `get` returns a clone and no guard, so nothing is locked across an `.await`. A value that changes often belongs
-/// into an `Arc` with a lock or an atomic of its own:
+/// `get` returns a clone and not a guard, so no lock is held across an `.await`. Put a value that changes often into an `Arc` with
+/// its own lock or atomic:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -34,7 +34,7 @@ use super::Session;
 pub struct Extensions<'a>(&'a Session);
 
 impl Session {
-    /// The application's own values for this session, by type.
+    /// Values of the application for this session, by type.
     ///
     /// ```
     /// use keywire::{HandlerResult, Reply, Session, Switch};
@@ -63,7 +63,7 @@ impl Session {
 }
 
 impl Extensions<'_> {
-    /// Stores `value`, and returns the former value of the same type.
+    /// Stores `value`. Returns the previous value of the same type.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
         let value = Arc::new(value);
         let former = self.0.state().extensions.insert(value);
@@ -77,15 +77,14 @@ impl Extensions<'_> {
         value.map(Arc::unwrap_or_clone)
     }
 
-    /// A clone of the value of type `T`. If there is none, stores `value` first. Of several callers at the same time,
-    /// all get the same value.
+    /// A clone of the value of type `T`. If there is none, stores `value` first. Concurrent callers all get the same value.
     pub fn get_or_insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> T {
         let value = Arc::new(value);
         let kept = self.0.state().extensions.get_or_insert_with(|| value.clone()).clone();
         Arc::unwrap_or_clone(kept)
     }
 
-    /// Removes the value of type `T`, and returns it.
+    /// Removes the value of type `T` and returns it.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         let value = self.0.state().extensions.remove::<Arc<T>>();
         value.map(Arc::unwrap_or_clone)
@@ -93,7 +92,7 @@ impl Extensions<'_> {
 }
 
 impl fmt::Debug for Extensions<'_> {
-    /// Leaves the values out, which may be secrets.
+    /// Omits the values, since they may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extensions").field("session", &self.0.id()).finish_non_exhaustive()
     }
@@ -132,7 +131,7 @@ mod tests {
         assert_eq!(session.extensions().get(), Some(3_u8));
     }
 
-    /// Cloning and dropping a value is code of the application's.
+    /// Cloning and dropping a value runs application code.
     #[test]
     fn a_value_may_use_its_session_when_it_is_cloned_or_dropped() {
         struct Curious(Weak<Owned<Inner>>);
@@ -140,7 +139,7 @@ mod tests {
         impl Curious {
             fn look(&self) {
                 if let Some(inner) = self.0.upgrade() {
-                    assert!(inner.state.try_lock().is_ok(), "it would wait for itself");
+                    assert!(inner.state.try_lock().is_ok(), "the lock is free while application code runs");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A session that follows the log of its key.
+//! Sessions that follow the log of their key.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::follow::{Follower, Offer};
 use crate::frame::Frame;
 
 impl Session {
-    /// Sends a kept push: at its place in the log if the session follows it, else like any other.
+    /// Sends a kept push: in the order of the log if the session follows it, else like any other push.
     pub(super) fn keep(&self, entry: &Entry) -> Outcome {
         let Some(mut follower) = self.follower() else { return self.send_frame(&entry.plain()) };
         let offer = follower.offer(entry, |entry| self.offer(entry));
@@ -21,12 +21,12 @@ impl Session {
         if self.is_open() { Outcome::Accepted } else { Outcome::Gone }
     }
 
-    /// Queues an entry of the log, if there is room.
+    /// Queues an entry of the log if there is room.
     pub(crate) fn offer(&self, entry: &Entry) -> bool {
         self.offer_frame(entry.followed())
     }
 
-    /// Queues a frame, if there is room for it in half of the queue.
+    /// Queues a frame if it fits into half of the queue.
     pub(crate) fn offer_frame(&self, frame: Frame) -> bool {
         let (hub, messages) = (self.hub(), frame.count());
         let bytes = match self.0.compresses {
@@ -41,7 +41,7 @@ impl Session {
         queued
     }
 
-    /// There may be entries in the log of which the session has heard nothing.
+    /// Tells the session that the log may have entries that it has not seen.
     pub(crate) fn doubt(&self) {
         let offer = self.follower().map(|mut follower| follower.doubt());
         if offer == Some(Offer::Wake) {
@@ -49,10 +49,10 @@ impl Session {
         }
     }
 
-    /// The session's place in the log of its key, if it follows that.
+    /// The session's position in the log of its key, if it follows the log.
     pub(crate) fn follower(&self) -> Option<MutexGuard<'_, Follower>> {
         let follower = self.0.follower.as_deref()?;
-        // Nothing under this lock panics half way through a change.
+        // A poisoned lock is safe to use: no panic can interrupt a change.
         Some(follower.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -14,7 +14,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
         match self.first.extract(handshake).await {
             Err(none @ (Rejection::Missing | Rejection::Ambiguous)) => {
                 match self.second.extract(handshake).await {
-                    // The cookie stays ambiguous, so the client should come back.
+                    // An ambiguous cookie stays ambiguous, so that the client comes back.
                     Err(Rejection::Missing) => Err(none),
                     decided => decided,
                 }
@@ -23,8 +23,8 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for Or<A, B> {
         }
     }
 
-    /// Accepts what either extractor accepts: a refresh has only one place for a credential, and the client does not know which
-    /// of the two extractors let it in.
+    /// Accepts a credential that either extractor accepts. A refresh has only one place for a credential, and the client does not
+    /// know which of the two extractors accepted its opening.
     async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
         match self.first.refresh(credential).await {
             Ok(identity) => Ok(identity),
@@ -74,7 +74,7 @@ where
 {
     async fn check(&self, identity: Identity) -> Result<Identity, Rejection> {
         match (self.check)(identity).await {
-            // The request has a credential. If `check` misses something else, another extractor must not decide.
+            // The request has a credential, so no other extractor may decide, whatever else `check` misses.
             Err(Rejection::Missing | Rejection::Ambiguous) => Err(Rejection::Invalid),
             decided => decided,
         }
@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(key(&keys, "/", "id=2; id=2").await, Ok("2".into()));
         }
         assert_eq!(key(&cookie(), "/", "id=2; id=3").await, Err(Rejection::Ambiguous));
-        // But a check further on has seen a credential.
+        // A later check runs only if there is a credential.
         let keys = cookie().and_then(|_: Identity| async { Err(Rejection::Ambiguous) });
         assert_eq!(key(&keys, "/", "id=2").await, Err(Rejection::Invalid));
     }

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How a token is signed (RFC 7518, section 3.1; RFC 8037). ES512, ES256K and Ed448 are not supported.
+/// Signature algorithm of a token (RFC 7518, section 3.1; RFC 8037). ES512, ES256K and Ed448 are not supported.
 ///
-/// Each [`VerifyingKey`](crate::auth::VerifyingKey) belongs to one algorithm, whatever `alg` a token names.
+/// Each [`VerifyingKey`](crate::auth::VerifyingKey) belongs to one algorithm. The `alg` of a token does not change it.
 ///
 /// ```
 /// use keywire::auth::JwtAlgorithm;
@@ -42,7 +42,7 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
-    /// The algorithms with public keys: all but HMAC.
+    /// All algorithms with public keys, that is, all but HMAC.
     pub const ASYMMETRIC: [Self; 9] = [
         Self::RS256,
         Self::RS384,
@@ -76,7 +76,7 @@ impl JwtAlgorithm {
         }
     }
 
-    /// Whether the key is a secret, which can also sign.
+    /// Whether the key is a secret. A secret can also sign.
     #[must_use]
     pub fn is_hmac(self) -> bool {
         Self::HMAC.contains(&self)
@@ -96,8 +96,8 @@ impl fmt::Display for JwtAlgorithm {
 /// A string is not the name of a [`JwtAlgorithm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an algorithm that is supported: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 \
-     and EdDSA are"
+    "not an algorithm that keywire supports; supported: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, \
+     ES256, ES384, EdDSA"
 )]
 pub struct UnknownJwtAlgorithm;
 

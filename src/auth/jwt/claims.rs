@@ -1,4 +1,4 @@
-//! What a genuine token must say to be good (RFC 7519, section 4.1).
+//! Validation of the claims of a token whose signature is valid (RFC 7519, section 4.1).
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::key::Key;
 use crate::rejection::Rejection;
 
-/// What is demanded of claims.
+/// Requirements for claims.
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) leeway: Duration,
@@ -18,7 +18,7 @@ pub(super) struct Rules {
     pub(super) subject: String,
 }
 
-/// Whose token it is, and when it is good. Both moments give way to the other clock by the leeway.
+/// The key and the validity period of a token. The leeway extends the period at both ends.
 pub(super) struct Subject {
     pub(super) key: Key,
     pub(super) begins_at: Option<SystemTime>,
@@ -26,7 +26,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Whether the token is good at `now`. Neither answer is final: a fresh token, or time, changes it.
+    /// Whether the token is valid at `now`. A new token, or waiting, can remove each of the two rejections.
     pub(super) fn check_time(&self, now: SystemTime) -> Result<(), Rejection> {
         if self.expires_at <= now {
             Err(Rejection::Expired)
@@ -39,16 +39,16 @@ impl Subject {
 }
 
 impl Rules {
-    /// Everything but the time. What fails here is final: the signer wrote it, and no time changes it.
+    /// Checks everything except the time. A failure is final, since waiting does not change what the signer wrote.
     pub(super) fn check(&self, claims: &[u8]) -> Result<Subject, Rejection> {
-        // A claim of the standard's that has another type than the standard's, or stands twice, fails here.
+        // Fails if a standard claim has a wrong type or occurs twice.
         let standard: Standard = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
-        // One that is nested too deep fails here, whether or not the application reads the place.
+        // Fails if any claim is nested too deep, even one that the application does not read.
         let mut all: Map<String, Value> = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
         if self.issuer.is_some() && self.issuer != standard.iss {
             return Err(Rejection::Invalid);
         }
-        // A token that is made for somebody is not for one who does not say who they are (section 4.1.3).
+        // A token with an audience is refused if no audience is configured (section 4.1.3).
         let meant = match (&self.audience, &standard.aud) {
             (None, None) => true,
             (Some(own), Some(Audience::One(one))) => own == one,
@@ -66,13 +66,13 @@ impl Rules {
     }
 }
 
-/// The claims that the standard names. A `null` is not the same as absence.
+/// The claims that the standard names. `null` does not count as absent.
 #[derive(Deserialize)]
 struct Standard {
     exp: Moment,
     #[serde(default, deserialize_with = "given")]
     nbf: Option<Moment>,
-    /// A number, and no ground to refuse: it tells when the token was signed, not when it is good (section 4.1.6).
+    /// Must be a number, but no value is refused: it is the time of signing and does not limit validity (section 4.1.6).
     #[serde(default, deserialize_with = "given", rename = "iat")]
     _iat: Option<f64>,
     #[serde(default, deserialize_with = "given")]
@@ -102,11 +102,11 @@ struct Moment(SystemTime);
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(value)?;
-        // What no clock can show is no moment, and must not be a token without an end.
+        // A time out of range is an error, since it must not make a token without an end.
         let moment = Duration::try_from_secs_f64(seconds)
             .ok()
             .and_then(|since_1970| SystemTime::UNIX_EPOCH.checked_add(since_1970));
-        moment.map(Self).ok_or_else(|| serde::de::Error::custom("not a moment"))
+        moment.map(Self).ok_or_else(|| serde::de::Error::custom("time out of range"))
     }
 }
 

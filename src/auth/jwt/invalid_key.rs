@@ -1,40 +1,40 @@
 use super::algorithm::JwtAlgorithm;
 
-/// A secret or a text cannot serve as a [`VerifyingKey`](super::VerifyingKey). The error shows nothing of the key.
+/// A secret or a PEM text is not a valid [`VerifyingKey`](super::VerifyingKey). The error contains no part of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidVerifyingKey {
-    /// A secret without a single byte.
-    #[error("the secret of a JwtKey must not be empty: everybody could sign")]
+    /// The secret is empty.
+    #[error("the secret of a JwtKey must not be empty: anyone could sign")]
     EmptySecret,
-    /// A secret that is a PEM text, which mostly is a public key.
-    #[error("a PEM text is no secret: an algorithm other than HMAC takes it as a key")]
+    /// The secret is a PEM text, so it is probably a public key.
+    #[error("the secret is a PEM text: it must be random bytes; PEM keys are for algorithms other than HMAC")]
     PemAsSecret,
-    /// Not a PEM text.
-    #[error("not a public key in PEM, which begins with -----BEGIN PUBLIC KEY-----")]
+    /// The key is not a PEM text.
+    #[error("not a public key in PEM: it must begin with -----BEGIN PUBLIC KEY-----")]
     NotPem,
-    /// A private key.
-    #[error("a private key: tokens are checked with the public one (openssl pkey -pubout)")]
+    /// The key is a private key.
+    #[error("a private key: pass the public key (openssl pkey -pubout)")]
     Private,
-    /// PEM, of something that is not a public key of a supported kind: a certificate, or a key for ES512 or ES256K.
+    /// The PEM text is not a public key of a supported kind, for example a certificate, or a key for ES512 or ES256K.
     #[error(
-        "PEM, but not a public key of RSA, P-256, P-384 or Ed25519: ES512 and ES256K are not supported \
-         (of a certificate: openssl x509 -pubkey -noout)"
+        "PEM, but not a public key for RSA, P-256, P-384 or Ed25519: ES512 and ES256K are not supported \
+         (from a certificate: openssl x509 -pubkey -noout)"
     )]
     NotPublicKey,
-    /// A key that belongs to another algorithm.
+    /// The key belongs to another algorithm.
     #[error("not a key for {0}")]
     WrongKind(JwtAlgorithm),
-    /// An RSA key that is too small to be safe, or larger than can be computed with; how many bits it has.
-    #[error("an RSA key of {0} bits: it must have 2048 to 4096")]
+    /// The RSA key is too small to be safe, or too large to compute with. Contains its size in bits.
+    #[error("an RSA key of {0} bits: it must have 2048 to 4096 bits")]
     RsaSize(usize),
-    /// A compressed elliptic point.
+    /// The key is a compressed elliptic point.
     #[error(
         "a compressed elliptic point: write it uncompressed \
          (openssl pkey -pubin -pubout -ec_conv_form uncompressed)"
     )]
     CompressedPoint,
-    /// A key that cannot be read or computed with.
+    /// The key cannot be parsed, or is not a valid key.
     #[error("a damaged key")]
     Damaged,
 }

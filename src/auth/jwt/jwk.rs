@@ -9,15 +9,15 @@ use super::algorithm::JwtAlgorithm;
 use super::key::VerifyingKey;
 use super::key_list::KeyList;
 
-/// A text is not a usable JWK set.
+/// A string is not a usable JWK set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidJwks {
-    /// It is not JSON with a list of `keys`.
-    #[error("not a JWK set: {{\"keys\":[…]}}")]
+    /// The string is not JSON with a list of `keys`.
+    #[error("not a JWK set: it must be {{\"keys\":[…]}}")]
     Malformed,
-    /// None of its keys is for checking signatures by an algorithm that is allowed.
-    #[error("no key in the JWK set is for checking signatures by an algorithm that is allowed")]
+    /// The set has no key that verifies signatures by an allowed algorithm.
+    #[error("no key in the JWK set verifies signatures by an allowed algorithm")]
     NoKey,
 }
 
@@ -43,7 +43,7 @@ struct Jwk {
     k: Option<String>,
 }
 
-/// The usable keys. Unknown ones are left out (RFC 7517, section 5).
+/// Reads the usable keys. Other keys are left out (RFC 7517, section 5).
 pub(super) fn read_set(text: &[u8], algorithms: &[JwtAlgorithm]) -> Result<KeyList, InvalidJwks> {
     let set: Set<'_> = serde_json::from_slice(text).map_err(|_| InvalidJwks::Malformed)?;
     let keys: Vec<_> = set.keys.into_iter().filter_map(|jwk| read(jwk, algorithms)).collect();
@@ -70,7 +70,7 @@ fn read(jwk: &RawValue, allowed: &[JwtAlgorithm]) -> Option<(Option<String>, Ver
     Some((jwk.kid, key.ok()?))
 }
 
-/// The algorithm of the key, or the usual one for its kind.
+/// The algorithm of the key, or the usual algorithm for its kind.
 fn algorithm(jwk: &Jwk, allowed: &[JwtAlgorithm]) -> Option<JwtAlgorithm> {
     let mut allowed = allowed.iter().copied();
     if let Some(named) = &jwk.alg {

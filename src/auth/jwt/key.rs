@@ -6,7 +6,7 @@ use super::invalid_key::InvalidVerifyingKey;
 use super::material::Material;
 use super::pem;
 
-/// What signatures are checked with: a secret or a public key, and the one algorithm that it is for.
+/// Key that verifies signatures: a secret or a public key, and its only algorithm.
 ///
 /// ```
 /// use keywire::auth::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey};
@@ -17,7 +17,7 @@ use super::pem;
 /// # Ok::<(), InvalidVerifyingKey>(())
 /// ```
 ///
-/// ES512, ES256K and Ed448 are not supported, nor are compressed elliptic points.
+/// ES512, ES256K, Ed448 and compressed elliptic points are not supported.
 ///
 /// Clones share the key material.
 #[derive(Clone)]
@@ -27,11 +27,11 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// A secret for HMAC (RFC 7518, section 3.2, which asks for as many bytes as the hash has: 32, 48 or 64).
+    /// A secret for HMAC. RFC 7518, section 3.2, requires at least as many bytes as the hash has: 32, 48 or 64.
     ///
     /// # Errors
     ///
-    /// When the secret is empty or a PEM text, or `algorithm` is not HMAC.
+    /// If the secret is empty or a PEM text, or if `algorithm` is not HMAC.
     pub fn from_secret(algorithm: JwtAlgorithm, secret: &[u8]) -> Result<Self, InvalidVerifyingKey> {
         if !algorithm.is_hmac() {
             return Err(InvalidVerifyingKey::WrongKind(algorithm));
@@ -39,7 +39,7 @@ impl VerifyingKey {
         if secret.is_empty() {
             return Err(InvalidVerifyingKey::EmptySecret);
         }
-        // Mostly a public key, with which everybody could sign.
+        // Probably a public key. Anyone who has it could sign.
         if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
             return Err(InvalidVerifyingKey::PemAsSecret);
         }
@@ -61,11 +61,10 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// When it is not PEM, a private key, a key of another kind than `algorithm` takes, an RSA key of
-    /// less than 2048 bits (RFC 7518, section 3.3) or more than 4096, or a compressed elliptic point. No error shows
-    /// any of the key.
+    /// If `pem` is not PEM, a private key, a key of another kind than `algorithm` needs, an RSA key of less than 2048 bits (RFC
+    /// 7518, section 3.3) or more than 4096 bits, or a compressed elliptic point. Errors contain no part of the key.
     ///
-    /// An Ed25519 key of 32 bytes that are no point of the curve is not found here: it verifies no token.
+    /// An Ed25519 key whose 32 bytes are not a point of the curve is accepted here, but verifies no token.
     pub fn from_pem(algorithm: JwtAlgorithm, pem: impl AsRef<[u8]>) -> Result<Self, InvalidVerifyingKey> {
         match pem::read(pem.as_ref())? {
             pem::PublicKey::Rsa { n, e } => Self::rsa(algorithm, &n, &e),
@@ -75,7 +74,7 @@ impl VerifyingKey {
         }
     }
 
-    /// The only algorithm that this key is good for.
+    /// The only algorithm of this key.
     #[must_use]
     pub fn algorithm(&self) -> JwtAlgorithm {
         self.algorithm
@@ -109,12 +108,12 @@ impl VerifyingKey {
         Self { algorithm, material: Arc::new(material) }
     }
 
-    /// Whether this is the same key for the same algorithm, under whatever name.
+    /// Whether both keys have the same algorithm and the same material.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.algorithm == other.algorithm && self.material == other.material
     }
 
-    /// Whether `signature` is this key's under `message`.
+    /// Whether `signature` is a valid signature of `message` by this key.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.material.verify(self.algorithm, message, signature)
     }

@@ -6,7 +6,7 @@ use super::token::Token;
 pub(super) struct KeyList(pub(super) Vec<(Option<String>, VerifyingKey)>);
 
 impl KeyList {
-    /// The key that `token` names, if exactly one fits. Equal keys count as one.
+    /// The key for `token`, if exactly one fits. Equal keys count as one.
     pub(super) fn find(&self, token: &Token<'_>) -> Option<VerifyingKey> {
         let named = |kid: &Option<String>| token.kid.is_none() || *kid == token.kid;
         let mut meant = self
@@ -18,7 +18,7 @@ impl KeyList {
         meant.all(|key| key.is(first)).then(|| first.clone())
     }
 
-    /// Removes all keys of this name. Returns whether there were any.
+    /// Removes all keys of this name. Returns whether one was there.
     pub(super) fn remove(&mut self, kid: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|(name, _)| name.as_deref() != Some(kid));

@@ -8,8 +8,8 @@ use super::token::Token;
 
 /// Several keys with names (`kid`). The set may change while the server runs.
 ///
-/// To rotate a secret: insert the new one, sign with it, and remove the old one when the last token that it signed has expired.
-/// Meanwhile both are valid.
+/// To rotate a secret, insert the new secret and sign with it. Remove the old secret when the last token that it signed has
+/// expired. Meanwhile both are valid.
 ///
 /// ```
 /// use keywire::auth::{InvalidVerifyingKey, JwtAlgorithm, JwtKey, VerifyingKey, VerifyingKeys};
@@ -26,17 +26,17 @@ use super::token::Token;
 /// # Ok::<(), InvalidVerifyingKey>(())
 /// ```
 ///
-/// A token's `kid` and `alg` must fit exactly one key. For a token without `kid`, its `alg` alone must. Equal keys count as one
-/// key, whatever their names. A token that fits no key or several is refused with
-/// [`Rejection::NotYet`](crate::auth::Rejection::NotYet): the next [`insert`](Self::insert) or [`remove`](Self::remove) may
-/// change that.
+/// A token's `kid` and `alg` must fit exactly one key. For a token without `kid`, only its `alg` must fit. Equal keys count as
+/// one, even under different names. A token that fits no key or several keys is refused with
+/// [`Rejection::NotYet`](crate::auth::Rejection::NotYet), since the next [`insert`](Self::insert) or [`remove`](Self::remove)
+/// may change the result.
 ///
-/// Clones share the keys. A removed key opens no further connections. Open sessions stay.
+/// Clones share the keys. Tokens of a removed key open no new connections. Open sessions stay open.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyingKeys(Arc<RwLock<KeyList>>);
 
 impl VerifyingKeys {
-    /// A set without keys, which refuses every token.
+    /// An empty set, which refuses every token.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -44,8 +44,8 @@ impl VerifyingKeys {
 
     /// The keys of a JWK set (RFC 7517, section 5) that verify signatures by one of `algorithms`.
     ///
-    /// Other keys, and keys that keywire cannot read, are left out. An RSA key without `alg` is for RS256 if that is among
-    /// `algorithms`, else for the first RSA algorithm among them.
+    /// Other keys, and keys that keywire cannot read, are left out. An RSA key without `alg` gets RS256 if `algorithms` contains
+    /// it, else the first RSA algorithm in `algorithms`.
     ///
     /// ```
     /// use keywire::auth::{InvalidJwks, JwtAlgorithm, JwtKey, VerifyingKeys};
@@ -59,12 +59,12 @@ impl VerifyingKeys {
     ///
     /// # Errors
     ///
-    /// If `text` is not a JWK set, or has no usable key.
+    /// If `text` is not a JWK set or has no usable key.
     pub fn from_jwks(text: &str, algorithms: &[JwtAlgorithm]) -> Result<Self, InvalidJwks> {
         jwk::read_set(text.as_bytes(), algorithms).map(|keys| Self(Arc::new(RwLock::new(keys))))
     }
 
-    /// Adds a key. It replaces all keys of this name.
+    /// Adds a key and replaces all keys of this name.
     pub fn insert(&self, kid: impl Into<String>, key: VerifyingKey) {
         let kid = kid.into();
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ impl VerifyingKeys {
         keys.0.push((Some(kid), key));
     }
 
-    /// Removes the keys of this name. Returns whether there were any.
+    /// Removes all keys of this name. Returns whether one was there.
     pub fn remove(&self, kid: &str) -> bool {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(kid)
     }

@@ -1,4 +1,4 @@
-//! Key material, and how ring checks a signature with it (RFC 7518, section 3; RFC 8037, section 3.1).
+//! Key material, and signature verification with ring (RFC 7518, section 3; RFC 8037, section 3.1).
 
 use ring::agreement::{self, EphemeralPrivateKey, agree_ephemeral};
 use ring::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
@@ -8,7 +8,7 @@ use ring::signature as sig;
 use super::algorithm::JwtAlgorithm;
 use super::invalid_key::InvalidVerifyingKey;
 
-/// The numbers of a key in their one normal form: two keys are the same exactly if these are equal.
+/// The numbers of a key in a normal form, so that equal keys have equal material.
 #[derive(PartialEq, Eq)]
 pub(super) enum Material {
     /// A secret for HMAC.
@@ -19,7 +19,7 @@ pub(super) enum Material {
     Point(Box<[u8]>),
 }
 
-/// How an algorithm verifies, and which kind of material it needs.
+/// Verification function of an algorithm, by the kind of material that it needs.
 enum Check {
     Hmac(hmac::Algorithm),
     Rsa(&'static sig::RsaParameters),
@@ -27,7 +27,7 @@ enum Check {
 }
 
 impl Material {
-    /// Sizes of RSA keys in bits: at least those of RFC 7518, section 3.3, and at most what is cheap to check.
+    /// Sizes of RSA keys in bits. The minimum is that of RFC 7518, section 3.3. Larger keys are expensive to verify with.
     const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
     pub(super) fn rsa(n: &[u8], e: &[u8]) -> Result<Self, InvalidVerifyingKey> {
@@ -36,7 +36,7 @@ impl Material {
         if !Self::RSA_BITS.contains(&bits) {
             return Err(InvalidVerifyingKey::RsaSize(bits));
         }
-        // ring's own demands are checked here, since ring reports them only with a signature.
+        // The checks of ring are repeated here, since ring reports a bad key only when it verifies a signature.
         let odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
         let exponent = e.iter().take(6).fold(0_u64, |value, byte| (value << 8) | u64::from(*byte));
         if !odd(n) || !odd(e) || !(3..1 << 33).contains(&exponent) {
@@ -53,12 +53,12 @@ impl Material {
         Self::on_curve(&agreement::ECDH_P384, point)
     }
 
-    /// ring has no function that validates a point alone. A key agreement validates it first.
+    /// Validates a point by a key agreement, since ring has no function for this alone.
     fn on_curve(curve: &'static agreement::Algorithm, point: &[u8]) -> Result<Self, InvalidVerifyingKey> {
         if matches!(point, [2 | 3, ..]) {
             return Err(InvalidVerifyingKey::CompressedPoint);
         }
-        // Without random numbers the point is validated with each signature.
+        // If there are no random numbers, the point is validated only with each signature.
         if let Ok(ours) = EphemeralPrivateKey::generate(curve, &SystemRandom::new()) {
             agree_ephemeral(ours, &agreement::UnparsedPublicKey::new(curve, point), |_| ())
                 .map_err(|_| InvalidVerifyingKey::Damaged)?;
@@ -73,7 +73,7 @@ impl Material {
         Ok(Self::Point(key.into()))
     }
 
-    /// Whether `signature` is this key's under `message`, by `algorithm`.
+    /// Whether `signature` is a valid signature of `message` by this material under `algorithm`.
     pub(super) fn verify(&self, algorithm: JwtAlgorithm, message: &[u8], signature: &[u8]) -> bool {
         match (check(algorithm), self) {
             (Check::Hmac(hash), Self::Secret(secret)) => {

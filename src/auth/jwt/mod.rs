@@ -45,25 +45,24 @@ use crate::rejection::Rejection;
 /// # let _ = hub;
 /// ```
 ///
-/// The token is in the path, in `?token=`, in `Authorization: Bearer` or in a subprotocol
-/// ([`Handshake::protocol_token`]); two of them are refused. Signatures are
-/// checked with a secret or a public key ([`VerifyingKey`]), with one of several ([`VerifyingKeys`]), or with those
-/// of a published set ([`Jwks`]). The algorithm is the key's, whatever the token names.
+/// The token is in the path, in `?token=`, in `Authorization: Bearer` or in a subprotocol ([`Handshake::protocol_token`]). A
+/// request with two tokens is refused. A secret or a public key ([`VerifyingKey`]), one of several keys ([`VerifyingKeys`]) or a
+/// key of a published set ([`Jwks`]) verifies the signature. The key sets the algorithm. The `alg` of the token must match it.
 ///
-/// # What a token must say
+/// # Required claims
 ///
-/// - `exp`, in the future. The session ends at that time.
-/// - `sub`, or the claim named by [`subject_claim`](JwtKey::subject_claim): a text that can be a [`Key`](crate::Key).
-/// - `iss` and `aud` as demanded by [`issuer`](JwtKey::issuer) and [`audience`](JwtKey::audience).
-/// - `nbf`, if it is there, has come. Until then the client is asked to come back.
+/// - `exp`: in the future. The session ends at that time.
+/// - `sub`, or the claim named by [`subject_claim`](JwtKey::subject_claim): a string that is a valid [`Key`](crate::Key).
+/// - `iss` and `aud`: as set by [`issuer`](JwtKey::issuer) and [`audience`](JwtKey::audience).
+/// - `nbf`: optional. Before that time the client is asked to come back.
 ///
-/// Clocks may differ by [`leeway`](JwtKey::leeway). `iat` is never a reason to refuse, however far ahead it is (RFC
-/// 7519, section 4.1.6). Each claim that the standard names must have the type that it gives it. What a token says of where its key is to be had (`jwk`, `jku`, `x5u`, `x5c`) counts for nothing, and one
-/// with a `crit`, `b64`, `enc` or `zip` in its header is refused.
+/// Clocks may differ by [`leeway`](JwtKey::leeway). A token is never refused because of its `iat` (RFC 7519, section 4.1.6). Each
+/// claim that the standard names must have the standard's type. The header parameters `jwk`, `jku`, `x5u` and `x5c`, which name a
+/// key, are ignored. A token with `crit`, `b64`, `enc` or `zip` in its header is refused.
 ///
-/// # What else it says
+/// # Other claims
 ///
-/// reaches the session as a type of the application's:
+/// The session can read the claims as a type of the application:
 ///
 /// ```
 /// use keywire::auth::JwtKey;
@@ -97,7 +96,7 @@ pub struct JwtKey {
 type ReadClaims = fn(&[u8], Identity) -> Option<Identity>;
 
 impl JwtKey {
-    /// The largest leeway.
+    /// Upper limit of [`JwtKey::leeway`].
     const MAX_LEEWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// Tokens signed with a [`VerifyingKey`], one of several [`VerifyingKeys`], or the keys of [`Jwks`].
@@ -122,13 +121,12 @@ impl JwtKey {
         }
     }
 
-    /// Tokens signed by HMAC with SHA-256 and this secret (RFC 7518, section 3.2, which asks for a secret of
-    /// at least 32 bytes).
+    /// Tokens signed by HMAC with SHA-256 and this secret. RFC 7518, section 3.2, requires a secret of at least 32 bytes.
     ///
     /// # Panics
     ///
-    /// When the secret is empty or a PEM text: everybody could sign. [`VerifyingKey::from_secret`] has an error for
-    /// it, and the other lengths of HMAC.
+    /// If the secret is empty or a PEM text, since anyone could sign. [`VerifyingKey::from_secret`] returns an error instead, and
+    /// also has HMAC with SHA-384 and SHA-512.
     #[must_use]
     pub fn hs256(secret: &[u8]) -> Self {
         match VerifyingKey::from_secret(JwtAlgorithm::HS256, secret) {
@@ -191,7 +189,7 @@ impl JwtKey {
         VerifyingKey::from_pem(algorithm, pem).map(Self::new)
     }
 
-    /// Leeway for the difference between the issuer's clock and this one. Default: 30 s. At most a day.
+    /// Tolerance for the difference between the issuer's clock and this one. Default: 30 s. Maximum: 1 day.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.rules.leeway = leeway.min(Self::MAX_LEEWAY);
@@ -205,8 +203,8 @@ impl JwtKey {
         self
     }
 
-    /// Required audience: only tokens with this `aud`, alone or among others, are valid. Without this setting a token that has an
-    /// `aud` is refused, since it was issued for another service.
+    /// Required audience: only tokens with this `aud`, alone or among others, are valid. Default: none, which refuses tokens that
+    /// have an `aud`, since they were issued for another service.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.rules.audience = Some(audience.into());
@@ -220,10 +218,10 @@ impl JwtKey {
         self
     }
 
-    /// Also reads the claims as a type of the application. The session has it in its identity:
-    /// `session.identity().get::<C>()`. A token whose claims are no `C` is refused.
+    /// Also reads the claims as a type of the application. The value is in the identity of the session:
+    /// `session.identity().get::<C>()`. A token whose claims are not a `C` is refused.
     ///
-    /// `C` is any type that serde can deserialize; [`serde_json::Value`] holds all claims. The last call counts.
+    /// `C` is any type that serde can deserialize. [`serde_json::Value`] holds all claims. The last call wins.
     #[must_use]
     pub fn claims<C>(mut self) -> Self
     where
@@ -243,7 +241,7 @@ impl JwtKey {
         self
     }
 
-    /// Longest token, in bytes. Default: 8 KiB. A longer one is refused unread.
+    /// Longest token, in bytes. Default: 8 KiB. A longer token is refused before it is parsed.
     #[must_use]
     pub fn token_bytes(mut self, bytes: usize) -> Self {
         self.token_bytes = bytes;
@@ -254,13 +252,15 @@ impl JwtKey {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Expired`] if that is all that is wrong with it, [`Rejection::NotYet`] if only its `nbf` is still to
-    /// come or no key of a set that may change fits it ([`VerifyingKeys`], [`Jwks`]), [`Rejection::Unavailable`] if
-    /// there are no keys yet ([`Jwks`]), else [`Rejection::Invalid`].
+    /// - [`Rejection::Expired`] if the token has expired and is otherwise valid.
+    /// - [`Rejection::NotYet`] if its `nbf` is in the future and it is otherwise valid, or if no key fits and the set of keys may
+    ///   change ([`VerifyingKeys`], [`Jwks`]).
+    /// - [`Rejection::Unavailable`] if no keys have been read yet ([`Jwks`]).
+    /// - [`Rejection::Invalid`] in all other cases.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost if the future is dropped. It waits only for [`Jwks`], which need tokio's runtime.
+    /// Nothing is lost if the future is dropped. It waits only for [`Jwks`], which needs tokio's runtime.
     pub async fn verify(&self, token: &str) -> Result<Identity, Rejection> {
         if token.len() > self.token_bytes {
             return Err(Rejection::Invalid);
@@ -273,7 +273,7 @@ impl JwtKey {
         if let Some(read) = self.claims {
             identity = read(&claims, identity).ok_or(Rejection::Invalid)?;
         }
-        // Last, so that it means: nothing else is wrong.
+        // The time is judged last, so that this rejection means that nothing else is wrong.
         current.map(|()| identity)
     }
 }

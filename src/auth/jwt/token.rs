@@ -1,4 +1,4 @@
-//! The three parts of a token, before verification (RFC 7515, section 3.1).
+//! The three parts of a token before verification (RFC 7515, section 3.1).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,9 +10,9 @@ use super::key::VerifyingKey;
 use crate::rejection::Rejection;
 
 pub(super) struct Token<'a> {
-    /// The algorithm that the token names. It only selects a key, and the key decides.
+    /// The algorithm that the token names. It selects a key, and the key sets the algorithm.
     pub(super) algorithm: JwtAlgorithm,
-    /// The name of the signer's key.
+    /// The name of the key that signed the token.
     pub(super) kid: Option<String>,
     signed: &'a str,
     claims: &'a str,
@@ -28,7 +28,7 @@ impl<'a> Token<'a> {
             return Err(Rejection::Invalid);
         };
         let header = decode(header)?;
-        // Fails on deep nesting, also in parts that nothing reads.
+        // Fails on deep nesting, even in parameters that keywire does not read.
         let names: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Rejection::Invalid)?;
         if REFUSED.iter().any(|name| names.contains_key(*name)) {
             return Err(Rejection::Invalid);
@@ -47,8 +47,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// The parameters that RFC 7515, section 4.1, names. One of another type than there, or one that stands twice, is
-/// refused, also where it has no effect.
+/// The parameters that RFC 7515, section 4.1, names. A wrong type or a repeated parameter is refused, even if the parameter
+/// has no effect.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -71,11 +71,11 @@ struct Header {
     _x5t_s256: Option<String>,
 }
 
-/// What changes how the rest is to be read, or says that it must be understood, and is not: extensions (RFC
-/// 7515, section 4.1.11), claims that are not encoded (RFC 7797), encrypted or compressed (RFC 7516, section 4.1).
+/// Parameters that change how a token is read and that keywire does not support: critical extensions (RFC 7515, section 4.1.11),
+/// unencoded claims (RFC 7797), and encryption and compression (RFC 7516, section 4.1).
 const REFUSED: [&str; 4] = ["crit", "b64", "enc", "zip"];
 
-/// Takes the one spelling of the bytes only: no padding, no bits left over.
+/// Decodes base64url. Accepts only one spelling of the bytes: no padding, no trailing bits.
 fn decode(part: &str) -> Result<Vec<u8>, Rejection> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Invalid)
 }

@@ -18,7 +18,7 @@ enum Trusted {
 impl TrustedKeys {
     /// The claims of `token`, if one of these keys signed it.
     ///
-    /// A wrong signature is a final refusal. A missing key is not, since keys may be added while the server runs. A single key
+    /// A wrong signature is a final refusal. A missing key is not final if keys may be added while the server runs. A single key
     /// never changes.
     pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
         match &self.0 {

@@ -2,13 +2,13 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of a ticket, which a store keeps in place of the ticket.
+/// The SHA-256 of a ticket. A store keeps it in place of the ticket.
 ///
-/// A reader of the store, its backups or its traffic cannot open a connection with it. The time of a lookup tells nothing about the
-/// ticket, so stores need no comparison in constant time: only a client that has the ticket knows its hash. A ticket has 256
-/// random bits and needs neither a salt nor a slow hash.
+/// Someone who reads the store, its backups or its traffic cannot open a connection with the hash. Stores need no comparison in
+/// constant time: only a client that has the ticket knows its hash, so the time of a lookup reveals nothing about the ticket. A
+/// ticket has 256 random bits and needs neither a salt nor a slow hash.
 ///
-/// [`Display`](fmt::Display) shows it in hexadecimal, as a key for a database.
+/// [`Display`](fmt::Display) writes the hash in hexadecimal, as a key for a database.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TicketHash([u8; 32]);
 

@@ -8,15 +8,15 @@ use tokio::time::Instant;
 use super::{TicketError, TicketHash, TicketStore};
 use crate::key::{Identity, Key};
 
-/// Tickets in the memory of this process: at most 65,536 unused ones, and at most 64 of one key, so that one user cannot fill the
-/// store.
+/// Ticket store in the memory of this process. It holds at most 65,536 unused tickets, and at most 64 for each key, so that one
+/// user cannot fill the store.
 #[derive(Default)]
 pub struct MemoryTickets(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
     tickets: HashMap<TicketHash, (Identity, Instant)>,
-    /// The same tickets by expiry. Each call removes expired ones.
+    /// The same tickets by expiry. Each call removes expired tickets.
     ends: BTreeSet<(Instant, TicketHash)>,
     /// Number of tickets of each key.
     of: HashMap<Key, usize>,
@@ -26,15 +26,15 @@ const MOST: usize = 1 << 16;
 const MOST_OF_A_KEY: usize = 64;
 
 impl MemoryTickets {
-    /// A store without tickets.
+    /// An empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The tickets, without expired ones.
+    /// Removes expired tickets and returns the rest.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing in here panics half way through a change.
+        // A poisoned lock is safe to use: no panic can interrupt a change.
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         while let Some(&(_, over)) = waiting.ends.first().filter(|(end, _)| *end <= now) {
@@ -136,7 +136,7 @@ mod tests {
         }
         let full = store.put(hash(MOST), identity("alice"), second).await;
         assert!(matches!(full, Err(TicketError::Full)));
-        store.take(hash(0)).await.unwrap().expect("it was not used");
+        store.take(hash(0)).await.unwrap().expect("the ticket is unused");
         store.put(hash(0), identity("alice"), second).await.unwrap();
 
         for number in MOST_OF_A_KEY..MOST {

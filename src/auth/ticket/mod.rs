@@ -1,4 +1,4 @@
-//! Tickets: credentials for a single use, which may stand in a URL.
+//! Tickets: single-use credentials that may be in a URL.
 
 mod hash;
 mod memory;
@@ -26,9 +26,9 @@ use crate::rejection::Rejection;
 
 /// Issues tickets. Each ticket opens one connection.
 ///
-/// Proxies and servers log URLs, so a token that is valid for an hour should not be in a URL. A ticket may be: it is valid for 30 s
-/// and for one use. A page fetches a ticket from a route that authenticates the user like the application's other routes, and opens
-/// the socket with it:
+/// Proxies and servers log URLs, so a token that is valid for an hour should not be in a URL. A ticket may be in a URL, since it is
+/// valid for 30 s and for one use. A page fetches a ticket from a route that authenticates the user like the application's other
+/// routes, and opens the socket with it:
 ///
 /// ```js
 /// const { ticket } = await (await fetch('/ticket', { method: 'POST' })).json();
@@ -67,10 +67,10 @@ use crate::rejection::Rejection;
 /// # }
 /// ```
 ///
-/// A client that may request unlimited tickets fills the store, so let only authenticated users request them. [`MemoryTickets`]
-/// keeps at most 64 for each key.
+/// Issue tickets to authenticated users only: a client that requests unlimited tickets fills the store. [`MemoryTickets`] keeps at
+/// most 64 for each key.
 ///
-/// A clone uses the same store.
+/// Clones share the store.
 #[derive(Clone)]
 pub struct Tickets {
     store: Arc<dyn TicketStore>,
@@ -84,13 +84,13 @@ impl Tickets {
         Self::in_store(MemoryTickets::new())
     }
 
-    /// Tickets in another store, for example one that several nodes share. Valid for 30 s.
+    /// Tickets in another store, for example a store that several nodes share. Valid for 30 s.
     #[must_use]
     pub fn in_store(store: impl TicketStore) -> Self {
         Self { store: Arc::new(store), lifetime: Duration::from_secs(30) }
     }
 
-    /// Lifetime of a ticket. Default: 30 s, enough for a page that fetches it when it connects.
+    /// Lifetime of a ticket. Default: 30 s, which is enough for a page that fetches the ticket when it connects.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
@@ -101,7 +101,7 @@ impl Tickets {
     ///
     /// # Errors
     ///
-    /// [`TicketError::Full`] if there are too many unused tickets, [`TicketError::Unavailable`] if the store is unavailable.
+    /// [`TicketError::Full`] if there are too many unused tickets. [`TicketError::Unavailable`] if the store is unavailable.
     ///
     /// # Cancel safety
     ///
@@ -114,22 +114,23 @@ impl Tickets {
         Ok(ticket)
     }
 
-    /// Uses a ticket up.
+    /// Uses up a ticket and returns its identity.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Invalid`] if the text cannot be a ticket. [`Rejection::Expired`] if the ticket is expired, used or was never
-    /// issued: the client may come back with a new one, and learns not which. [`Rejection::Unavailable`] if the store is
-    /// unavailable.
+    /// - [`Rejection::Invalid`] if the string cannot be a ticket.
+    /// - [`Rejection::Expired`] if the ticket has expired, was used or was never issued. The client does not learn which of the
+    ///   three, and may come back with a new ticket.
+    /// - [`Rejection::Unavailable`] if the store is unavailable.
     ///
     /// # Cancel safety
     ///
-    /// The ticket may have been used up.
+    /// If the future is dropped, the ticket may be used up.
     pub async fn take(&self, ticket: &str) -> Result<Identity, Rejection> {
         good(self.store.take(hash(ticket)?).await)
     }
 
-    /// Reads the identity of a ticket. The ticket is used up after all other checks of the opening.
+    /// Reads the identity of a ticket, and uses the ticket up after all other checks of the opening.
     async fn present(&self, ticket: &str, handshake: &Handshake) -> Result<Identity, Rejection> {
         let hash = hash(ticket)?;
         if handshake.is_deferring() {
@@ -149,7 +150,7 @@ impl Tickets {
 
 fn hash(ticket: &str) -> Result<TicketHash, Rejection> {
     let mut secret = [0; 32];
-    // A longer text is an error, so no long text is decoded.
+    // A longer string does not fit into `secret` and is an error, so no long string is decoded.
     match URL_SAFE_NO_PAD.decode_slice(ticket, &mut secret) {
         Ok(32) => Ok(TicketHash::of(&secret)),
         _ => Err(Rejection::Invalid),
@@ -181,9 +182,9 @@ impl fmt::Debug for Tickets {
     }
 }
 
-/// A ticket for a client: 43 characters that are valid anywhere in a URL. In JSON it is a string.
+/// A ticket for a client: 43 characters that are valid anywhere in a URL. It is serialized as a string.
 ///
-/// A ticket is a credential. [`Debug`] hides it.
+/// A ticket is a credential. [`Debug`] does not show it.
 #[derive(Clone)]
 pub struct Ticket(String);
 
@@ -207,13 +208,14 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// An extractor that accepts tickets. Each is used up.
+/// An extractor that accepts tickets and uses them up.
 ///
-/// A ticket is used up last. If an opening is refused for another reason, for example too many sessions of the key, the ticket
-/// stays valid, provided that the store can [peek](TicketStore::peek).
+/// A ticket is used up after all other checks. If an opening is refused for another reason, for example too many sessions of the
+/// key, the ticket stays valid, provided that the store can [peek](TicketStore::peek).
 ///
-/// The ticket is in `?ticket=`. If it may also be in a place of another credential, for example the path, this extractor takes that
-/// credential for a ticket and refuses it. An extractor that follows by [`or`](KeyExtractor::or) then never sees it.
+/// The ticket is in `?ticket=`. Do not add a [source](TicketKey::sources) that also holds another credential, for example the path:
+/// this extractor takes that credential for a ticket and refuses it, so the next extractor of [`or`](KeyExtractor::or) never sees
+/// it.
 ///
 /// ```
 /// use keywire::auth::{RawKey, TicketKey, Tickets};
@@ -238,7 +240,7 @@ impl TicketKey {
         Self { tickets: tickets.clone(), sources: Cow::Borrowed(QUERY) }
     }
 
-    /// Places for a ticket, instead of `?ticket=`. Two tickets in one request are refused.
+    /// Places for a ticket. Default: `?ticket=`. A request with two tickets is refused.
     #[must_use]
     pub fn sources(mut self, sources: impl IntoIterator<Item = CredentialSource>) -> Self {
         self.sources = sources.into_iter().collect();
@@ -253,7 +255,7 @@ impl KeyExtractor for TicketKey {
         self.tickets.present(&ticket.ok_or(Rejection::Missing)?, handshake).await
     }
 
-    /// Issues a ticket and uses it up.
+    /// Uses up a ticket that the client sends.
     async fn refresh(&self, ticket: &str) -> Result<Identity, Rejection> {
         self.tickets.take(ticket).await
     }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::TicketHash;
 use crate::key::Identity;
 
-/// A store of unused tickets. Write one if several nodes share tickets: a client may connect to another node than the one that
-/// issued its ticket.
+/// A store of unused tickets. Implement it if several nodes share tickets, since a client may connect to another node than the one
+/// that issued its ticket.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::key::Identity;
 /// use keywire::auth::{TicketError, TicketHash, TicketStore};
 /// use keywire::{Identity, Key, async_trait};
 ///
-/// /// In place of a database that stores strings.
+/// /// Stands in for a database that stores strings.
 /// #[derive(Default)]
 /// struct Texts(Mutex<HashMap<String, (String, Instant)>>);
 ///
@@ -31,13 +31,13 @@ use crate::key::Identity;
 ///     }
 ///
 ///     async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
-///         // In Redis it is `GETDEL`, in SQL `DELETE ... RETURNING`.
+///         // Redis: `GETDEL`. SQL: `DELETE ... RETURNING`.
 ///         let Some((key, end)) = self.0.lock().unwrap().remove(&ticket.to_string()) else { return Ok(None) };
 ///         let key = Key::new(key).map_err(|error| TicketError::Unavailable(error.into()))?;
 ///         Ok((Instant::now() < end).then(|| Identity::new(key)))
 ///     }
 ///
-///     // In Redis it is `GET`, in SQL `SELECT`.
+///     // Redis: `GET`. SQL: `SELECT`.
 ///     async fn peek(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
 ///         let Some((key, end)) = self.0.lock().unwrap().get(&ticket.to_string()).cloned() else { return Ok(None) };
 ///         let key = Key::new(key).map_err(|error| TicketError::Unavailable(error.into()))?;
@@ -48,22 +48,22 @@ use crate::key::Identity;
 ///
 /// # Contract
 ///
-/// - `take` finds and removes in one step: of two calls for one ticket at the same moment, one gets it.
-/// - An expired ticket is not found, and is removed at some time.
+/// - `take` finds and removes a ticket in one atomic step: if two calls race for one ticket, only one gets it.
+/// - `take` and `peek` do not find an expired ticket. The store removes expired tickets eventually.
 /// - The number of tickets is bounded.
-/// - A store keeps the key of an identity, its [`Identity::expires_at`], and the application's values from [`Identity::with`] that it
-///   can serialize.
+/// - A store keeps the key of an identity, its [`Identity::expires_at`], and those application values from [`Identity::with`] that
+///   it can serialize.
 ///
 /// # Cancel safety
 ///
-/// keywire may drop each future before its end. The ticket then is in the store or is not.
+/// keywire may drop any of these futures before it completes. The operation has then happened completely or not at all.
 #[async_trait]
 pub trait TicketStore: Send + Sync + 'static {
     /// Stores the identity of a ticket for `lifetime`.
     ///
     /// # Errors
     ///
-    /// [`TicketError::Full`] if there are too many tickets, [`TicketError::Unavailable`] if the store fails.
+    /// [`TicketError::Full`] if there are too many tickets. [`TicketError::Unavailable`] if the store fails.
     async fn put(
         &self,
         ticket: TicketHash,
@@ -71,7 +71,7 @@ pub trait TicketStore: Send + Sync + 'static {
         lifetime: Duration,
     ) -> Result<(), TicketError>;
 
-    /// Finds and removes a ticket. `None` if it is not there, or has expired.
+    /// Finds and removes a ticket. `None` if it is absent or has expired.
     ///
     /// # Errors
     ///
@@ -79,25 +79,25 @@ pub trait TicketStore: Send + Sync + 'static {
     async fn take(&self, ticket: TicketHash) -> Result<Option<Identity>, TicketError>;
 
     /// Finds a ticket and leaves it in the store, so that an opening that is refused for another reason does not use it up.
-    /// [`TicketStore::take`] decides afterwards.
+    /// keywire calls [`TicketStore::take`] afterwards. Default: [`TicketError::Unsupported`], after which keywire takes the ticket
+    /// before the other checks.
     ///
     /// # Errors
     ///
-    /// Default: [`TicketError::Unsupported`], after which the ticket is taken before the other checks.
     /// [`TicketError::Unavailable`] if the store fails.
     async fn peek(&self, _ticket: TicketHash) -> Result<Option<Identity>, TicketError> {
         Err(TicketError::Unsupported)
     }
 }
 
-/// A ticket was neither issued nor taken.
+/// A ticket could not be issued or taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TicketError {
-    /// Too many unused tickets, of this key or in all.
+    /// There are too many unused tickets, for this key or in total.
     #[error("too many unused tickets")]
     Full,
-    /// The store, or the system's source of random numbers, does not answer.
+    /// The store or the system's source of random numbers is unavailable.
     #[error("tickets unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// The store cannot look at a ticket without taking it ([`TicketStore::peek`]).
@@ -105,7 +105,7 @@ pub enum TicketError {
     Unsupported,
 }
 
-// A method with a default that is not forwarded would be replaced by it.
+// Every method is forwarded: otherwise the trait's default would replace the store's own method.
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: TicketStore + ?Sized> TicketStore for Arc<S> {

@@ -38,7 +38,7 @@ async fn what_cannot_be_a_ticket_is_refused() {
         &format!(" {good}"),
         &good.repeat(1_000),
         &"+".repeat(43),
-        // 43 characters have two bits to spare: only one way to write a ticket is good.
+        // 43 characters have two unused bits. Only one spelling of a ticket is valid.
         &format!("{}B", &good[..42]),
     ] {
         assert_eq!(tickets.take(bad).await.unwrap_err(), Rejection::Invalid, "{bad}");

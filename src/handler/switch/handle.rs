@@ -1,4 +1,4 @@
-//! A switch as a handler.
+//! [`MessageHandler`] for [`Switch`].
 
 use std::future::ready;
 use std::ops::ControlFlow;
@@ -44,7 +44,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
 #[async_trait]
 impl<S: Send + Sync + 'static> MessageHandler for Switch<S> {
     async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
-        // Boxed only if there are hooks, so that a message without hooks pays nothing.
+        // Boxed only if there are hooks, so that a switch without hooks needs no allocation.
         let result = match (&*self.before, &*self.after) {
             ([], []) => self.route(session, envelope),
             (_, []) => Box::pin(self.checked(session, envelope)),

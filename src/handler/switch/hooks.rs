@@ -13,9 +13,9 @@ use crate::session::Session;
 use crate::text::Text;
 
 impl<S: Send + Sync + 'static> Switch<S> {
-    /// A hook for text frames before they are read as JSON, see [`MessageHandler::text`].
-    /// `async fn(Session, Text) -> Result<ControlFlow<Reply, Text>, HandlerError>`: `Continue` passes the text on, to
-    /// be read as an envelope; `Break` is the answer, and no envelope is read.
+    /// Sets the hook for text frames before they are parsed, see [`MessageHandler::text`]:
+    /// `async fn(Session, Text) -> Result<ControlFlow<Reply, Text>, HandlerError>`. `Continue`: parse this text as an envelope.
+    /// `Break`: send this reply and do not parse the text.
     ///
     /// ```
     /// use std::ops::ControlFlow::{self, Break, Continue};
@@ -36,7 +36,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     ///
     /// # Panics
     ///
-    /// If the switch has a `text` already.
+    /// If the switch already has this hook.
     #[must_use]
     pub fn text<H, Kind>(mut self, hook: H) -> Self
     where
@@ -44,12 +44,12 @@ impl<S: Send + Sync + 'static> Switch<S> {
         Kind: HookKind<H, S, (Session, Text), Result<ControlFlow<Reply, Text>, HandlerError>>,
     {
         let former = self.text.replace(Kind::hook(hook, &self.state));
-        assert!(former.is_none(), "a switch has one hook for text frames");
+        assert!(former.is_none(), "a switch must have only one hook for text frames");
         self
     }
 
-    /// A hook for binary frames, see [`MessageHandler::binary`]. `async fn(Session, Bytes)`, with the result of a handler. Default:
-    /// code `40`.
+    /// Sets the hook for binary frames, see [`MessageHandler::binary`]: `async fn(Session, Bytes)` with the result of a handler.
+    /// Default: replies with code `40`.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -66,7 +66,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     ///
     /// # Panics
     ///
-    /// If the switch has a `binary` already.
+    /// If the switch already has a hook for binary frames.
     #[must_use]
     pub fn binary<H, Kind, R>(mut self, hook: H) -> Self
     where
@@ -75,16 +75,15 @@ impl<S: Send + Sync + 'static> Switch<S> {
         R: Into<Reply> + 'static,
     {
         let former = self.binary.replace(replying(Kind::hook(hook, &self.state)));
-        assert!(former.is_none(), "a switch has one hook for binary frames");
+        assert!(former.is_none(), "a switch must have only one hook for binary frames");
         self
     }
 
-    /// A hook before every message, whatever its flag.
-    /// `async fn(Session, Envelope) -> Result<Envelope, HandlerError>`: it returns the envelope for the handler, changed
-    /// or not. With an error the handler is not called, and the error counts as the handler's: `Err(reply)?` answers in
-    /// its place.
+    /// Adds a hook before every message of any flag: `async fn(Session, Envelope) -> Result<Envelope, HandlerError>`. It returns the
+    /// envelope for the handler, changed or not. After an error the handler is not called, and the error counts as the handler's.
+    /// `Err(reply)?` replies in place of the handler.
     ///
-    /// A switch may have several. They run in the order in which they were given, and after an error none runs.
+    /// A switch may have several of these hooks. They run in the order in which they were added. An error ends the sequence.
     #[must_use]
     pub fn before<H, Kind>(mut self, hook: H) -> Self
     where
@@ -95,14 +94,14 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// A hook after every message, whatever its flag.
-    /// `async fn(Session, Envelope, HandlerResult) -> HandlerResult`: it gets the envelope as the client sent it and the
-    /// result of the handler or of [`before`](Self::before), and returns the result for the client, changed or not.
+    /// Adds a hook after every message of any flag: `async fn(Session, Envelope, HandlerResult) -> HandlerResult`. It gets the
+    /// client's original envelope and the result of the handler or of [`before`](Self::before). It returns the result for the
+    /// client, changed or not.
     ///
-    /// A handler that panics or takes too long has no result: only [`failed`](Self::failed) is called then.
+    /// A handler that panics or times out has no result. Then only [`failed`](Self::failed) is called.
     ///
-    /// A switch may have several. They run in the order in which they were given, each with a clone of the envelope and
-    /// the result of the one before.
+    /// A switch may have several of these hooks. They run in the order in which they were added. Each gets a clone of the envelope
+    /// and the result of the previous hook.
     #[must_use]
     pub fn after<H, Kind>(mut self, hook: H) -> Self
     where
@@ -113,23 +112,22 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// The handler for everything without a route or a hook in this switch: messages with other flags, text and binary frames,
-    /// events of the session. With [`before`](Self::before) and [`after`](Self::after) a switch is middleware for
-    /// any handler.
+    /// Sets the handler for everything without a route or a hook in this switch: messages with other flags, text and binary frames,
+    /// events of the session. With [`before`](Self::before) and [`after`](Self::after) a switch is middleware for any handler.
     ///
-    /// [`unknown`](Self::unknown) comes first: with it no message reaches the fallback.
+    /// A switch with an [`unknown`](Self::unknown) route passes no message to the fallback.
     ///
     /// # Panics
     ///
-    /// If the switch has a fallback already.
+    /// If the switch already has a fallback.
     #[must_use]
     pub fn fallback(mut self, handler: impl MessageHandler) -> Self {
         let former = self.fallback.replace(Arc::new(handler));
-        assert!(former.is_none(), "a switch has one fallback");
+        assert!(former.is_none(), "a switch must have only one fallback");
         self
     }
 
-    /// A hook for a session that has opened, see [`MessageHandler::opened`]. `async fn(Session)`, with the result of a handler.
+    /// Sets the hook for a session that has opened, see [`MessageHandler::opened`]: `async fn(Session)` with the result of a handler.
     #[must_use]
     pub fn opened<H, Kind, R>(mut self, hook: H) -> Self
     where
@@ -141,7 +139,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// A hook for a session that has closed, see [`MessageHandler::closed`]. `async fn(Session, Closed)`.
+    /// Sets the hook for a session that has closed, see [`MessageHandler::closed`]: `async fn(Session, Closed)`.
     #[must_use]
     pub fn closed<H, Kind>(mut self, hook: H) -> Self
     where
@@ -152,8 +150,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
         self
     }
 
-    /// A hook for a failed handler, in place of the log line, see [`MessageHandler::failed`].
-    /// `async fn(Session, String)`: the string is the failure as text.
+    /// Sets the hook for a failed handler, in place of the log line, see [`MessageHandler::failed`]: `async fn(Session, String)`.
+    /// The string describes the failure.
     #[must_use]
     pub fn failed<H, Kind>(mut self, hook: H) -> Self
     where
@@ -165,7 +163,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     }
 }
 
-/// The same hook, with its result converted into a reply.
+/// The same hook with its result converted into a reply.
 fn replying<A: 'static, R: Into<Reply> + 'static>(
     hook: Hook<A, Result<R, HandlerError>>,
 ) -> Hook<A, HandlerResult> {

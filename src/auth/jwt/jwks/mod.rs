@@ -22,8 +22,8 @@ use crate::rejection::Rejection;
 pub use error::JwksError;
 use origin::Origin;
 
-/// The keys of a JWK set (RFC 7517, section 5), from a file or, with the feature `jwks`, from a URL. The set is read again
-/// regularly. Identity providers publish their keys like this.
+/// The keys of a JWK set (RFC 7517, section 5) in a file or, with the feature `jwks`, at a URL. Identity providers publish their
+/// keys as JWK sets. keywire reads the set again regularly.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,20 +38,20 @@ use origin::Origin;
 /// # let _ = hub;
 /// ```
 ///
-/// The first token causes the first reading. The first token after [`refresh_every`](Jwks::refresh_every) causes the next and waits
-/// for it, so a withdrawn key is valid no longer than that. A token that no key of the set has signed may belong to a new key, so it
-/// causes a reading too, at most once in [`refetch_every`](Jwks::refetch_every). At most one reading runs at a time. While reading
-/// fails, the last good set stays valid.
+/// The first token starts the first reading. The first token after [`refresh_every`](Jwks::refresh_every) starts the next reading
+/// and waits for it, so a withdrawn key is valid no longer than that. A token that no key of the set has signed may belong to a new
+/// key. It starts a reading too, at most once in [`refetch_every`](Jwks::refetch_every). At most one reading runs at a time. While
+/// readings fail, the last good set stays valid.
 ///
-/// A refusal that a later reading may remove asks the client to come back:
+/// If a later reading may change a refusal, the client is asked to come back:
 ///
-/// | the token | rejection |
+/// | case | rejection |
 /// |---|---|
-/// | there is no set yet | [`Unavailable`](Rejection::Unavailable) |
-/// | no key has its `kid` and `alg`, or several different ones do | [`NotYet`](Rejection::NotYet) |
-/// | its signature is not its key's, in a set that was read before it came | [`NotYet`](Rejection::NotYet) |
-/// | its signature is not its key's, in a set that was read after it came | [`Invalid`](Rejection::Invalid), which is final |
-/// | its `alg` is not among [`algorithms`](Jwks::algorithms) | [`Invalid`](Rejection::Invalid), which is final |
+/// | no set has been read yet | [`Unavailable`](Rejection::Unavailable) |
+/// | no key fits the token's `kid` and `alg`, or several different keys fit | [`NotYet`](Rejection::NotYet) |
+/// | wrong signature, and the set was read before the token arrived | [`NotYet`](Rejection::NotYet) |
+/// | wrong signature, and the set was read after the token arrived | [`Invalid`](Rejection::Invalid), which is final |
+/// | the token's `alg` is not among [`algorithms`](Jwks::algorithms) | [`Invalid`](Rejection::Invalid), which is final |
 ///
 /// Only keys whose `use` is `sig` or absent and whose `alg` is among [`algorithms`](Jwks::algorithms) count.
 ///
@@ -70,25 +70,25 @@ pub struct Jwks {
 #[derive(Default)]
 struct State {
     keys: Option<KeyList>,
-    /// When `keys` was asked for.
+    /// The time at which the reading of `keys` began.
     read_at: Option<Instant>,
-    /// The time of the last attempt, also a failed one.
+    /// The time at which the last reading began, successful or not.
     tried_at: Option<Instant>,
     /// Closed when the current reading ends.
     underway: Option<watch::Receiver<()>>,
 }
 
 impl Jwks {
-    /// Pause between attempts while there are no keys.
+    /// Pause between readings while there are no keys.
     const RETRY: Duration = Duration::from_secs(1);
 
-    /// A file, which may be replaced while the server runs.
+    /// A JWK set in a file. The file may be replaced while the server runs.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
         Self::new(Origin::File(path.into()))
     }
 
-    /// A URL: `https`, with the certificate authorities that the system trusts, or `http` to this machine only, since an attacker
-    /// who can change the answer can sign tokens. Redirects are not followed.
+    /// A JWK set at a URL. The URL must be `https`, with the certificate authorities that the system trusts, or `http` to this
+    /// machine: an attacker who can change the response can sign tokens. Redirects are not followed.
     ///
     /// ```
     /// use keywire::auth::{Jwks, JwtKey};
@@ -103,8 +103,8 @@ impl Jwks {
     ///
     /// # Errors
     ///
-    /// [`JwksError::Url`] if it is another kind of URL or has a password in it, [`JwksError::Unreachable`] if the
-    /// system has no certificate authorities.
+    /// [`JwksError::Url`] if the URL is of another kind or contains a password. [`JwksError::Unreachable`] if the system has no
+    /// certificate authorities.
     #[cfg(feature = "jwks")]
     pub fn from_url(url: &str) -> Result<Self, JwksError> {
         Ok(Self::new(Origin::Web(Box::new(web::Endpoint::new(url)?))))
@@ -122,7 +122,7 @@ impl Jwks {
         }
     }
 
-    /// Allowed algorithms. Default: [`JwtAlgorithm::ASYMMETRIC`]. HMAC is for files only: a secret from a URL is never used.
+    /// Allowed algorithms. Default: [`JwtAlgorithm::ASYMMETRIC`]. HMAC is ignored for a URL, since a URL must not contain secrets.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = JwtAlgorithm>) -> Self {
         let secrets = self.origin.may_be_secret();
@@ -138,14 +138,14 @@ impl Jwks {
         self
     }
 
-    /// Shortest time between readings that unknown keys cause, and pause after a failed reading. Default: 1 minute.
+    /// Shortest time between readings for unknown keys, and pause after a failed reading. Default: 1 minute.
     #[must_use]
     pub fn refetch_every(mut self, pause: Duration) -> Self {
         self.refetch = pause;
         self
     }
 
-    /// Timeout for a reading, and for an opening that waits for it. Default: 5 s.
+    /// Timeout for a reading and for an opening that waits for it. Default: 5 s.
     #[must_use]
     pub fn timeout(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -159,7 +159,7 @@ impl Jwks {
         self
     }
 
-    /// Reads the keys now, for a program that must not start without them.
+    /// Reads the keys now. For a program that must not start without keys.
     ///
     /// # Errors
     ///
@@ -205,14 +205,14 @@ impl Jwks {
         Err(if fresh { Rejection::Invalid } else { Rejection::NotYet })
     }
 
-    /// The key that `token` names, and whether the set was requested after `came_at`.
+    /// The key for `token`, and whether the reading of the set began after `came_at`.
     fn known(&self, token: &Token<'_>, came_at: Instant) -> Result<(Option<VerifyingKey>, bool), Rejection> {
         let state = self.state();
         let keys = state.keys.as_ref().ok_or(Rejection::Unavailable)?;
         Ok((keys.find(token), state.read_at.is_some_and(|moment| moment >= came_at)))
     }
 
-    /// Waits for the current reading, or for a new one if the last began `pause` ago.
+    /// Waits for the current reading, or for a new reading if the last one began at least `pause` ago.
     async fn read_again(&self, pause: Duration) {
         let mut underway = {
             let mut state = self.state();
@@ -224,7 +224,7 @@ impl Jwks {
                     let (end, underway) = watch::channel(());
                     state.tried_at = Some(asked_at);
                     state.underway = Some(underway.clone());
-                    // In a task of its own, so that others still get the result if this client disconnects.
+                    // In a separate task, so that other openings still get the result if this client disconnects.
                     let jwks = self.clone();
                     tokio::spawn(async move {
                         let outcome = jwks.read().await;

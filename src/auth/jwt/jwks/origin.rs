@@ -1,4 +1,4 @@
-//! Where a JWK set is.
+//! The place of a JWK set: a file or a URL.
 
 use std::fmt;
 use std::fs::File;
@@ -14,7 +14,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// The whole document, if it is no larger than `max_bytes`.
+    /// Reads the whole document, if it is no larger than `max_bytes`.
     pub(super) async fn read(&self, max_bytes: usize) -> Result<Vec<u8>, JwksError> {
         match self {
             Self::File(path) => {
@@ -27,7 +27,7 @@ impl Origin {
         }
     }
 
-    /// Whether only those can read it who may sign, so that it can hold secrets.
+    /// Whether the document may contain secrets.
     pub(super) fn may_be_secret(&self) -> bool {
         matches!(self, Self::File(_))
     }

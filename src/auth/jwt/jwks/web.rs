@@ -1,4 +1,4 @@
-//! Asks a URL for a JWK set.
+//! Requests a JWK set from a URL.
 
 use std::error::Error;
 use std::fmt;
@@ -32,7 +32,7 @@ impl Endpoint {
         if password || !(https || loopback) {
             return Err(JwksError::Url);
         }
-        // Named, since rustls as well would panic where other crates leave it two backends to choose from.
+        // rustls panics if other crates enable two backends and none is named.
         let backend = Arc::new(rustls::crypto::ring::default_provider());
         let tls = HttpsConnectorBuilder::new();
         let connector = if https {
@@ -44,7 +44,7 @@ impl Endpoint {
             let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
             tls.with_tls_config(config).https_or_http().enable_http1().build()
         };
-        // One request in minutes: there is nothing to keep a connection for.
+        // Requests are minutes apart, so no idle connection is kept.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { uri, client })
     }
@@ -67,11 +67,11 @@ impl Endpoint {
     }
 }
 
-/// What the libraries say goes to the log, and not into an error that is the same each time.
+/// Logs the causes. They are not part of the error, so that the error is the same each time.
 fn unreachable(error: &(dyn Error + 'static)) -> JwksError {
     let causes: Vec<_> =
         std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
-    tracing::debug!(causes = causes.join(": "), "no answer from the URL of a JWK set");
+    tracing::debug!(causes = causes.join(": "), "request for the JWK set failed");
     JwksError::Unreachable
 }
 
@@ -81,7 +81,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 impl fmt::Display for Endpoint {
-    /// Without the query, which may hold a credential.
+    /// Omits the query, since it may contain a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         write!(f, "{}://{authority}{}", self.uri.scheme_str().unwrap_or_default(), self.uri.path())
