@@ -204,7 +204,7 @@ async fn a_bomb_ends_its_own_session_with_1009() {
         raw.write(&bytes).await;
         assert_eq!(raw.frame().await.expect("a close frame").close_code(), 1009);
         let closed = ends.next("the end of alice").await;
-        assert_eq!((u16::from(closed.code), &*closed.reason), (1009, "a message of more than 65536 bytes"));
+        assert_eq!((u16::from(closed.code), &*closed.reason), (1009, "the message exceeds 65536 bytes"));
     }
     witness.write(&compressed(PLAIN | TEXT, &command("still here"))).await;
     assert_eq!(witness.push().await["data"], "still here");

@@ -54,7 +54,7 @@ async fn each_kind_says_what_which_and_by_which_setting() {
     let full_for_one = raw().config(limits(Limits { sessions_per_address: Some(0), ..Limits::default() }));
     let origin = ("Origin", "null");
     for (hub, headers, kind, expected) in [
-        (raw(), &[("Content-Length", "1")][..], "no_opening", &["an opening has no body"][..]),
+        (raw(), &[("Content-Length", "1")][..], "no_opening", &["the opening must not have a body"][..]),
         (
             raw(),
             &[origin],

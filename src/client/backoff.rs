@@ -1,4 +1,4 @@
-//! The delay before the next attempt.
+//! Delay before the next attempt.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::websocket::CloseCode;
 pub(super) struct Backoff {
     pub(super) min: Duration,
     pub(super) max: Duration,
-    /// A fixed delay instead.
+    /// Fixed delay in place of the backoff.
     pub(super) fixed: Option<Duration>,
 }
 
-/// The longest window that a server may ask for.
+/// Longest window that a server may ask for.
 const LONGEST_WINDOW: Duration = Duration::from_secs(1000);
 
 impl Backoff {
-    /// `min + random(0, min(max, min · 2^failures))`, so that the clients of a failed server do not return in the same
-    /// second. Or a random moment in the window that a draining server names. `random` is in 0..1.
+    /// The delay: `min + random(0, min(max, min · 2^failures))`, so that the clients of a failed server do not return in the same
+    /// second. For a draining server, a random moment in the window that the server names. `random` is in 0..1.
     pub(super) fn after(&self, code: CloseCode, reason: &str, failures: u32, random: f64) -> Duration {
         if code == CloseCode::DRAIN
             && let Some(window) = window(reason)
@@ -42,7 +42,7 @@ fn window(reason: &str) -> Option<Duration> {
 /// A random number in 0..1.
 pub(super) fn random() -> f64 {
     let mut bytes = [0; 8];
-    // Without randomness only the spread over many clients is lost.
+    // If there is no randomness, only the spread over many clients is lost.
     let _ = getrandom::getrandom(&mut bytes);
     (u64::from_ne_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -14,7 +14,7 @@ use super::supervisor::{Shutdown, Supervisor};
 use super::{Client, ClientError, Credential, Events};
 use crate::auth::CredentialSource;
 
-/// Settings of a [`Client`]. The defaults are those of the browser's client.
+/// Settings of a [`Client`]. The defaults are those of the browser client.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When `url` is none of these.
+    /// If `url` has another form.
     pub fn builder(url: &str) -> Result<ClientBuilder, ClientError> {
         ClientBuilder::new(url)
     }
@@ -79,8 +79,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Source of credentials. It is called at every attempt, and before the current credential expires, to exchange it over the
-    /// open connection.
+    /// Source of credentials. The client calls it for every attempt. It also calls it before the current credential expires, to
+    /// exchange the credential over the open connection.
     #[must_use]
     pub fn keys<F, Fut, C, E>(mut self, ask: F) -> Self
     where
@@ -96,21 +96,21 @@ impl ClientBuilder {
         self
     }
 
-    /// Place of the credential. Default: the path, as with the browser's client.
+    /// Place of the credential. Default: the path, as in the browser client.
     #[must_use]
     pub fn at(mut self, place: CredentialSource) -> Self {
         self.settings.place = place;
         self
     }
 
-    /// Capacity of the queue of messages that wait for a connection. Default: 64. Minimum: 1.
+    /// Capacity of the queue for messages that wait for a connection. Default: 64. Minimum: 1.
     #[must_use]
     pub fn queue(mut self, messages: usize) -> Self {
         self.queue = messages.max(1);
         self
     }
 
-    /// Backoff between attempts: the shortest delay, and the cap of its random part. Default: 500 ms and 20 s.
+    /// Backoff between attempts: the shortest delay and the limit of the random part. Default: 500 ms and 20 s.
     #[must_use]
     pub fn delays(mut self, min: Duration, max: Duration) -> Self {
         self.settings.backoff = Backoff { min, max, fixed: None };
@@ -140,16 +140,16 @@ impl ClientBuilder {
 
     /// Silence of the server after which the client pings. Default: 25 s. [`Duration::ZERO`]: no pings.
     ///
-    /// Any byte that arrives is a sign of life, also in the middle of a message, and so is any byte of a long message that the
-    /// server takes.
+    /// Any byte that arrives is a sign of life, even in the middle of a message. So is any progress of a long message that the
+    /// server reads.
     #[must_use]
     pub fn heartbeat(mut self, silence: Duration) -> Self {
         self.settings.heartbeat = silence;
         self
     }
 
-    /// Timeout for a sign of life of the server, or for its taking more of a message. Default: 10 s. [`Client::close`] has
-    /// the same time to send the queue.
+    /// Timeout for a sign of life of the server, and for progress of a message that the server reads. Default: 10 s.
+    /// [`Client::close`] has the same time to send the queue.
     #[must_use]
     pub fn pong_timeout(mut self, time: Duration) -> Self {
         self.settings.pong = time;
@@ -157,8 +157,7 @@ impl ClientBuilder {
     }
 
     /// Time before the expiry of a credential at which it is exchanged for a new one. Default: 60 s, but not before three
-    /// quarters of its lifetime. Credentials that expire within seconds of each other are exchanged more and more rarely,
-    /// down to once in 30 s.
+    /// quarters of the credential's lifetime. The client exchanges short-lived credentials less and less often, down to once in 30 s.
     #[must_use]
     pub fn renew(mut self, before: Duration) -> Self {
         self.settings.renew = before;
@@ -179,11 +178,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Follows the log of kept pushes from here: they come as [`Event::Kept`](super::Event::Kept), also those that were sent while
-    /// there was no connection. Default: kept pushes come like any other, and only while there is a connection.
+    /// Follows the log of kept pushes from this position. Kept pushes come as [`Event::Kept`](super::Event::Kept), even those that
+    /// were sent while there was no connection. Default: kept pushes come like any other push, and only while there is a connection.
     ///
-    /// The position outlives reconnects, and not the process: store the last position that you have handled, and go on by
-    /// [`Follow::After`].
+    /// The client keeps its position across reconnects, but not across restarts of the process. Store the last position that you have
+    /// handled, and continue with [`Follow::After`].
     #[must_use]
     pub fn follow(mut self, from: Follow) -> Self {
         self.follow = Some(from);
@@ -194,8 +193,8 @@ impl ClientBuilder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
-    #[must_use = "without its handle and its events the client ends at once"]
+    /// If it is called outside of a tokio runtime.
+    #[must_use = "the client ends at once if its handle and its events are dropped"]
     pub fn connect(self) -> (Client, Events) {
         let (outgoing, queue) = mpsc::channel(self.queue);
         let (tell, events) = mpsc::channel(EVENTS);

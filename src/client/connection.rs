@@ -1,4 +1,4 @@
-//! One connection, from the upgrade to its end.
+//! One connection from the upgrade to its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
 use crate::websocket::CloseCode;
 
-/// What a client and its server say to each other over one connection.
+/// State of the exchange between the client and the server over one connection.
 struct Conversation {
     settings: Arc<Settings>,
     writer: Writer,
-    /// Signs of life of the server, and the count at the last look.
+    /// Signs of life of the server, and their count at the last check.
     progress: Progress,
     seen: u64,
     /// The last sign of life of the server, or the last ping after it.
@@ -44,7 +44,7 @@ struct Conversation {
 
 enum Waiting {
     Request(oneshot::Sender<Push>),
-    /// With the expiry of the credential that was sent.
+    /// Contains the expiry of the new credential.
     Renewal(Option<Instant>),
 }
 
@@ -57,14 +57,14 @@ impl From<Error> for Broken {
     }
 }
 
-/// Number of waiting requests up to which dropped ones are not searched for.
+/// Number of waiting requests up to which dropped requests are not removed.
 const UNSWEPT: usize = 64;
 
-/// Asks the server for a first message, since it may accept a connection only to refuse it.
+/// Asks the server for a first message, since the server may accept a connection in order to refuse it by a close code.
 const PING: &str = r#"{"flag":"kw:ping"}"#;
 
 impl Supervisor {
-    /// Runs a connection to its end. It is open with the server's first message, which must come before `due`.
+    /// Runs a connection to its end. The server's first message opens the connection, and must come before `due`.
     pub(super) async fn converse(
         &mut self,
         socket: Socket,
@@ -106,7 +106,7 @@ impl Supervisor {
                         if let Some(event) = conversation.receive(&text, self.following.as_mut()) {
                             self.tell(event).await;
                         }
-                        // The server was not read while the application made room for the event.
+                        // The time in which the application made room for the event does not count as silence.
                         conversation.heard();
                         Ok(())
                     }
@@ -154,8 +154,8 @@ impl Supervisor {
         }
     }
 
-    /// Sends the queue and a close frame, and reads until the server's close frame: closing over unread bytes resets the
-    /// connection, and what was sent may be lost.
+    /// Sends the queue and a close frame, and reads until the server's close frame: closing with unread bytes resets the
+    /// connection, and sent messages may be lost.
     async fn depart(
         &mut self,
         conversation: &mut Conversation,
@@ -234,7 +234,7 @@ impl Conversation {
             None => None,
         };
         self.writer.push(Frame::text(message.to_json(id.as_ref())));
-        // A request is reported by its error.
+        // The error of a request reports it.
         self.writer.message = Some(message).filter(|_| id.is_none());
     }
 
@@ -248,7 +248,7 @@ impl Conversation {
         MessageId::Number(self.last_id)
     }
 
-    /// Handles a text message. `None`: it answers a request or a renewal, or is keywire's own, and makes no event.
+    /// Handles a text message. `None`: the message is not an event. It answers a request or a renewal, or is keywire's own.
     fn receive(&mut self, text: &str, following: Option<&mut Following>) -> Option<Event> {
         let Some(push) = read(text) else { return Some(Event::Failed(ClientError::NotAPush)) };
         let waiting = match push.id {
@@ -280,7 +280,7 @@ impl Conversation {
         self.writer.moved();
     }
 
-    /// When the current silence, or the wait for the socket, becomes too long.
+    /// The time at which the current silence, or the wait for the socket, becomes too long.
     fn look_at(&self) -> Instant {
         let Settings { heartbeat, pong, .. } = &*self.settings;
         let silence = match self.asked {
@@ -292,7 +292,7 @@ impl Conversation {
         self.writer.stuck_since.map_or(silent_at, |since| after(since, *pong).min(silent_at))
     }
 
-    /// Checks for progress of the server, also in the middle of a message. Without any it pings once.
+    /// Checks for progress of the server, even in the middle of a message. Pings once if there is none.
     fn look(&mut self) -> Result<(), Broken> {
         let stuck = self.writer.stuck_since.is_some_and(|since| since.elapsed() >= self.settings.pong);
         if self.progress.count() != self.seen {
@@ -302,7 +302,7 @@ impl Conversation {
         if self.asked || stuck {
             return Err(Broken(ClientError::Timeout));
         }
-        // A WebSocket ping, which a server answers whatever its application does.
+        // A server answers a WebSocket ping even while its application is busy.
         self.writer.push(Frame::Ping(Bytes::new()));
         self.since = Instant::now();
         self.asked = true;
@@ -318,17 +318,17 @@ impl Conversation {
                 self.writer.push(Frame::text(message.to_json(Some(&id))));
             }
         });
-        // Without a reply or a credential there is another try while there is time.
+        // If there is no credential or no reply, the client tries again before the credential expires.
         self.renewal.plan();
         sent
     }
 }
 
-/// A push of the server, with the sender that the server vouches for.
+/// Parses a push of the server, with its sender.
 fn read(text: &str) -> Option<Push> {
     #[derive(Deserialize)]
     struct Sent {
-        /// Always there on the wire.
+        /// Always present on the wire.
         #[serde(rename = "code")]
         _code: Code,
         #[serde(default)]
@@ -344,7 +344,7 @@ fn ended(frame: Option<CloseFrame>) -> Ended {
     let Some(CloseFrame { code, reason }) = frame else {
         return Ended { code: CloseCode::NO_STATUS, reason: String::new() };
     };
-    // tungstenite reports this for codes that must not be sent or that it does not know, such as 1014.
+    // tungstenite reports this for codes that must not be sent, and for codes that it does not know, for example 1014.
     if u16::from(code) == 1002 && reason.as_str() == "Protocol violation" {
         return Ended::lost();
     }

@@ -28,7 +28,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A credential that expires with its `exp` if it is a JWT, and never otherwise.
+    /// A credential. It expires with its `exp` if it is a JWT. Otherwise its expiry is unknown.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let expires_at = expiry(&text);
@@ -62,13 +62,13 @@ impl From<String> for Credential {
 }
 
 impl fmt::Debug for Credential {
-    /// Omits the credential.
+    /// Omits the credential itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
-/// The expiry of a JWT, which only the server verifies.
+/// The expiry of a JWT. Only the server verifies it.
 fn expiry(token: &str) -> Option<SystemTime> {
     #[derive(Deserialize)]
     struct Claims {
@@ -81,30 +81,31 @@ fn expiry(token: &str) -> Option<SystemTime> {
 
 type Asked = BoxFuture<'static, Result<Credential, Box<dyn std::error::Error + Send + Sync>>>;
 
-/// The source of credentials.
+/// Source of credentials.
 #[derive(Clone)]
 pub(super) enum Credentials {
     None,
-    /// One credential, which cannot be exchanged.
+    /// One credential that cannot be exchanged.
     Fixed(Credential),
     Asked(Arc<dyn Fn() -> Asked + Send + Sync>),
 }
 
 impl Credentials {
-    /// The credential for an attempt, if there is a source, until `due`.
+    /// Gets the credential for an attempt. `None`: there is no source. `due` is the deadline.
     pub(super) async fn ask(&self, due: Instant) -> Result<Option<Credential>, ClientError> {
         match self {
             Self::None => Ok(None),
             Self::Fixed(credential) => Ok(Some(credential.clone())),
             Self::Asked(ask) => {
                 let asked = timeout_at(due, ask()).await;
-                let credential = asked.unwrap_or_else(|_| Err("it did not come in time".into()));
+                let credential =
+                    asked.unwrap_or_else(|_| Err("the application returned none in time".into()));
                 credential.map(Some).map_err(ClientError::NoCredential)
             }
         }
     }
 
-    /// Whether another call may bring a new credential.
+    /// Whether another call may return a new credential.
     pub(super) fn is_renewable(&self) -> bool {
         matches!(self, Self::Asked(_))
     }

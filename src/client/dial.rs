@@ -1,4 +1,4 @@
-//! From a URL and a credential to an upgraded connection.
+//! Opens a connection from a URL and a credential.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,20 +23,20 @@ use crate::handshake::{KEYWIRE_V1, TOKEN_PROTOCOL};
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<Watched<TcpStream>>>;
 
-/// Where to connect to.
+/// Address of the server.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     uri: Uri,
-    /// For `wss`.
+    /// Set for `wss`.
     tls: Option<Arc<ClientConfig>>,
 }
 
-/// All but the unreserved characters of RFC 3986, section 2.3.
+/// All characters except the unreserved ones of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Endpoint {
     pub(super) fn new(url: &str) -> Result<Self, ClientError> {
-        let uri: Uri = url.parse().map_err(|_| ClientError::Url("it cannot be read"))?;
+        let uri: Uri = url.parse().map_err(|_| ClientError::Url("it is malformed"))?;
         let secure = match uri.scheme_str() {
             Some("ws" | "http") => false,
             Some("wss" | "https") => true,
@@ -44,19 +44,19 @@ impl Endpoint {
         };
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         if authority.contains('@') {
-            return Err(ClientError::Url("a credential must not stand before the host"));
+            return Err(ClientError::Url("it must not contain a credential before the host"));
         }
         let host = uri.host().unwrap_or_default();
         if host.is_empty() {
             return Err(ClientError::Url("it has no host"));
         }
-        // Beyond a u16 there would be no port, and the default would take its place.
+        // `Uri` ignores a port that does not fit into a u16, and the default would replace it.
         if uri.port_u16().is_none() && authority.strip_prefix(host).is_some_and(|port| port.len() > 1) {
-            return Err(ClientError::Url("its port must be a number up to 65535"));
+            return Err(ClientError::Url("its port must be a number of at most 65535"));
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("{}://{authority}{path}", if secure { "wss" } else { "ws" });
-        let uri = uri.parse().map_err(|_| ClientError::Url("it cannot be read"))?;
+        let uri = uri.parse().map_err(|_| ClientError::Url("it is malformed"))?;
         let tls = if secure { Some(tls()?) } else { None };
         Ok(Self { uri, tls })
     }
@@ -72,7 +72,7 @@ impl Endpoint {
         let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let stream = race::connect(host, port).await.map_err(failed)?;
-        // It fails only on a socket that is dead already.
+        // Fails only for a dead socket.
         let _ = stream.set_nodelay(true);
         let (stream, progress) = Watched::new(stream);
         let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
@@ -86,7 +86,7 @@ impl Endpoint {
         }
     }
 
-    /// The opening, with the credential where it belongs.
+    /// The opening request with the credential in its place.
     fn request(
         &self,
         credential: Option<&str>,
@@ -140,7 +140,7 @@ impl Endpoint {
 }
 
 impl fmt::Debug for Endpoint {
-    /// Without the path and the query, in which a credential may stand.
+    /// Omits the path and the query, since they may contain a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         write!(f, "{}://{authority}", self.uri.scheme_str().unwrap_or_default())
@@ -157,7 +157,7 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ClientError 
     ClientError::Connection(Box::new(error))
 }
 
-/// TLS with the certificate authorities that the system trusts.
+/// TLS with the system's certificate authorities.
 fn tls() -> Result<Arc<ClientConfig>, ClientError> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
@@ -167,7 +167,7 @@ fn tls() -> Result<Arc<ClientConfig>, ClientError> {
         let none = || "the system trusts no certificate authority".into();
         return Err(ClientError::Tls(why.unwrap_or_else(none)));
     }
-    // Named, since rustls would panic where other crates leave it two backends to choose from.
+    // rustls panics if other crates enable two backends and none is named.
     let backend = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(backend).with_safe_default_protocol_versions();
     let config = config.map_err(|error| ClientError::Tls(error.into()))?;

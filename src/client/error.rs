@@ -1,48 +1,47 @@
 use crate::message::JsonError;
 
-/// Why there is no connection, or a message could not be understood.
+/// Reason why there is no connection, or why a message is not readable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The URL is not one of a WebSocket.
+    /// The URL is not a WebSocket URL.
     #[error("not a WebSocket URL: {0}")]
     Url(&'static str),
-    /// TLS cannot be set up, for example because the system trusts no certificate authority. A server whose
-    /// certificate is not trusted is a [`Connection`](Self::Connection).
+    /// TLS cannot be set up, for example because the system trusts no certificate authority. If the server's certificate is not
+    /// trusted, the error is [`Connection`](Self::Connection).
     #[error("TLS cannot be set up: {0}")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The credential cannot stand where it is to stand.
-    #[error("the credential cannot stand there")]
+    /// The credential has characters that its place does not allow.
+    #[error("the credential has characters that its place in the request does not allow")]
     Credential,
-    /// The application was asked for a credential and has none, or gave none in time.
+    /// The application returned an error in place of a credential, or returned no credential in time.
     #[error("no credential: {0}")]
     NoCredential(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The server answered the opening with this HTTP status.
-    #[error("the opening was answered with status {0}")]
+    /// The server refused the opening with this HTTP status.
+    #[error("the server refused the opening with status {0}")]
     Status(u16),
-    /// The connection failed: the host is unknown or does not answer, its certificate is not trusted, or it breaks the
-    /// protocol.
+    /// The connection failed: the host is unknown or does not answer, its certificate is not trusted, or it violates the protocol.
     #[error("the connection failed: {0}")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The server gave no answer, or no sign of life, in time.
-    #[error("no answer in time")]
+    /// The server sent no response, or no sign of life, in time.
+    #[error("no response in time")]
     Timeout,
-    /// What the server sent is no push.
+    /// A message from the server is not a push.
     #[error("not a push")]
     NotAPush,
-    /// The server did not take a fresh credential; this is the code of its answer.
-    #[error("the fresh credential was refused with {0}")]
+    /// The server refused a new credential with this code.
+    #[error("the server refused the new credential with code {0}")]
     Refused(String),
 }
 
-/// Why a message is not sent.
+/// Reason why a message is not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection has ended for good.
-    #[error("closed")]
+    /// The client has ended.
+    #[error("the client has ended")]
     Closed,
-    /// There is no connection, or it is slow, and as many messages wait as may.
+    /// The queue of messages is full, since there is no connection or the connection is slow.
     #[error("the queue is full")]
     Full,
     /// The body cannot be JSON.
@@ -50,17 +49,17 @@ pub enum SendError {
     Json(#[from] JsonError),
 }
 
-/// Why there is no reply.
+/// Reason why there is no reply.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The message was not sent.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// None came in time.
+    /// No reply came in time.
     #[error("no reply in time")]
     Timeout,
-    /// The connection that the message went into has ended.
+    /// The connection that the message was sent over has ended.
     #[error("the connection ended before the reply")]
     Lost,
 }

@@ -1,4 +1,4 @@
-//! Following the log of kept pushes.
+//! Follows the log of kept pushes.
 
 use serde::Deserialize;
 
@@ -7,19 +7,19 @@ use crate::delivery::Position;
 use crate::log::GapKind;
 use crate::message::{Flag, Push};
 
-/// Where a client begins to follow the log of its key.
+/// Position at which a client begins to follow the log of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Follow {
-    /// After this position: the last that the application has handled.
+    /// After this position, the last one that the application has handled.
     After(Position),
-    /// At the end of the log: what is kept from now on.
+    /// At the end of the log: only pushes that are kept from now on.
     Now,
-    /// After what the user has seen on any device, see [`Client::seen`](super::Client::seen).
+    /// After the last push that the user has seen on any device, see [`Client::seen`](super::Client::seen).
     Unread,
 }
 
-/// How far a client has got in the log.
+/// Progress of a client in the log.
 pub(super) struct Following {
     start: Follow,
     at: Option<Position>,
@@ -30,7 +30,7 @@ impl Following {
         Self { start, at: None }
     }
 
-    /// The subprotocol that asks for what follows.
+    /// The subprotocol that asks for the pushes after the current position.
     pub(super) fn protocol(&self) -> String {
         let from = match (self.at, self.start) {
             (Some(at), _) | (None, Follow::After(at)) => at.to_string(),
@@ -40,7 +40,7 @@ impl Following {
         format!("from.keywire.{from}")
     }
 
-    /// A push of keywire's own. A gap makes an event.
+    /// Handles a push of keywire's own. A gap becomes an event.
     pub(super) fn hear(&mut self, push: &Push) -> Option<Event> {
         #[derive(Deserialize)]
         struct Word {
@@ -57,7 +57,7 @@ impl Following {
         gap.map(|why| Event::Gap { why, at })
     }
 
-    /// A push of the application. A kept push comes once.
+    /// Handles a push of the application. `None`: the kept push was already delivered.
     pub(super) fn place(&mut self, text: &str, push: Push) -> Option<Event> {
         #[derive(Deserialize)]
         struct Place {

@@ -19,7 +19,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of any flag.
+    /// A message with any flag.
     #[must_use]
     pub fn new(flag: impl Into<Flag>, body: impl Serialize) -> Self {
         Self { flag: flag.into(), reception: None, body: Json::new(&body) }
@@ -31,7 +31,7 @@ impl Message {
         Self::new(Flag::COMMAND, body)
     }
 
-    /// An `inform`: tell someone.
+    /// An `inform`: tell another user.
     #[must_use]
     pub fn inform(reception: impl Into<String>, body: impl Serialize) -> Self {
         Self::new(Flag::INFORM, body).to(reception)
@@ -44,17 +44,17 @@ impl Message {
         self
     }
 
-    /// The message, if its body is JSON.
+    /// Returns the message if its body is JSON, else the error.
     pub(super) fn checked(self) -> Result<Self, SendError> {
         let Self { flag, reception, body } = self;
         Ok(Self { flag, reception, body: Ok(body?) })
     }
 
-    /// What goes over the wire. A message is [`checked`](Self::checked) when it is sent.
+    /// The JSON of the message on the wire. Only a [`checked`](Self::checked) message is sent.
     pub(super) fn to_json(&self, id: Option<&MessageId>) -> String {
         let body = self.body.as_ref().ok();
         let json = JsonMessage { flag: &self.flag, reception: self.reception.as_deref(), body, id };
-        // Texts, JSON and integers are always JSON.
+        // Cannot fail: strings, JSON and integers are always valid JSON.
         serde_json::to_string(&json).unwrap_or_default()
     }
 }

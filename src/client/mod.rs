@@ -1,4 +1,4 @@
-//! A client for services and tests, which reconnects by itself: the feature `client`.
+//! A client for services and tests that reconnects by itself (feature `client`).
 
 mod backoff;
 mod builder;
@@ -35,10 +35,10 @@ use crate::log::GapKind;
 use crate::message::{Flag, Push};
 use crate::websocket::CloseCode;
 
-/// A connection to a keywire server that reconnects when it is lost, for services and for tests.
+/// A connection to a keywire server, for services and for tests. It reconnects when the connection is lost.
 ///
-/// It reconnects as the browser's client does: after a random delay that grows, at a random moment in the window that a
-/// draining server names, and not at all after a final close code. Messages sent meanwhile are queued, up to
+/// It reconnects like the browser client: after a random delay that grows, or at a random moment in the window that a draining
+/// server names. It does not reconnect after a final close code. Messages that are sent meanwhile are queued, up to
 /// [`ClientBuilder::queue`]. No message is ever sent twice.
 ///
 /// ```no_run
@@ -60,14 +60,14 @@ use crate::websocket::CloseCode;
 /// # }
 /// ```
 ///
-/// A clone is another handle on the same connection. It ends, with 1000, by [`Client::close`], or when all handles and
-/// the [`Events`] are dropped. In both cases the messages that wait are sent first, if there is a connection.
+/// A clone is another handle of the same connection. The connection ends, with 1000, by [`Client::close`], or when all handles and
+/// the [`Events`] are dropped. In both cases the queued messages are sent first, if there is a connection.
 #[derive(Clone)]
 pub struct Client {
     outgoing: mpsc::Sender<Outgoing>,
     closing: CancellationToken,
     ended: CancellationToken,
-    /// The timeout for the reply to a request.
+    /// Timeout for the reply to a request.
     request_timeout: Duration,
     /// Dropped with the last handle.
     _held: Arc<DropGuard>,
@@ -81,7 +81,7 @@ struct Outgoing {
 }
 
 impl Client {
-    /// Sends a message now, or when there is a connection.
+    /// Sends a message now, or as soon as there is a connection.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Client {
         self.send(Message::command(body))
     }
 
-    /// Sends an `inform` to this key. An empty string addresses no key.
+    /// Sends an `inform` to this key. An empty string means no recipient.
     ///
     /// # Errors
     ///
@@ -125,8 +125,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::send`]; if no reply comes within [`ClientBuilder::request_timeout`]; if the connection that the
-    /// message was sent over has ended.
+    /// Those of [`Client::send`]. Also if no reply comes within [`ClientBuilder::request_timeout`], or if the connection that the
+    /// message was sent over ends first.
     ///
     /// # Cancel safety
     ///
@@ -150,17 +150,17 @@ impl Client {
         self.send(Message::new(Flag::SEEN, at))
     }
 
-    /// Ends the client, with 1000, and returns at once.
+    /// Ends the client with 1000. Returns at once.
     ///
-    /// If there is a connection, the queued messages are sent first, within [`ClientBuilder::pong_timeout`]. An unsent
-    /// message is reported by [`Event::Unsent`], an unsent request by its error. [`Client::closed`] waits for all of that.
+    /// If there is a connection, the queued messages are sent first, within [`ClientBuilder::pong_timeout`]. [`Event::Unsent`]
+    /// reports an unsent message, and the error of a request reports an unsent request. [`Client::closed`] waits for all of this.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
     /// Waits until the client has ended, for any reason.
     ///
-    /// Call it after [`Client::close`] and before the program ends, which would stop the sending.
+    /// Call it after [`Client::close`] and before the program ends, since the end of the program stops the sending.
     ///
     /// # Cancel safety
     ///
@@ -189,17 +189,17 @@ impl fmt::Debug for Client {
 
 /// The events of a [`Client`], in order.
 ///
-/// Read them, or drop this. While 256 events are queued, the client does not read from the server, which disconnects a slow
-/// client in the end.
+/// Read the events, or drop this value. While 256 events are queued, the client does not read from the server, and the server
+/// eventually disconnects it as slow.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::Receiver<Event>,
-    /// Keeps the connection while events are read.
+    /// Keeps the connection open while this value exists.
     _listening: DropGuard,
 }
 
 impl Events {
-    /// The next event; `None` after the last.
+    /// The next event. `None` after the last event.
     ///
     /// # Cancel safety
     ///
@@ -217,28 +217,28 @@ pub enum Event {
     Open,
     /// A message that answers no request.
     Push(Push),
-    /// A kept push, if the client [follows](ClientBuilder::follow): each once, in the order of the log.
+    /// A kept push, if the client [follows](ClientBuilder::follow) the log. Each kept push comes once, in the order of the log.
     Kept {
         /// The push.
         push: Push,
-        /// Its position. Store it with what you make of the push.
+        /// Position in the log. Store it together with the effects of the push.
         at: Position,
-        /// The time at which it was kept, in milliseconds since 1970-01-01 UTC.
+        /// The time at which the push was kept, in milliseconds since 1970-01-01 UTC.
         time: u64,
     },
-    /// Kept pushes are missing, and cannot be had: fetch your state again. Following goes on after `at`.
+    /// Kept pushes are missing and no longer available: fetch your state again. Following continues after `at`.
     Gap {
-        /// Why they are missing.
+        /// The reason.
         why: GapKind,
-        /// Where following goes on.
+        /// The position from which following continues.
         at: Position,
     },
     /// A connection or an attempt has ended.
     Closed(End),
-    /// A message that was accepted and perhaps not sent, because the client has ended. These come before the last
+    /// A message that was accepted and perhaps not sent, since the client has ended. These events come before the last
     /// [`Event::Closed`].
     Unsent(Message),
-    /// An error, for a log. Its consequences are events of their own.
+    /// An error for the log. Its consequences are reported by other events.
     Failed(ClientError),
 }
 
@@ -246,10 +246,10 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct End {
-    /// The code of the close frame. 1005 if it had none, 1006 if the connection broke or was never open.
+    /// The code of the close frame. 1005: the close frame has no code. 1006: the connection broke or was never open.
     pub code: CloseCode,
     /// The reason of the close frame.
     pub reason: String,
-    /// The delay before the client reconnects. `None` if it does not.
+    /// The delay before the client reconnects. `None`: it does not reconnect.
     pub returns_in: Option<Duration>,
 }

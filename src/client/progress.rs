@@ -1,4 +1,4 @@
-//! Signs of life on a connection that is in the middle of a message.
+//! Signs of life on a connection in the middle of a message.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Counts what the other side of a [`Watched`] stream did.
+/// Counts the signs of life of the peer of a [`Watched`] stream.
 #[derive(Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU64>);
 
@@ -22,10 +22,10 @@ impl Progress {
     }
 }
 
-/// A stream that tells when the other side sends, and when it takes what has waited for it.
+/// A stream that counts when its peer sends bytes, and when its peer reads bytes.
 ///
-/// Bytes that the system takes into an empty buffer say nothing about the other side. Bytes that it takes after the
-/// buffer was full say that the other side has taken others.
+/// A write into a buffer with room shows nothing about the peer. A write after the buffer was full shows that the peer has read
+/// bytes.
 pub(super) struct Watched<S> {
     stream: S,
     progress: Progress,

@@ -9,15 +9,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::sleep;
 
-/// The Connection Attempt Delay of RFC 8305, section 5.
+/// Connection Attempt Delay of RFC 8305, section 5.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// A connection to the first address of the host that answers.
+/// Connects to the first address of the host that answers.
 pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     race(interleaved(lookup_host((host, port)).await?)).await
 }
 
-/// The two families in turn, so that one of them alone never holds the other up. The resolver's order stands otherwise.
+/// Alternates the two address families, so that neither delays the other. Within a family the resolver's order stays.
 fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses: Vec<_> = addresses.collect();
     let preferred = addresses.first().is_some_and(SocketAddr::is_ipv6);
@@ -30,7 +30,7 @@ fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// Tries the next address when the one before has failed, or has not answered for a while. Those before go on.
+/// Tries the next address when the previous attempt has failed, or has not succeeded for [`STAGGER`]. Earlier attempts continue.
 async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut addresses = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(sorted(&[]), [""; 0]);
     }
 
-    /// An address whose SYNs are dropped: a listener that accepts nothing, with its backlog full.
+    /// An address whose SYNs are dropped: a listener that accepts nothing and has a full backlog.
     struct BlackHole {
         address: SocketAddr,
         _listener: TcpListener,
@@ -91,7 +91,7 @@ mod tests {
             let listener = socket.listen(1).unwrap();
             let address = listener.local_addr().unwrap();
             let mut backlog = Vec::new();
-            // On the real clock: what is connected at all on this machine is connected by then.
+            // On the real clock, a local connection that is possible at all is made by then.
             let full = Duration::from_secs(1);
             while let Ok(stream) = tokio::time::timeout(full, TcpStream::connect(address)).await {
                 backlog.push(stream.unwrap());

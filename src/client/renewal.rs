@@ -1,4 +1,4 @@
-//! The exchange of a credential over the open connection before it expires.
+//! Exchange of a credential over the open connection before it expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ pub(super) struct Renewal {
     settings: Arc<Settings>,
     /// The expiry of the current credential on the monotonic clock, if it is known.
     ends_at: Option<Instant>,
-    /// When to exchange it.
+    /// The time of the next exchange.
     pub(super) due: Option<Instant>,
-    /// Number of new credentials that were asked for.
+    /// Number of calls for a new credential.
     count: u32,
-    /// The call for a new credential.
+    /// The current call for a new credential.
     pub(super) fresh: Fuse<BoxFuture<'static, Result<Option<Credential>, ClientError>>>,
 }
 
-/// The longest wait that earlier short-lived credentials cause.
+/// Longest wait that earlier short-lived credentials cause.
 const RAREST: Duration = Duration::from_secs(30);
 
 impl Renewal {
@@ -34,14 +34,14 @@ impl Renewal {
         renewal
     }
 
-    /// The server has accepted a credential with this expiry.
+    /// Records that the server has accepted a credential with this expiry.
     pub(super) fn renewed(&mut self, ends_at: Option<Instant>) {
         self.ends_at = ends_at;
     }
 
-    /// Plans the next exchange before the credential expires. There is none if the expiry is unknown or seems past: then
-    /// the clock of this machine is wrong. A clock that is wrong by less makes each new credential look short-lived. Such
-    /// credentials are exchanged more and more rarely.
+    /// Plans the next exchange before the credential expires. There is none if the expiry is unknown, or is past because the local
+    /// clock is wrong. If the clock is wrong by less, each new credential seems short-lived. Such credentials are exchanged less and
+    /// less often.
     pub(super) fn plan(&mut self) {
         let now = Instant::now();
         let left = self.ends_at.map(|end| end.saturating_duration_since(now));

@@ -5,7 +5,7 @@ use super::credential::Credentials;
 use super::dial::Endpoint;
 use crate::auth::CredentialSource;
 
-/// The settings of a client, which its connections share.
+/// Settings of a client. Its connections share them.
 pub(super) struct Settings {
     pub(super) endpoint: Endpoint,
     pub(super) credentials: Credentials,

@@ -1,4 +1,4 @@
-//! Connects, and reconnects.
+//! Connects and reconnects.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ use crate::websocket::CloseCode;
 /// The task behind a client.
 pub(super) struct Supervisor {
     pub(super) settings: Arc<Settings>,
-    /// How far it has got in the log, if it follows that.
+    /// Progress in the log, if the client follows it.
     pub(super) following: Option<Following>,
     /// The queue of messages. Only an open connection takes from it.
     pub(super) outgoing: mpsc::Receiver<Outgoing>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) shutdown: Shutdown,
-    /// Messages that the last connection took and did not send.
+    /// Messages that the last connection took from the queue and did not send.
     pub(super) unsent: Vec<Message>,
-    /// Cancels [`Client::closed`](super::Client::closed)'s token on drop.
+    /// Cancels the token of [`Client::closed`](super::Client::closed) on drop.
     pub(super) _ended: DropGuard,
 }
 
-/// Whether the client is to end.
+/// Signals that end the client.
 pub(super) struct Shutdown {
     /// The application has closed the client.
     pub(super) requested: CancellationToken,
@@ -41,7 +41,7 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Ready when the client is to end.
+    /// Ready when the client must end.
     pub(super) async fn begun(&self) {
         tokio::select! {
             () = self.requested.cancelled() => {}
@@ -64,12 +64,12 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Without a close frame.
+    /// Ended without a close frame.
     pub(super) fn lost() -> Self {
         Self { code: CloseCode::ABNORMAL, reason: String::new() }
     }
 
-    /// By the client.
+    /// Ended by the client.
     pub(super) fn closed() -> Self {
         Self { code: CloseCode::NORMAL, reason: String::new() }
     }
@@ -102,11 +102,12 @@ impl Supervisor {
         }
     }
 
-    /// Reports messages that were accepted and not sent, and the end. The application has `pong` to read these events.
+    /// Reports the messages that were accepted and not sent, and then the end. The application has the time `pong` to read these
+    /// events.
     async fn finish(mut self, end: End) {
         self.outgoing.close();
         while let Some(Outgoing { message, reply }) = self.outgoing.recv().await {
-            // A request is reported by its error.
+            // The error of a request reports it.
             if reply.is_none() {
                 self.unsent.push(message);
             }
@@ -117,14 +118,14 @@ impl Supervisor {
         for event in events {
             if !matches!(timeout_at(due, self.events.send(event)).await, Ok(Ok(()))) {
                 if count > 0 {
-                    tracing::warn!(count, "the client ended, and not all that it accepted was sent");
+                    tracing::warn!(count, "the client ended before it sent all accepted messages");
                 }
                 return;
             }
         }
     }
 
-    /// One attempt, and its connection.
+    /// Runs one attempt and its connection.
     async fn connection(&mut self, opened_at: &mut Option<Instant>) -> Ended {
         let due = after(Instant::now(), self.settings.attempt);
         let dialed = tokio::select! {
@@ -153,7 +154,7 @@ impl Supervisor {
         Ok((socket, progress, credential))
     }
 
-    /// Waits for room for the event. Does not wait if nothing reads events, or after the shutdown has begun.
+    /// Queues an event, and waits for room if necessary. Does not wait if the events are dropped or the shutdown has begun.
     pub(super) async fn tell(&self, event: Event) {
         let event = match self.events.try_send(event) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return,

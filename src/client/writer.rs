@@ -16,7 +16,7 @@ pub(super) struct Writer {
     sink: SplitSink<Socket, Frame>,
     frames: VecDeque<Frame>,
     busy: bool,
-    /// The time since which the socket has taken no bytes.
+    /// The time since which the socket has accepted no bytes.
     pub(super) stuck_since: Option<Instant>,
     /// The message in progress.
     pub(super) message: Option<Message>,
@@ -37,7 +37,7 @@ impl Writer {
         self.busy
     }
 
-    /// The server has taken bytes.
+    /// Records that the server has read bytes.
     pub(super) fn moved(&mut self) {
         if self.stuck_since.is_some() {
             self.stuck_since = Some(Instant::now());
@@ -70,7 +70,7 @@ impl Writer {
 
     /// Answers the server's close frame.
     pub(super) async fn close(&mut self) {
-        // The connection ends in any case.
+        // An error does not matter, since the connection ends anyway.
         let _ = self.sink.close().await;
     }
 }

@@ -1,8 +1,8 @@
-//! The payload of a close frame (RFC 6455 5.5.1).
+//! Payload of a close frame (RFC 6455 5.5.1).
 
 use super::{CloseCode, Violation, utf8};
 
-/// What a client's close frame says. The reason is at most 123 bytes, and it is the client's own words.
+/// Content of a client's close frame. The reason has at most 123 bytes and comes from the client: escape it before logging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CloseFrame<'a> {
     pub(crate) code: CloseCode,
@@ -10,7 +10,7 @@ pub(crate) struct CloseFrame<'a> {
 }
 
 impl<'a> CloseFrame<'a> {
-    /// Reads the payload; an empty one is a close without a code.
+    /// Parses the payload. `None`: the payload is empty, so there is no code.
     pub(super) fn parse(payload: &'a [u8]) -> Result<Option<Self>, Violation> {
         if payload.is_empty() {
             return Ok(None);

@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a connection ends, as the number that a close frame carries.
+/// Code of a close frame: the reason why a connection ends.
 ///
-/// A page reads it as `event.code`. Codes from 3000 are registered for libraries, codes from 4000 are free to use.
+/// A page reads it as `event.code`. Codes from 3000 are registered for libraries. Codes from 4000 are free for applications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u16", try_from = "u16")]
 pub struct CloseCode(u16);
 
-/// A number is not a [`CloseCode`] that a close frame can carry.
+/// The number is not a [`CloseCode`] that a close frame may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a close code that a close frame can carry")]
+#[error("a close frame must not contain the close code {0}")]
 pub struct InvalidCloseCode(u16);
 
 impl TryFrom<u16> for CloseCode {
@@ -25,38 +25,38 @@ impl TryFrom<u16> for CloseCode {
 }
 
 impl CloseCode {
-    /// 1000: the purpose is fulfilled.
+    /// 1000: normal end.
     pub const NORMAL: Self = Self::known(1000);
-    /// 1001: the server goes down, or the browser leaves the page.
+    /// 1001: the server shuts down, or the browser leaves the page.
     pub const GOING_AWAY: Self = Self::known(1001);
-    /// 1002: the peer broke the protocol.
+    /// 1002: the peer violated the protocol.
     pub const PROTOCOL_ERROR: Self = Self::known(1002);
-    /// 1003: a kind of data that the endpoint cannot accept.
+    /// 1003: the endpoint does not accept this kind of data.
     pub const UNSUPPORTED: Self = Self::known(1003);
-    /// 1007: a message that is not what its type says, such as text that is not UTF-8.
+    /// 1007: the content of a message does not match its type, for example text that is not UTF-8.
     pub const INVALID_DATA: Self = Self::known(1007);
-    /// 1008: a message that breaks a rule for which there is no code.
+    /// 1008: a message violates a rule that has no code of its own.
     pub const POLICY: Self = Self::known(1008);
-    /// 1009: a message that is too big to be taken.
+    /// 1009: a message is too large.
     pub const TOO_BIG: Self = Self::known(1009);
-    /// 1011: the server met a condition that it did not expect.
+    /// 1011: the server met an unexpected condition.
     pub const INTERNAL: Self = Self::known(1011);
-    /// 1012: the server restarts; come back after a while.
+    /// 1012: the server restarts. The client should come back later.
     pub const RESTART: Self = Self::known(1012);
-    /// 1013: the server is overloaded; try again later.
+    /// 1013: the server is overloaded. The client should try again later.
     pub const TRY_AGAIN: Self = Self::known(1013);
 
-    /// 1005, only for reports on this side: the close frame had no code.
+    /// 1005: the close frame had no code. For local reports only, never sent.
     pub(crate) const NO_STATUS: Self = Self(1005);
-    /// 1006, only for reports on this side: the connection ended without a close frame.
+    /// 1006: the connection ended without a close frame. For local reports only, never sent.
     pub(crate) const ABNORMAL: Self = Self(1006);
 
-    /// The code, if it may stand in a close frame: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    /// The code, if a close frame may contain it: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     ///
     /// ```
     /// # use keywire::session::CloseCode;
     /// assert_eq!(CloseCode::new(1000), Some(CloseCode::NORMAL));
-    /// assert_eq!(CloseCode::new(1006), None); // what a browser reports when there was no close frame
+    /// assert_eq!(CloseCode::new(1006), None); // a browser reports it if there was no close frame
     /// ```
     pub const fn new(code: u16) -> Option<Self> {
         match code {
@@ -65,15 +65,15 @@ impl CloseCode {
         }
     }
 
-    /// For constants: a code that may not be sent does not compile.
+    /// Makes constants. A code that must not be sent is a compile error.
     pub(crate) const fn known(code: u16) -> Self {
         match Self::new(code) {
             Some(code) => code,
-            None => panic!("this code must not stand in a close frame"),
+            None => panic!("a close frame must not contain this code"),
         }
     }
 
-    /// Whether it may stand in a close frame. The ones for reports may not.
+    /// Whether a close frame may contain the code. Codes for local reports are never sent.
     pub(crate) const fn may_be_sent(self) -> bool {
         Self::new(self.0).is_some()
     }

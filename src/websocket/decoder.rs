@@ -5,38 +5,38 @@ use super::{
     message::Message, utf8,
 };
 
-/// Decodes the bytes of one connection, in reads of any size.
+/// Decodes the bytes of one connection in reads of any size.
 ///
-/// Between frames it owns no heap memory and takes a few words, since most sessions are idle.
+/// Between frames it owns no heap memory and takes only a few words, since most sessions are idle.
 #[derive(Default)]
 pub(crate) struct Decoder {
     header: PartialHeader,
     finished: bool,
     /// Whether messages may be compressed.
     deflate: bool,
-    /// A message that did not lie whole in one read, or is fragmented.
+    /// A message that is fragmented, compressed, or arrives in several reads.
     message: Option<Box<Message>>,
-    /// A control frame that did not lie whole in one read. It may come between the fragments of `message`.
+    /// A control frame that arrives in several reads. It may come between the fragments of `message`.
     control: Option<Box<Control>>,
 }
 
 impl Decoder {
-    /// For a connection on which permessage-deflate was negotiated, or not.
+    /// A decoder. `deflate`: permessage-deflate was negotiated.
     pub(crate) fn new(deflate: bool) -> Self {
         Self { deflate, ..Self::default() }
     }
 
-    /// The next event out of `input`, the bytes of one read, which are taken off its front.
+    /// The next event in `input`, the bytes of one read. Takes the bytes of the event off the front of `input`.
     ///
-    /// Call it until it returns `None`: then the input is used up, and the memory of the last event is free again. A
-    /// frame that lies whole in the input is unmasked there and lent out of it.
+    /// Call it until it returns `None`. Then the input is used up and the memory of the last event is freed. A frame that is whole in
+    /// the input is unmasked in place, and the event borrows it.
     ///
-    /// After a close frame or a violation all further input is ignored.
+    /// After a close frame or a violation, all later input is ignored.
     ///
     /// # Errors
     ///
-    /// The first thing that RFC 6455 forbids, or a message of more than `max_message` bytes: as soon as the byte that
-    /// shows it has arrived. A compressed message is inflated when it is all there, as far as the limit.
+    /// The first violation of RFC 6455, or a message of more than `max_message` bytes. The error is returned as soon as the byte
+    /// that shows it has arrived. A compressed message is inflated up to the limit once it has arrived completely.
     pub(crate) fn next<'s, 'i: 's>(
         &'s mut self,
         input: &mut &'i mut [u8],
@@ -83,7 +83,7 @@ impl Decoder {
                     return Ok(None);
                 }
                 self.finished = control.opcode == OpCode::Close;
-                // Judged here, where a violation frees all; to lend it out, it is read once more.
+                // Checked here, where a violation frees the state. `next` reads it again to lend it out.
                 control_event(control.opcode, &control.payload)?;
                 return Ok(Some(Ready::Control));
             }
@@ -107,7 +107,7 @@ impl Decoder {
         }
     }
 
-    /// Lends the payload behind a header out of the input, inflates it, or gets ready to collect it.
+    /// Lends out the payload of a frame from the input, inflates it, or prepares to collect it.
     fn begin<'i>(
         &mut self,
         header: Header,
@@ -158,7 +158,7 @@ impl Decoder {
     }
 }
 
-/// Where the next event lies.
+/// Place of the next event.
 enum Ready<'i> {
     InPlace(Event<'i>),
     Message,
@@ -191,7 +191,7 @@ fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, Violation>
 
 #[cfg(any(test, fuzzing))]
 impl Decoder {
-    /// The memory that it has for payloads.
+    /// Memory for payloads, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         let control = self.control.as_ref().map_or(0, |control| control.payload.capacity());
         self.message.as_ref().map_or(0, |message| message.capacity()) + control

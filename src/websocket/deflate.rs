@@ -1,12 +1,13 @@
-//! permessage-deflate (RFC 7692), where neither side remembers a message once it is over.
+//! permessage-deflate (RFC 7692) without context takeover.
 //!
-//! So no session holds a compressor: a thread has one, and one inflater, and they start afresh with every message.
+//! Each message is compressed on its own, so a session needs no compressor. Each thread has one compressor and one inflater, which
+//! are reset for every message.
 //!
 //! | room | idea |
 //! |---|---|
-//! | `offer` | what a client offers, and the answer (section 7.1) |
-//! | `compress` | frames get shorter (7.2.1) |
-//! | `inflate` | a client's message gets long again, but not too long (7.2.2) |
+//! | `offer` | a client's offers, and the response (section 7.1) |
+//! | `compress` | compressing frames (7.2.1) |
+//! | `inflate` | inflating a client's message, up to a limit (7.2.2) |
 
 mod compress;
 mod inflate;

@@ -1,16 +1,16 @@
-//! The server's frames (RFC 6455 5.2): never masked, never fragmented.
+//! Frames of the server (RFC 6455 5.2). They are never masked and never fragmented.
 
 use bytes::Bytes;
 
 use super::{CloseCode, OpCode};
 
-/// The longest header of a server: two bytes and a length of eight.
+/// Longest header of a server's frame: two bytes and a length of eight.
 pub(crate) const MAX_HEADER: usize = 10;
 
-/// What a control frame can carry (5.5).
+/// Longest payload of a control frame (5.5).
 const MAX_CONTROL: usize = 125;
 
-/// A whole frame in one allocation, to be shared by everyone who gets it.
+/// A whole frame in one allocation, which all recipients share.
 pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
     let (_, header_len) = header(opcode, payload.len());
     let mut frame = Vec::with_capacity(header_len + payload.len());
@@ -20,19 +20,22 @@ pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
 
 /// Appends a frame to `out`.
 pub(crate) fn write_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
-    debug_assert!(!opcode.is_control() || payload.len() <= MAX_CONTROL, "a control frame is short");
+    debug_assert!(
+        !opcode.is_control() || payload.len() <= MAX_CONTROL,
+        "a control frame must have at most 125 bytes"
+    );
     let (header, header_len) = header(opcode, payload.len());
     match header_len {
-        // Nearly always, and a constant length is no call.
+        // The usual case: a copy of constant length compiles without a call.
         2 => out.extend_from_slice(&header[..2]),
         len => out.extend_from_slice(&header[..len]),
     }
     out.extend_from_slice(payload);
 }
 
-/// The header of a frame with `len` bytes of payload, and how many bytes of the array it takes.
+/// The header of a frame with `len` bytes of payload, and its length in the array.
 ///
-/// For who serialises behind [`MAX_HEADER`] spare bytes and fits the header in afterwards.
+/// A caller can serialize after [`MAX_HEADER`] spare bytes and insert the header afterwards.
 pub(crate) fn header(opcode: OpCode, len: usize) -> ([u8; MAX_HEADER], usize) {
     let mut header = [0; MAX_HEADER];
     header[0] = 0x80 | opcode as u8;
@@ -51,7 +54,7 @@ pub(crate) fn header(opcode: OpCode, len: usize) -> ([u8; MAX_HEADER], usize) {
     (header, header_len)
 }
 
-/// Takes a frame of our own off the front of `frames`: all of it, and what it carries.
+/// Takes a frame of this server off the front of `frames`. Returns the whole frame and its payload.
 pub(crate) fn split_frame<'a>(frames: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (header_len, len) = match **frames {
         [_, 126, a, b, ..] => (4, u16::from_be_bytes([a, b]).into()),
@@ -65,8 +68,8 @@ pub(crate) fn split_frame<'a>(frames: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u
     Some((frame, &frame[header_len..]))
 }
 
-/// How many frames `bytes` is made of, if they are all as this server writes them: whole text or binary frames in the
-/// shortest form, text in UTF-8.
+/// Number of frames in `bytes`. `None` unless all frames are in this server's form: whole text or binary frames with the shortest
+/// length encoding, text in UTF-8.
 pub(crate) fn validate_frames(mut bytes: &[u8]) -> Option<usize> {
     let mut count = 0;
     while let [first, ..] = *bytes {
@@ -99,7 +102,7 @@ pub(crate) fn validate_frames(mut bytes: &[u8]) -> Option<usize> {
 
 /// A close frame. A reason that is too long is cut between two characters.
 ///
-/// The codes that are only for reports must never be sent (7.4.1): they make a close frame without a code.
+/// Codes for local reports must never be sent (7.4.1). For them the frame has no code.
 pub(crate) fn close(code: CloseCode, reason: &str) -> Bytes {
     if !code.may_be_sent() {
         return frame(OpCode::Close, &[]);
@@ -120,7 +123,7 @@ pub(crate) fn ping(payload: &[u8]) -> Bytes {
     frame(OpCode::Ping, payload)
 }
 
-/// The answer to a ping, with the same payload.
+/// The pong to a ping, with the same payload.
 pub(crate) fn pong(payload: &[u8]) -> Bytes {
     frame(OpCode::Pong, payload)
 }
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        // 123 bytes are 41 euro signs of three bytes each; behind another letter or two, one sign fewer fits.
+        // 123 bytes are 41 euro signs of three bytes each. After one or two letters, one sign less fits.
         for (before, kept) in [("", 123), ("a", 121), ("ab", 122), ("abc", 123)] {
             let frame = close(CloseCode::POLICY, &format!("{before}{}", "€".repeat(50)));
             assert_eq!(usize::from(frame[1]), 2 + kept);

@@ -1,6 +1,6 @@
 use super::CloseFrame;
 
-/// What a client sent. Fragments are put together already, control frames come as soon as they are there.
+/// Event from a client. Fragments of a message are joined. Control frames come as soon as they have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     Text(&'a str),
@@ -11,7 +11,7 @@ pub(crate) enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// How many bytes the client sent, once they are inflated; those of a close frame's reason do not count.
+    /// Number of bytes of the content after inflating. A close frame counts as 0.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),

@@ -1,28 +1,28 @@
-//! The head of a client's frame (RFC 6455 5.2).
+//! Header of a client's frame (RFC 6455 5.2).
 
 use super::{OpCode, Violation, mask::Mask};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) fin: bool,
-    /// The first frame of a message that is compressed (RFC 7692 6).
+    /// Whether this is the first frame of a compressed message (RFC 7692 6).
     pub(super) compressed: bool,
     pub(super) opcode: OpCode,
     pub(super) mask: Mask,
     pub(super) len: usize,
 }
 
-/// Two bytes, a length of up to eight, a masking key of four.
+/// Longest header: two bytes, a length of up to eight, a masking key of four.
 const MAX: usize = 14;
 
 impl Header {
-    /// Reads a header and says how many bytes it took; `None` if it is not all there.
+    /// Parses a header. Also returns its length in bytes. `None` if it is incomplete.
     ///
-    /// Each byte is judged as soon as it is there, and what is wrong does not depend on how much came with it.
+    /// Each byte is checked as soon as it has arrived, so the violation does not depend on where reads are cut.
     fn parse(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         let compressed = first & 0x70 == 0x40;
-        // Only where it was agreed on, and never on a continuation or a control frame.
+        // The compression bit is allowed only if it was negotiated, and never on a continuation or control frame.
         if first & 0x70 != 0 && !(compressed && deflate && matches!(first & 0x0F, 1 | 2)) {
             return Err(Violation::ReservedBits);
         }
@@ -44,13 +44,13 @@ impl Header {
 
         let Some((len, rest)) = length(short, rest)? else { return Ok(None) };
         let Some((&key, rest)) = rest.split_first_chunk() else { return Ok(None) };
-        // On a machine of 32 bits a longer one is beyond any limit just the same.
+        // On a 32-bit machine a longer payload exceeds any limit too.
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         Ok(Some((Self { fin, compressed, opcode, mask: Mask::new(key), len }, bytes.len() - rest.len())))
     }
 }
 
-/// The payload's length and the bytes behind it.
+/// The payload's length, and the bytes after the length.
 fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
     let (len, least, rest) = match short {
         126 => {
@@ -73,7 +73,7 @@ fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
     Ok(Some((len, rest)))
 }
 
-/// A header that may be cut by the end of a read. It is kept in place: no header is worth an allocation.
+/// The start of a header that is cut by the end of a read. It is stored inline, without an allocation.
 #[derive(Default)]
 pub(super) struct PartialHeader {
     bytes: [u8; MAX - 1],
@@ -81,13 +81,13 @@ pub(super) struct PartialHeader {
 }
 
 impl PartialHeader {
-    /// Takes a header off the front of `input`; `None` when the input ended before it did.
+    /// Takes a header off the front of `input`. `None` if the input ends before the header.
     pub(super) fn complete(
         &mut self,
         input: &mut &mut [u8],
         deflate: bool,
     ) -> Result<Option<Header>, Violation> {
-        // As every read ends.
+        // Every read ends with an empty input.
         if input.is_empty() {
             return Ok(None);
         }
@@ -111,7 +111,7 @@ impl PartialHeader {
                 Ok(Some(header))
             }
             None => {
-                // Fewer than MAX, which always make a header, so all of the input was taken.
+                // `MAX` bytes always make a header, so there are fewer, and all of the input was taken.
                 self.bytes[..bytes.len()].copy_from_slice(bytes);
                 self.len = bytes.len() as u8;
                 *input = &mut [];

@@ -1,6 +1,6 @@
-//! Taking a client's mask off (RFC 6455 5.3).
+//! Removes the mask of a client's frame (RFC 6455 5.3).
 
-/// The masking key of a frame, turned to where in the payload we are.
+/// The masking key of a frame, rotated to the current position in the payload.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mask([u8; 4]);
 
@@ -9,11 +9,11 @@ impl Mask {
         Self(key)
     }
 
-    /// Unmasks the next bytes of the payload, which may come in pieces of any length.
+    /// Unmasks the next bytes of the payload. The payload may come in pieces of any length.
     pub(super) fn apply(&mut self, bytes: &mut [u8]) {
         let Self([a, b, c, d]) = *self;
         let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-        // Whole words first: the compiler turns this loop into vector instructions.
+        // Whole words first, since the compiler turns this loop into vector instructions.
         let (words, rest) = bytes.as_chunks_mut::<8>();
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
@@ -21,7 +21,7 @@ impl Mask {
         for (byte, key) in rest.iter_mut().zip(self.0.iter().cycle()) {
             *byte ^= key;
         }
-        // Words are a multiple of the key, so only the rest shifts it.
+        // Words are a multiple of the key's length, so only the rest rotates the key.
         self.0.rotate_left(rest.len() % 4);
     }
 }
@@ -30,7 +30,7 @@ impl Mask {
 mod tests {
     use super::*;
 
-    /// The definition, word for word: octet i is xored with octet i mod 4 of the key.
+    /// The definition of the RFC: octet i is XORed with octet i mod 4 of the key.
     fn by_the_book(bytes: &mut [u8], key: [u8; 4]) {
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte ^= key[i % 4];

@@ -1,13 +1,12 @@
-//! A data message that does not lie whole in one read, collected piece by piece, over one frame or many; or one that was
-//! compressed.
+//! A data message that arrives in several reads or frames, or that is compressed.
 
 use super::{Event, OpCode, Violation, deflate, header::Header, mask::Mask, utf8::Tail};
 
 pub(super) struct Message {
     body: Body,
-    /// What has arrived of a compressed message. When it is all there it is inflated into the body.
+    /// The part of a compressed message that has arrived. A complete message is inflated into the body.
     compressed: Option<Vec<u8>>,
-    /// The frame whose payload is arriving; `None` between two fragments and at the end.
+    /// The frame whose payload is arriving. `None` between two fragments and at the end.
     frame: Option<Frame>,
     complete: bool,
 }
@@ -24,20 +23,20 @@ struct Frame {
 }
 
 impl Message {
-    /// Nothing is allocated for the payload: a header is only a claim.
+    /// An empty message. Allocates nothing for the payload, since the length in a header is only a claim.
     pub(super) fn new(opcode: OpCode, compressed: bool) -> Self {
         let compressed = compressed.then(Vec::new);
         Self { body: Body::new(opcode), compressed, frame: None, complete: false }
     }
 
-    /// A compressed message that is all there.
+    /// A compressed message that has arrived completely.
     pub(super) fn inflated(opcode: OpCode, compressed: &[u8], max_message: usize) -> Result<Self, Violation> {
         let mut body = Body::new(opcode);
         body.inflate(compressed, max_message)?;
         Ok(Self { body, compressed: None, frame: None, complete: true })
     }
 
-    /// What has arrived, in bytes.
+    /// Length of the part that has arrived, in bytes.
     pub(super) fn len(&self) -> usize {
         match &self.compressed {
             Some(compressed) => compressed.len(),
@@ -49,7 +48,7 @@ impl Message {
         self.compressed.is_some()
     }
 
-    /// Starts the payload of the next frame. The caller has compared its length to the limit.
+    /// Starts the payload of the next frame. The caller has already checked its length against the limit.
     pub(super) fn begin(&mut self, header: &Header) {
         self.frame = Some(Frame { fin: header.fin, mask: header.mask, remaining: header.len });
     }
@@ -62,13 +61,13 @@ impl Message {
         self.complete
     }
 
-    /// Takes what `input` has of the frame's payload.
+    /// Takes the part of the frame's payload that is in `input`.
     pub(super) fn collect(&mut self, input: &mut &mut [u8], max_message: usize) -> Result<(), Violation> {
         let left = limit(self.is_compressed(), max_message).saturating_sub(self.len());
         let Some(frame) = &mut self.frame else { return Ok(()) };
         let piece = input.split_off_mut(..frame.remaining.min(input.len())).unwrap_or_default();
         frame.mask.apply(piece);
-        // All that may still come: after the last frame's header this is known.
+        // The most that may still arrive. It is known exactly after the header of the last frame.
         let room = if frame.fin { frame.remaining } else { left };
         match &mut self.compressed {
             Some(compressed) => append(compressed, piece, room),
@@ -120,8 +119,8 @@ impl Body {
         }
     }
 
-    /// Takes the whole message out of its compressed form. The limit is kept at every step: what a few bytes can grow
-    /// to is never held.
+    /// Inflates the whole message. It checks the limit at every step, so that a small compressed message never takes more memory
+    /// than the limit.
     fn inflate(&mut self, compressed: &[u8], max_message: usize) -> Result<(), Violation> {
         deflate::inflate(compressed, |piece| {
             let room = max_message - self.len();
@@ -147,7 +146,7 @@ impl Body {
         }
     }
 
-    /// A message must not end inside a character.
+    /// Checks that the message does not end inside a character.
     fn end(&self) -> Result<(), Violation> {
         match self {
             Self::Text { tail, .. } if tail.len() > 0 => Err(Violation::Utf8),
@@ -156,8 +155,8 @@ impl Body {
     }
 }
 
-/// As many bytes as a message may bring with it. A compressed one may be larger than what it is inflated to: what cannot
-/// be compressed gets a little longer, and most so if the client is short of memory.
+/// Limit on the bytes of a message on the wire. A compressed message may be larger than its inflated form: compression makes
+/// incompressible data a little longer, especially if the client has little memory.
 pub(super) fn limit(compressed: bool, max_message: usize) -> usize {
     if compressed { max_message.saturating_add(max_message / 8 + 64) } else { max_message }
 }
@@ -167,10 +166,10 @@ fn append(bytes: &mut Vec<u8>, piece: &[u8], room: usize) {
     bytes.extend_from_slice(piece);
 }
 
-/// How much to reserve for `needed` more bytes.
+/// Number of bytes to reserve for `needed` more bytes.
 ///
-/// A buffer doubles, so that a message sent byte by byte costs no more than a linear number of copies; but it never
-/// grows beyond what the message may still bring, and never by more than what has arrived.
+/// A buffer doubles, so that a message that arrives byte by byte costs only a linear number of copies. It never grows by more than
+/// the message may still bring, nor by more than has already arrived.
 fn growth(len: usize, capacity: usize, needed: usize, room: usize) -> usize {
     if capacity - len >= needed { 0 } else { needed.max(len.min(room)) }
 }

@@ -1,18 +1,19 @@
-//! WebSocket framing (RFC 6455), the server's side, without any I/O.
+//! WebSocket framing (RFC 6455), server side, without I/O.
 //!
-//! Bytes go in and events come out, and the reverse. This room knows no key, hub, JSON or runtime. It is strict: what the RFC forbids
-//! a client to send is a [`Violation`] with the close code of the answer. The one extension is permessage-deflate (RFC 7692), a feature.
+//! The decoder turns bytes into events, and the encoder turns messages into bytes. This room knows no key, hub, JSON or runtime. It
+//! is strict: anything that the RFC forbids a client to send is a [`Violation`] with a close code. The only extension is
+//! permessage-deflate (RFC 7692), a feature.
 //!
 //! | room | idea |
 //! |---|---|
-//! | `opening` | the HTTP request that asks for a WebSocket, and the 101 that grants it (section 4.2) |
-//! | `decoder`, `event` | the bytes of a client become events (sections 5 and 6.2) |
+//! | `opening` | the HTTP request for a WebSocket, and the 101 response (section 4.2) |
+//! | `decoder`, `event` | decoding a client's bytes into events (sections 5 and 6.2) |
 //! | `encoder` | the server's frames (section 5.2) |
 //! | `close`, `close_code` | the payload of a close frame, and its codes (sections 5.5.1 and 7.4) |
 //! | `violation` | the errors of a client |
 //! | `header`, `mask`, `opcode` | the parts of a frame's head |
 //! | `message`, `utf8` | a data message that arrives in pieces, or compressed |
-//! | `deflate` | compressing and inflating, and agreeing on it; `plain` without the feature |
+//! | `deflate` | compression, decompression and their negotiation; `plain` without the feature |
 
 mod close;
 mod close_code;

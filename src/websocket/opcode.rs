@@ -1,4 +1,4 @@
-//! What a frame is for (RFC 6455 5.2).
+//! Opcodes of frames (RFC 6455 5.2).
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -12,7 +12,7 @@ pub(crate) enum OpCode {
 }
 
 impl OpCode {
-    /// `None` for 3 to 7 and 11 to 15, which are reserved.
+    /// The opcode. `None` for 3 to 7 and 11 to 15, which are reserved.
     pub(super) fn from_bits(bits: u8) -> Option<Self> {
         Some(match bits {
             0x0 => Self::Continuation,

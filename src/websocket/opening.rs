@@ -1,4 +1,4 @@
-//! The HTTP request that asks for a WebSocket, and the 101 that grants it (RFC 6455 4.2).
+//! The HTTP request for a WebSocket, and the 101 response (RFC 6455 4.2).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,21 +15,21 @@ mod error;
 
 pub(crate) use error::OpeningError;
 
-/// A request that may be answered with a WebSocket.
+/// A valid opening request.
 pub(crate) struct Opening {
-    /// The value of `Sec-WebSocket-Accept`, which proves that this server has read the request.
+    /// Value of `Sec-WebSocket-Accept`, which proves to the client that the server has read the request.
     pub(crate) accept: HeaderValue,
-    /// The subprotocols in the client's order of preference, no two alike. One of them may be a credential.
+    /// Subprotocols in the client's order of preference, without duplicates. One of them may be a credential.
     pub(crate) protocols: Vec<String>,
 }
 
-/// Reads an opening request; the path, the origin and the credential are for others to judge.
+/// Validates an opening request. Does not check the path, the origin and the credential.
 ///
 /// # Errors
 ///
-/// The first of the demands in RFC 6455 4.2.1 that the request does not meet, with the answer that it deserves.
+/// The first requirement of RFC 6455 4.2.1 that the request does not meet.
 pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Opening, OpeningError> {
-    // In HTTP/2 there is no upgrade, and HTTP/1.0 must not be answered with 101 (RFC 9110 7.8).
+    // HTTP/2 has no upgrade, and a 101 response to HTTP/1.0 is forbidden (RFC 9110 7.8).
     if version != Version::HTTP_11 {
         return Err(OpeningError::HttpVersion);
     }
@@ -45,11 +45,11 @@ pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> R
     if single(headers, HOST).is_none() {
         return Err(OpeningError::Host);
     }
-    // Bytes of a body would be read as frames.
+    // The server would read the bytes of a body as frames.
     if has_body(headers) {
         return Err(OpeningError::Body);
     }
-    // Before the key, since another version may have another idea of it.
+    // Checked before the key, since another version may define the key differently.
     if single(headers, SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(OpeningError::Version);
     }
@@ -58,9 +58,9 @@ pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> R
 }
 
 impl Opening {
-    /// The 101 that grants the WebSocket, with the subprotocol chosen out of [`protocols`](Self::protocols).
+    /// The 101 response with the subprotocol chosen from [`protocols`](Self::protocols).
     ///
-    /// What the client did not offer is left out: it would have to fail the connection (4.1).
+    /// A subprotocol that the client did not offer is left out, since the client would have to fail the connection (4.1).
     pub(crate) fn response(&self, chosen: Option<&str>) -> Response<()> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -77,53 +77,53 @@ impl Opening {
     }
 }
 
-/// Without the subprotocols, as a browser's only place for a token is among them.
+/// Omits the subprotocols, since one of them may be a token.
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opening").field("protocols", &self.protocols.len()).finish_non_exhaustive()
     }
 }
 
-/// The value of a header that stands there exactly once.
+/// The value of a header that occurs exactly once.
 fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).into_iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether the request says that a body follows (RFC 9112, section 6).
+/// Whether the request announces a body (RFC 9112, section 6).
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).into_iter().any(|len| len != "0")
 }
 
-/// Whether a list, which may be spread over several headers, contains `token` in any case. Proxies write into these
-/// lists too, so whatever else stands there changes nothing.
+/// Whether a list, which may span several headers, contains `token` in upper or lower case. Other elements are ignored, even
+/// malformed ones, since proxies also write into these lists.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let elements =
         headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     elements.map(<[u8]>::trim_ascii).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The elements of a list; empty ones do not count (RFC 9110 5.6.1.2).
+/// The elements of a list, without empty ones (RFC 9110 5.6.1.2).
 fn elements(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
 }
 
-/// 16 bytes in base64, which is 24 characters with the padding: anything longer is not even decoded.
+/// Whether `key` is 16 bytes in base64. These are 24 characters with the padding, so no other length is decoded.
 fn is_key(key: &HeaderValue) -> bool {
     key.len() == 24 && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }
 
-/// The key and a text that no one sends by accident, hashed (4.2.2, step 5.4).
+/// The hash of the key and the GUID of the protocol (4.2.2, step 5.4).
 fn accept(key: &HeaderValue) -> HeaderValue {
     let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
     HeaderValue::try_from(STANDARD.encode(hash)).expect("base64 is plain ASCII")
 }
 
-/// The client alone writes this list, and what is not its grammar must be refused (4.2.1).
+/// The offered subprotocols. Only the client writes this list, so a malformed list is refused (4.2.1).
 fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
     let mut offered = Vec::new();
-    // The list is the client's and may be long, so no quadratic search.
+    // A set, since a client's list may be long and a search in it would be quadratic.
     let mut seen = HashSet::new();
     for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
         let list = value.to_str().map_err(|_| OpeningError::Protocols)?;
@@ -141,7 +141,7 @@ fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
     Ok(offered)
 }
 
-/// RFC 9110 5.6.2.
+/// Whether a byte may be in a token (RFC 9110 5.6.2).
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

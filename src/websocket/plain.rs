@@ -1,4 +1,4 @@
-//! What stands in the place of `deflate` without that feature: nothing is negotiated, and so the rest is never asked for.
+//! Replaces `deflate` in builds without that feature. Nothing is negotiated, so the other functions are never needed.
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -1,13 +1,13 @@
-//! UTF-8 that arrives in pieces, refused at the first byte that cannot be right.
+//! UTF-8 that arrives in pieces. It is refused at the first invalid byte.
 
 use super::Violation;
 
-/// Text that is all there.
+/// Checks text that has arrived completely.
 pub(super) fn whole(bytes: &[u8]) -> Result<&str, Violation> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| Violation::Utf8)
 }
 
-/// The first bytes of a character whose others have not come yet.
+/// The first bytes of a character that has not arrived completely.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     bytes: [u8; 3],
@@ -19,9 +19,9 @@ impl Tail {
         self.len.into()
     }
 
-    /// Appends the characters that `piece` completes to `text` and keeps the start of the last one, if it is cut.
+    /// Appends the complete characters of `piece` to `text`, and keeps the start of the last character if it is cut.
     ///
-    /// So each byte is checked once, and the text never has to be looked at again.
+    /// Each byte is checked once, so the text needs no second check.
     pub(super) fn append(&mut self, piece: &[u8], text: &mut String) -> Result<(), Violation> {
         let piece = self.complete(piece, text)?;
         let (complete, cut) = piece.split_at(piece.len() - cut_character(piece));
@@ -32,7 +32,7 @@ impl Tail {
         Ok(())
     }
 
-    /// Completes the kept character and returns what of `piece` comes after it.
+    /// Completes the kept character. Returns the rest of `piece`.
     fn complete<'p>(&mut self, mut piece: &'p [u8], text: &mut String) -> Result<&'p [u8], Violation> {
         while self.len > 0
             && let Some((&byte, rest)) = piece.split_first()
@@ -53,10 +53,10 @@ impl Tail {
         Ok(piece)
     }
 
-    /// Keeps the start of a character, if one can begin like this.
+    /// Keeps the start of a character, if a character can begin like this.
     fn keep(&mut self, start: &[u8]) -> Result<(), Violation> {
         match std::str::from_utf8(start) {
-            // No length of an error means that it may yet become a character: so it has three bytes at most.
+            // Without an error length it may still become a character, so it has at most three bytes.
             Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => {
                 self.bytes[..start.len()].copy_from_slice(start);
                 self.len = start.len() as u8;
@@ -67,7 +67,7 @@ impl Tail {
     }
 }
 
-/// How many bytes at the end belong to a character that goes on behind it, if it goes on well.
+/// Number of bytes at the end that begin an incomplete character.
 fn cut_character(bytes: &[u8]) -> usize {
     for (behind, byte) in (1..=3).zip(bytes.iter().rev()) {
         let width = match byte {

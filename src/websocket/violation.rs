@@ -1,4 +1,4 @@
-//! The errors of a client, each with its close code.
+//! Protocol violations of a client, with their close codes.
 
 use thiserror::Error;
 
@@ -6,41 +6,41 @@ use super::CloseCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Violation {
-    #[error("a client's frame has to be masked")]
+    #[error("a client's frame must be masked")]
     Unmasked,
-    #[error("a reserved bit is set that nothing negotiated gives a meaning to here")]
+    #[error("a reserved bit must not be set without an extension that defines it")]
     ReservedBits,
     #[error("opcode {0:#x} is reserved")]
     ReservedOpCode(u8),
     #[error("a control frame must not be fragmented")]
     FragmentedControl,
-    #[error("a control frame carries at most 125 bytes")]
+    #[error("a control frame must have at most 125 bytes")]
     LongControl,
-    #[error("the top bit of a 64 bit length is set")]
+    #[error("the top bit of a 64-bit length must not be set")]
     LengthTopBit,
-    #[error("a length has to take the fewest bytes possible")]
+    #[error("a length must be encoded in the fewest bytes")]
     LengthNotMinimal,
-    #[error("a continuation frame without a message to continue")]
+    #[error("a continuation frame must continue a message")]
     NothingToContinue,
-    #[error("a new message inside a fragmented one")]
+    #[error("a new message must not begin inside a fragmented message")]
     InterleavedMessage,
-    #[error("a close frame carries nothing, or at least a code of two bytes")]
+    #[error("a close frame must be empty or begin with a code of two bytes")]
     ClosePayload,
-    #[error("{0} must not stand in a close frame")]
+    #[error("a close frame must not contain the code {0}")]
     CloseCode(u16),
-    #[error("text that is not UTF-8")]
+    #[error("text must be UTF-8")]
     Utf8,
-    #[error("compressed data that cannot be inflated")]
+    #[error("the compressed data cannot be inflated")]
     Deflate,
-    #[error("a message of more than {limit} bytes")]
+    #[error("the message exceeds {limit} bytes")]
     TooBig { limit: usize },
 }
 
 impl Violation {
-    /// What to close the connection with (RFC 6455 7.4.1).
+    /// The close code for the connection (RFC 6455 7.4.1).
     pub(crate) fn close_code(self) -> CloseCode {
         match self {
-            // The frame is in order, its bit is allowed: it is the data that is not what the bit says.
+            // The frame itself is valid, but its data does not match its type or the compression bit.
             Self::Utf8 | Self::Deflate => CloseCode::INVALID_DATA,
             Self::TooBig { .. } => CloseCode::TOO_BIG,
             Self::Unmasked

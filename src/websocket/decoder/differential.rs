@@ -1,6 +1,6 @@
-//! The same bytes, cut at random, for this decoder and for tungstenite in the role of the server.
+//! Compares this decoder with tungstenite in the role of the server, on the same bytes with random cuts.
 //!
-//! What they have to agree on stands in [`fuzz::assert_alike`], which the fuzzer calls too.
+//! [`fuzz::assert_alike`] checks what both must agree on. The fuzzer calls it too.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use super::tests::{FIN, frame};
 use super::*;
 use crate::fuzz::{self, End, MAX, Owned, decode, tungstenite::theirs};
 
-/// Both sides of each range that may stand in a close frame.
+/// Both sides of each limit of the codes that are allowed in a close frame.
 const CLOSE_CODES: &[u16] =
     &[0, 999, 1000, 1001, 1004, 1005, 1006, 1007, 1013, 1014, 1015, 1016, 2999, 3000, 4999, 5000];
 
@@ -22,7 +22,7 @@ fn assert_alike(reads: &[&[u8]]) -> End {
     fuzz::assert_alike(reads, theirs(reads))
 }
 
-/// A payload that text frames accept, or not; whole or cut inside a character.
+/// A payload for text frames: valid or invalid, whole or cut inside a character.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => "\\PC{0,12}".prop_map(String::into_bytes),
@@ -36,7 +36,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// One frame, right or wrong.
+/// One frame, valid or invalid.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
         8 => select(vec![0x81_u8, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A]),
@@ -46,7 +46,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     (first, payload()).prop_map(|(first, payload)| frame(first, &payload))
 }
 
-/// What a good client sends: messages in fragments, control frames anywhere between them.
+/// A valid sequence of a client: fragmented messages with control frames between the fragments.
 fn good_frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let control = (select(vec![0x89_u8, 0x8A]), vec(any::<u8>(), 0..=125));
     let message = (any::<bool>(), "\\PC{0,60}", vec(any::<Index>(), 0..4), vec(prop::option::of(control), 4));
@@ -76,7 +76,7 @@ fn good_frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec(messages, 1..5).prop_map(|messages| messages.concat())
 }
 
-/// Cuts the bytes into reads at some places.
+/// Cuts the bytes into reads at random places.
 fn cut<'c>(bytes: &'c [u8], cuts: &[Index]) -> Vec<&'c [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     cuts.sort_unstable();
@@ -84,7 +84,7 @@ fn cut<'c>(bytes: &'c [u8], cuts: &[Index]) -> Vec<&'c [u8]> {
     let mut start = 0;
     let mut reads = Vec::new();
     for end in cuts {
-        // The reader of the other side has a buffer, so no read is longer than that.
+        // No read is longer than tungstenite's buffer.
         reads.extend(bytes[start..end].chunks(64));
         start = end;
     }

@@ -10,14 +10,14 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-/// Large enough to stay out of the way.
+/// A limit that no test reaches by accident.
 const MAX: usize = 1 << 20;
 
 fn text(text: &str) -> Owned {
     Owned::Text(text.to_owned())
 }
 
-/// A client's frame: `first` is the whole first byte, the length is encoded as it should be.
+/// A client's frame. `first` is the whole first byte. The length encoding is valid.
 pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let len = payload.len();
     let mut frame = match len {
@@ -31,7 +31,7 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a decoder says to some reads one after the other, up to the first violation.
+/// The results of a decoder for a sequence of reads, up to the first violation.
 fn decode<'c>(
     reads: impl IntoIterator<Item = &'c [u8]>,
     max_message: usize,
@@ -60,7 +60,7 @@ fn decode_by<'c>(
     (events, None)
 }
 
-/// The same for all bytes at once, after seeing that any other cut gives the same.
+/// The results for all bytes in one read. Asserts that any other cut gives the same results.
 fn decode_any_way(bytes: &[u8], max_message: usize) -> (Vec<Owned>, Option<Violation>) {
     any_way_by(Decoder::default, bytes, max_message)
 }
@@ -114,7 +114,7 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
         assert_eq!(decode_any_way(&frame(FIN | BINARY, &exact), limit), accepted);
         assert_eq!(decode_any_way(&frame(FIN | BINARY, &over), limit), too_big(limit));
 
-        // Over several fragments it is the sum that counts.
+        // The limit applies to the sum of all fragments.
         let (front, back) = exact.split_at(limit / 2);
         let begin = frame(BINARY, front);
         let end = frame(FIN | CONTINUATION, back);
@@ -122,7 +122,7 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
         let end = frame(FIN | CONTINUATION, &over[limit / 2..]);
         assert_eq!(decode_any_way(&[&begin[..], &end].concat(), limit), too_big(limit));
     }
-    // A character that is cut counts with the bytes that are there.
+    // An incomplete character counts with the bytes that have arrived.
     let cut = [frame(TEXT, b"\xf0\x9f"), frame(FIN, b"\x98\x80")].concat();
     assert_eq!(decode_any_way(&cut, 4), (vec![text("😀")], None));
     assert_eq!(decode_any_way(&cut, 3), too_big(3));
@@ -218,7 +218,7 @@ fn violations_of_the_sequence() {
         let bytes = [frame(BINARY, b""), frame(first, b"x")].concat();
         assert_eq!(refusal(&bytes), Violation::InterleavedMessage);
     }
-    // A message that ended can be continued no more, whether it was lent out of the input or collected.
+    // A message that has ended cannot be continued, whether it was lent out or collected.
     let (events, violation) = decode_any_way(&[frame(FIN | TEXT, b"x"), frame(FIN, b"x")].concat(), MAX);
     assert_eq!((events.len(), violation), (1, Some(Violation::NothingToContinue)));
 }
@@ -242,7 +242,7 @@ fn close_frames() {
 fn nothing_comes_after_a_close_frame() {
     let after = [frame(FIN | CLOSE, b"\x03\xe8"), frame(FIN | TEXT, b"late"), vec![0xFF; 20]].concat();
     assert_eq!(decode_any_way(&after, MAX), (vec![Owned::Close(Some((1000, String::new())))], None));
-    // Inside a fragmented message just the same, and its memory is free again.
+    // The same holds inside a fragmented message, and its memory is freed.
     let mut bytes = [frame(TEXT, b"begun"), frame(FIN | CLOSE, b""), frame(FIN, b"late")].concat();
     let (mut decoder, mut input) = (Decoder::default(), &mut bytes[..]);
     assert_eq!(decoder.next(&mut input, MAX), Ok(Some(Event::Close(None))));

@@ -1,4 +1,4 @@
-//! Frames get shorter.
+//! Compresses frames.
 
 use std::cell::Cell;
 
@@ -7,21 +7,21 @@ use flate2::{Compress, Compression, FlushCompress};
 
 use crate::websocket::{OpCode, header, split_frame};
 
-/// What a flush ends with. It is left out on the wire, and the receiver puts it back.
+/// The end of a flush. The sender leaves it out, and the receiver adds it again.
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// Says of a message's first frame that the message is compressed (RFC 7692 6).
+/// Bit in the first frame of a compressed message (RFC 7692 6).
 const RSV1: u8 = 0x40;
 
-/// As much of the output buffer as a thread keeps.
+/// Largest output buffer that a thread keeps, in bytes.
 const KEPT: usize = 128 * 1024;
 
 thread_local! {
     static COMPRESSOR: Cell<Option<Box<Compressor>>> = const { Cell::new(None) };
 }
 
-/// `frames`, which are whole messages of our own, with those compressed that carry at least `threshold` bytes and get
-/// shorter by it. `None` if none of them does.
+/// Compresses `frames`, which are whole messages of this server. It compresses only messages of at least `threshold` bytes that
+/// become shorter. `None` if there are none.
 pub(crate) fn compress(frames: &[u8], threshold: usize, level: u8) -> Option<Bytes> {
     let compressor = COMPRESSOR.take().filter(|compressor| compressor.level == level);
     let mut compressor = compressor.unwrap_or_else(|| Box::new(Compressor::new(level)));
@@ -60,13 +60,13 @@ impl Compressor {
         if self.out.len() > KEPT {
             self.out = Vec::new();
         }
-        // Exactly as long as it is, since a queue may hold it for a while.
+        // Without spare capacity, since a queue may hold it for a while.
         shorter.then(|| compressed.into_boxed_slice().into())
     }
 
-    /// One message, if it gets shorter.
+    /// Compresses one message. `None` if it does not become shorter.
     fn message(&mut self, payload: &[u8]) -> Option<&[u8]> {
-        // Enough for what gets longer, too: the work is to be done to its end.
+        // Room for a message that becomes longer too, so that the compressor always finishes.
         let room = payload.len() + payload.len() / 8 + 64;
         if self.out.len() < room {
             self.out.resize(room, 0);
@@ -74,10 +74,10 @@ impl Compressor {
         self.state.reset();
         let result = self.state.compress(payload, &mut self.out[..room], FlushCompress::Sync);
         let len = self.state.total_out() as usize;
-        // Where there is room left the flush is complete.
+        // The flush is complete if there is room left.
         if result.is_err() || len == room || self.state.total_in() != payload.len() as u64 {
-            // zlib-rs 0.6.8 does not come clean out of a reset in the middle of its work: it would panic, or
-            // compress to rubbish, after some more.
+            // A reset of zlib-rs 0.6.8 in the middle of its work leaves a broken state, which later panics or compresses to
+            // garbage.
             self.state = fresh(self.level);
             return None;
         }

@@ -1,4 +1,4 @@
-//! A client's message gets long again, but not too long.
+//! Inflates a client's message up to a limit.
 
 use std::cell::Cell;
 
@@ -6,33 +6,33 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::websocket::Violation;
 
-/// How much is inflated before somebody looks whether it is too much.
+/// Number of bytes that are inflated before the limit is checked.
 const CHUNK: usize = 16 * 1024;
 
-/// How many streams one message may be: one for each final block, and what comes after it. To begin a stream costs more
-/// than the two bytes that make one.
+/// Limit on the deflate streams in one message. Each final block ends a stream. A new stream costs the server more than the two
+/// bytes that start it.
 const STREAMS: usize = 64;
 
-/// What the sender's flush ended with and was left out, and a final block that is empty. A message is whole if it stopped within the head of an empty block: then
-/// these bytes bring no data, and end the stream. Behind anything else they do not.
+/// The end of the sender's flush, which the sender leaves out, and an empty final block. A complete message stops within the head of
+/// an empty block. Only after a complete message do these bytes contain no data and end the stream.
 const END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
 
 thread_local! {
     static INFLATER: Cell<Option<Box<Inflater>>> = const { Cell::new(None) };
 }
 
-/// Inflates a message and hands it to `take` piece by piece, until that has had enough.
+/// Inflates a message and passes it to `take` in pieces, until `take` returns an error.
 ///
 /// # Errors
 ///
-/// What `take` says, and [`Violation::Deflate`] for what is not deflate, not whole, or refers to an earlier message.
+/// The error of `take`. [`Violation::Deflate`] if the message is not deflate, is cut off, or refers to an earlier message.
 pub(crate) fn inflate(
     message: &[u8],
     take: impl FnMut(&[u8]) -> Result<(), Violation>,
 ) -> Result<(), Violation> {
     let mut inflater = INFLATER.take().unwrap_or_default();
     let result = inflater.message(message, take);
-    // One that was stopped in the middle is not used again, whatever a reset promises.
+    // An inflater that was stopped in the middle is not used again, since a reset may leave a broken state.
     if result.is_ok() {
         INFLATER.set(Some(inflater));
     }
@@ -57,13 +57,13 @@ impl Inflater {
         mut take: impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         for _ in 0..STREAMS {
-            // Nothing of the last message is left.
+            // Forgets the previous message.
             self.state.reset(false);
-            // A sender ought to put an empty block behind a final one, and into a message that is empty; not all do.
+            // Senders should add an empty block after a final block and to an empty message, but not all do.
             if message.is_empty() {
                 return Ok(());
             }
-            // Behind a final block the next stream begins with the next whole byte (7.2.1).
+            // After a final block, the next stream begins at the next whole byte (7.2.1).
             if self.stream(&mut message, &mut take)? {
                 continue;
             }
@@ -77,7 +77,7 @@ impl Inflater {
         Err(Violation::Deflate)
     }
 
-    /// Inflates to the end of the input, or of a final block in it. Says whether it was a final block.
+    /// Inflates to the end of the input, or to the end of a final block. Returns whether it reached a final block.
     fn stream(
         &mut self,
         input: &mut &[u8],
@@ -92,7 +92,7 @@ impl Inflater {
             take(&self.out[..written])?;
             match status {
                 Status::StreamEnd => return Ok(true),
-                // All that could come out has.
+                // No more output is possible.
                 Status::Ok | Status::BufError if written < CHUNK => {
                     return if input.is_empty() { Ok(false) } else { Err(Violation::Deflate) };
                 }

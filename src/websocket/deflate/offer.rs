@@ -1,4 +1,4 @@
-//! The header `Sec-WebSocket-Extensions` (RFC 6455 9.1), and which offers of permessage-deflate in it are good ones.
+//! Parses `Sec-WebSocket-Extensions` (RFC 6455 9.1) and selects an offer of permessage-deflate.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use crate::websocket::opening::is_token_byte;
 
 const ANSWER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// The same for who asked for it: the answer must not be silent about a window that the offer limits (7.1.2.1).
+/// The same with a window. If an offer limits the server's window, the response must name the window (7.1.2.1).
 const ANSWER_WITH_WINDOW: &str =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15";
 
-/// What to answer: to the first offer that is good, as the client names the one it likes best first.
+/// The response to the first acceptable offer. Clients name the preferred offer first.
 ///
-/// A header that is not the list it should be offers nothing. RFC 6455 would rather have the opening fail, but whether a
-/// client gets in must not depend on a setting about compression.
+/// A malformed header counts as no offer. RFC 6455 asks to fail the opening, but a setting about compression must not decide whether
+/// a client can connect.
 pub(crate) fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
     let mut answer = None;
     for list in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
@@ -27,7 +27,7 @@ pub(crate) fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
     answer
 }
 
-/// An offer with anything in it that RFC 7692 7.1 does not define, or defines otherwise, has to be declined.
+/// The response to one offer. `None` if the offer contains anything that RFC 7692 7.1 does not define.
 fn judge(Extension { name, parameters }: &Extension<'_>) -> Option<&'static str> {
     if *name != "permessage-deflate" {
         return None;
@@ -38,12 +38,12 @@ fn judge(Extension { name, parameters }: &Extension<'_>) -> Option<&'static str>
             return None;
         }
         match (*name, value.as_deref()) {
-            // Nothing is taken over anyway, here or there.
+            // Neither side takes over a context anyway.
             ("server_no_context_takeover" | "client_no_context_takeover", None) => {}
-            // Our inflater has the largest window.
+            // The inflater has the largest window.
             ("client_max_window_bits", None) => {}
             ("client_max_window_bits", Some(bits)) if is_window(bits) => {}
-            // And so has our compressor: it cannot make do with a smaller one.
+            // The compressor has the largest window too, and supports no smaller one.
             ("server_max_window_bits", Some("15")) => answer = ANSWER_WITH_WINDOW,
             _ => return None,
         }
@@ -51,7 +51,7 @@ fn judge(Extension { name, parameters }: &Extension<'_>) -> Option<&'static str>
     Some(answer)
 }
 
-/// 8 to 15, without leading zeroes.
+/// Whether `bits` is 8 to 15 without leading zeros.
 fn is_window(bits: &str) -> bool {
     matches!(bits.as_bytes(), [b'8' | b'9'] | [b'1', b'0'..=b'5'])
 }
@@ -61,7 +61,7 @@ struct Extension<'a> {
     parameters: Vec<(&'a str, Option<Cow<'a, str>>)>,
 }
 
-/// What is left of a list of extensions.
+/// The unparsed rest of a list of extensions.
 struct List<'a>(&'a str);
 
 struct Malformed;
@@ -112,7 +112,7 @@ impl<'a> List<'a> {
         if token.is_empty() { Err(Malformed) } else { Ok(token) }
     }
 
-    /// A token, in quotes or not.
+    /// Parses a token with or without quotes.
     fn value(&mut self) -> Result<Cow<'a, str>, Malformed> {
         if !self.takes('"') {
             return self.token().map(Cow::Borrowed);
@@ -160,7 +160,7 @@ mod tests {
         ] {
             assert_eq!(answer(&[offer]), Some(ANSWER), "{offer}");
         }
-        // What was asked for has to be granted in words.
+        // The response must name a requested window.
         for offer in [
             "permessage-deflate; server_max_window_bits=15",
             "permessage-deflate; client_max_window_bits; server_max_window_bits=\"15\"",
@@ -176,14 +176,14 @@ mod tests {
             "permessage-bzip2",
             "Permessage-Deflate",
             "x-webkit-deflate-frame",
-            // What nobody has defined.
+            // Undefined parameters.
             "permessage-deflate; level=9",
             "permessage-deflate; Client_max_window_bits",
-            // Values where there are none, and none where there must be.
+            // Values where none is allowed, and missing values.
             "permessage-deflate; server_no_context_takeover=1",
             "permessage-deflate; client_no_context_takeover=true",
             "permessage-deflate; server_max_window_bits",
-            // Values that are no window.
+            // Values that are not a window.
             "permessage-deflate; client_max_window_bits=7",
             "permessage-deflate; client_max_window_bits=16",
             "permessage-deflate; client_max_window_bits=08",
@@ -192,11 +192,11 @@ mod tests {
             "permessage-deflate; client_max_window_bits=150",
             "permessage-deflate; client_max_window_bits=ten",
             "permessage-deflate; server_max_window_bits=16",
-            // Windows that we cannot work with.
+            // Windows that the server does not support.
             "permessage-deflate; server_max_window_bits=8",
             "permessage-deflate; server_max_window_bits=9",
             "permessage-deflate; server_max_window_bits=14",
-            // Twice the same.
+            // Repeated parameters.
             "permessage-deflate; client_max_window_bits; client_max_window_bits",
             "permessage-deflate; client_max_window_bits=10; client_max_window_bits=10",
             "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
@@ -218,7 +218,7 @@ mod tests {
             (format!("{window}, {plain}"), ANSWER_WITH_WINDOW),
             (format!("{picky}, foo; bar=\"a,b\", {plain}, {window}"), ANSWER),
         ] {
-            // The comma in quotes is no token, so the whole list is none.
+            // A quoted comma is not a token, so the whole list is malformed.
             let expected = (!offers.contains('"')).then_some(expected);
             assert_eq!(answer(&[&offers]), expected, "{offers}");
         }

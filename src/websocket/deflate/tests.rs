@@ -6,7 +6,7 @@ use proptest::sample::select;
 use super::{compress, inflate};
 use crate::websocket::{OpCode, Violation, frame, split_frame};
 
-/// A message as a client would compress it, by flate2 alone and without its tail.
+/// A message that a client compresses, by flate2 alone and without the tail.
 pub(in crate::websocket) fn deflated(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(2 * message.len() + 100);
     let mut state = Compress::new(Compression::new(6), false);
@@ -17,7 +17,7 @@ pub(in crate::websocket) fn deflated(message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The same with a final block at its end, as one writes a file.
+/// The same with a final block at the end, as in a file.
 fn finished(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(2 * message.len() + 100);
     let mut state = Compress::new(Compression::new(6), false);
@@ -26,7 +26,7 @@ fn finished(message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a client would read, by flate2 alone: the tail put back and all of it inflated.
+/// The message that a client reads, by flate2 alone: adds the tail and inflates everything.
 fn inflated(payload: &[u8], len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(len + 100);
     let payload = [payload, b"\0\0\xff\xff"].concat();
@@ -45,7 +45,7 @@ fn ours(payload: &[u8]) -> Result<Vec<u8>, Violation> {
     Ok(out)
 }
 
-/// Bytes without any pattern.
+/// Random bytes.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let next = || {
@@ -66,7 +66,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 #[test]
 fn the_examples_of_the_rfc() {
     for payload in [
-        // One block, one that is not compressed, a final one, two (RFC 7692 7.2.3).
+        // One block, an uncompressed block, a final block, two blocks (RFC 7692 7.2.3).
         &b"\xf2\x48\xcd\xc9\xc9\x07\x00"[..],
         b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
         b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
@@ -83,11 +83,11 @@ fn a_final_block_may_end_a_message_or_stand_inside_of_it() {
     for behind in [&b""[..], b"\x00"] {
         assert_eq!(ours(&[&hello, behind].concat()), Ok(b"Hello ".to_vec()));
         assert_eq!(ours(&[&hello, &world, behind].concat()), Ok(b"Hello world".to_vec()));
-        // The last block is none of them.
+        // The last block is not one of these.
         let mixed = [&hello, &deflated(b"world")[..]].concat();
         assert_eq!(ours(&mixed), Ok(b"Hello world".to_vec()));
     }
-    // Not for ever, though: each is two bytes long and costs a new start.
+    // Their number is limited, since each has two bytes and costs a restart.
     let empty = finished(b"");
     assert_eq!(empty.len(), 2);
     assert_eq!(ours(&empty.repeat(10)), Ok(vec![]));
@@ -102,19 +102,19 @@ fn a_message_without_a_byte_is_empty() {
 #[test]
 fn what_is_cut_off_is_refused() {
     let text = "So much to say, so much to say, and so little time. ".repeat(5);
-    // With codes of its own in front, which may be cut off too.
+    // A block with its own codes may be cut off within them too.
     let codes = deflated((0..300).map(|n| format!("{n} ")).collect::<String>().as_bytes());
     assert_eq!(codes[0] >> 1 & 3, 2);
     for whole in [deflated(text.as_bytes()), deflated(&noise(300)), deflated(b"Hello"), codes] {
         assert!(ours(&whole).is_ok());
         for len in 1..whole.len() {
-            // What cannot be compressed begins as an empty message does.
+            // Incompressible data begins like an empty message.
             if whole[..len] == *b"\0" {
                 continue;
             }
             assert_eq!(ours(&whole[..len]), Err(Violation::Deflate), "{len} of {}", whole.len());
         }
-        // What ought to have been left out is too much.
+        // The tail must be left out.
         assert_eq!(ours(&[&whole, &b"\0\0\xff\xff"[..]].concat()), Err(Violation::Deflate));
     }
 }
@@ -122,7 +122,7 @@ fn what_is_cut_off_is_refused() {
 #[test]
 fn what_is_no_deflate_is_refused() {
     for bad in [
-        // A block type that does not exist; a length and its complement that are not; a plain text.
+        // An unknown block type, a wrong complement of a length, and uncompressed text.
         &b"\x06\x00"[..],
         b"\x00\x05\x00\x05\x00Hello\x00",
         b"{\"flag\":\"inform\"}",
@@ -130,18 +130,18 @@ fn what_is_no_deflate_is_refused() {
     ] {
         assert_eq!(ours(bad), Err(Violation::Deflate), "{bad:x?}");
     }
-    // And harms nothing that comes after it.
+    // Later messages are not affected.
     assert_eq!(ours(&deflated(b"fine")), Ok(b"fine".to_vec()));
 }
 
-/// The RFC's example of a message that refers to the one before: that may be another client's.
+/// The RFC's example of a message that refers to the previous message, which may be another client's.
 #[test]
 fn nothing_of_one_message_is_seen_by_the_next() {
     let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     let same_again = b"\xf2\x00\x11\x00\x00";
     assert_eq!(ours(hello), Ok(b"Hello".to_vec()));
     assert_eq!(ours(same_again), Err(Violation::Deflate));
-    // Neither by one that is cut off in the middle, nor over a final block.
+    // The same holds after a message that is cut off, and after a final block.
     assert!(ours(&deflated(&b"secret ".repeat(10_000))[..50]).is_err());
     assert_eq!(ours(same_again), Err(Violation::Deflate));
     assert_eq!(ours(&[&finished(b"Hello")[..], same_again].concat()), Err(Violation::Deflate));
@@ -182,13 +182,13 @@ fn what_gets_no_shorter_stays_as_it_is() {
         assert_eq!(compress(&frame(OpCode::Binary, payload), 0, 3), None, "{} bytes", payload.len());
     }
     assert_eq!(compress(b"", 0, 3), None);
-    // Not even if it has the look of a flush's end in it, and however often it is tried.
+    // Even if it contains the end of a flush, and on every attempt.
     for at in 0..296 {
         let mut payload = noise(300);
         payload[at..at + 4].copy_from_slice(b"\0\0\xff\xff");
         assert_eq!(compress(&frame(OpCode::Binary, &payload), 0, 3), None, "at {at}");
     }
-    // And harms nothing that comes after it.
+    // Later messages are not affected.
     assert!(compress(&frame(OpCode::Text, &[b'a'; 100]), 0, 3).is_some());
 }
 
@@ -215,7 +215,7 @@ fn of_several_frames_each_is_compressed_or_left() {
     assert_eq!(bits, [0x81, 0xC1, 0x82, 0xC2, 0x81]);
     let payloads: Vec<&[u8]> = compressed.iter().map(|(_, payload)| &payload[..]).collect();
     assert_eq!((payloads[0], payloads[2], payloads[4]), (&b"short"[..], &noise(500)[..], &b""[..]));
-    // Each for itself: the second does not refer to the first.
+    // Each message on its own: the second does not refer to the first.
     assert_eq!(inflated(payloads[1], 500), long);
     assert_eq!(inflated(payloads[3], 500), long);
 }
@@ -229,7 +229,7 @@ fn a_level_is_used_as_it_is_asked_for() {
     assert_eq!(len(1), fast);
 }
 
-/// Text as it is sent, repetitive and not, of many lengths.
+/// Typical text of many lengths, repetitive and not.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..300),

@@ -1,29 +1,29 @@
-//! Why a request cannot become a WebSocket, and the HTTP answer that says so.
+//! Reasons why a request is not a valid opening, and the HTTP responses for them.
 
 use http::StatusCode;
 use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE};
 use thiserror::Error;
 
-/// None of the texts repeats anything of the request: it may hold a credential.
+/// Reason why a request is not a valid opening. The messages contain no part of the request, since it may contain a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum OpeningError {
-    #[error("a WebSocket is opened over HTTP/1.1")]
+    #[error("the HTTP version of an opening must be 1.1")]
     HttpVersion,
-    #[error("a WebSocket is opened with GET")]
+    #[error("the method of an opening must be GET")]
     Method,
-    #[error("this is a WebSocket endpoint, and `Upgrade: websocket` is missing")]
+    #[error("the header `Upgrade: websocket` is missing: this is a WebSocket endpoint")]
     NotAnUpgrade,
-    #[error("`Connection: Upgrade` is missing, which a proxy may have taken away")]
+    #[error("the header `Connection: Upgrade` is missing: a proxy may have removed it")]
     Connection,
-    #[error("there must be one Host header")]
+    #[error("there must be exactly one Host header")]
     Host,
-    #[error("an opening has no body")]
+    #[error("the opening must not have a body")]
     Body,
-    #[error("there must be one Sec-WebSocket-Version header, and it must be 13")]
+    #[error("there must be exactly one Sec-WebSocket-Version header, with the value 13")]
     Version,
-    #[error("there must be one Sec-WebSocket-Key header, with 16 bytes in base64")]
+    #[error("there must be exactly one Sec-WebSocket-Key header, with 16 bytes in base64")]
     Key,
-    #[error("Sec-WebSocket-Protocol must be a list of tokens, no two alike")]
+    #[error("Sec-WebSocket-Protocol must be a list of tokens without duplicates")]
     Protocols,
 }
 
@@ -39,18 +39,18 @@ impl OpeningError {
         }
     }
 
-    /// The headers that the answer needs: what would have been right.
+    /// The headers of the response, which name the correct value.
     pub(crate) fn headers(self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self == Self::Method {
             headers.insert(ALLOW, HeaderValue::from_static("GET"));
         }
-        // RFC 9110 15.5.22: a 426 names the protocol to change to, and 7.8: as an option of the connection.
+        // A 426 response names the protocol to upgrade to (RFC 9110 15.5.22), as a connection option (7.8).
         if self.status() == StatusCode::UPGRADE_REQUIRED {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         }
-        // RFC 6455 4.4: the versions that the server does speak.
+        // The response names the versions that the server supports (RFC 6455 4.4).
         if self == Self::Version {
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }

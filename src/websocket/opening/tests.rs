@@ -1,6 +1,6 @@
 use super::*;
 
-/// The request of RFC 6455 1.3, with each header to be replaced, doubled or taken away.
+/// The request of RFC 6455 1.3. Tests replace, double or remove its headers.
 fn request() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(HOST, HeaderValue::from_static("server.example.com"));
@@ -15,7 +15,7 @@ fn get(headers: &HeaderMap) -> Result<Opening, OpeningError> {
     check(&Method::GET, Version::HTTP_11, headers)
 }
 
-/// The request with the given values in place of a header's own, none meaning that it is missing.
+/// The request with these values for a header. No values: the header is missing.
 fn with(name: HeaderName, values: &[&'static str]) -> Result<Vec<String>, OpeningError> {
     let mut headers = request();
     headers.remove(&name);
@@ -77,7 +77,7 @@ fn headers() {
         (SEC_WEBSOCKET_KEY, &[], bad(Key)),
         (SEC_WEBSOCKET_KEY, &[""], bad(Key)),
         (SEC_WEBSOCKET_KEY, &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="], bad(Key)),
-        // 15 bytes and 17 bytes, no padding, the other alphabet, bits behind the end, no base64.
+        // 15 bytes and 17 bytes, no padding, the other alphabet, trailing bits, not base64.
         (SEC_WEBSOCKET_KEY, &["AAAAAAAAAAAAAAAAAAAA"], bad(Key)),
         (SEC_WEBSOCKET_KEY, &["AAAAAAAAAAAAAAAAAAAAAAA="], bad(Key)),
         (SEC_WEBSOCKET_KEY, &["dGhlIHNhbXBsZSBub25jZQ"], bad(Key)),

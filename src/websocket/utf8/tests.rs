@@ -28,13 +28,13 @@ fn the_start_of_a_character_is_kept() {
     assert_eq!(size_of::<Tail>(), 4);
 }
 
-/// Autobahn 6.6 to 6.23: all that cannot be, each refused with its last byte and not before.
+/// Autobahn 6.6 to 6.23: each invalid sequence is refused at its last byte and not before.
 #[test]
 fn the_first_wrong_byte_is_refused() {
     for bytes in [
         &b"\x80"[..], // a continuation with nothing before it
         b"\xbf",
-        b"\xc0", // overlong, whatever follows
+        b"\xc0", // overlong in any case
         b"\xc1",
         b"\xe0\x80", // overlong
         b"\xe0\x9f",
@@ -67,7 +67,7 @@ fn the_first_wrong_byte_is_refused() {
     }
 }
 
-/// Every two bytes, so that no lead and no second byte is forgotten, agree with the standard library.
+/// All sequences of two bytes give the same result as the standard library.
 #[test]
 fn every_pair_of_bytes_is_judged_as_the_standard_library_does() {
     for pair in (0..=u16::MAX).map(u16::to_be_bytes) {

@@ -9,7 +9,7 @@ fn deflating() -> Decoder {
     Decoder::new(true)
 }
 
-/// As [`decode_any_way`], where permessage-deflate was negotiated.
+/// [`decode_any_way`] with permessage-deflate.
 fn inflate_any_way(bytes: &[u8], max_message: usize) -> (Vec<Owned>, Option<Violation>) {
     any_way_by(deflating, bytes, max_message)
 }
@@ -25,7 +25,7 @@ fn the_examples_of_the_rfc() {
     assert_eq!(inflate_any_way(&whole, MAX), (vec![text("Hello")], None));
     let fragments = [frame(RSV1 | TEXT, &hello[..3]), frame(FIN, &hello[3..])].concat();
     assert_eq!(inflate_any_way(&fragments, MAX), (vec![text("Hello")], None));
-    // And what refers to the message before has not understood what was negotiated.
+    // A reference to the previous message is invalid, since no context takeover was negotiated.
     let again = frame(FIN | RSV1 | TEXT, b"\xf2\x00\x11\x00\x00");
     let expected = (vec![text("Hello")], Some(Violation::Deflate));
     assert_eq!(inflate_any_way(&[whole, again].concat(), MAX), expected);
@@ -87,7 +87,7 @@ fn the_bit_stands_on_the_first_frame_of_a_message_and_only_where_it_was_negotiat
     for bits in [0x20, 0x10, 0x60, 0x50, 0x70, 0x30] {
         assert_eq!(inflate_any_way(&frame(FIN | bits | TEXT, b""), MAX), refused, "{bits:x}");
     }
-    // In the middle of a message, compressed or not.
+    // In the middle of a message, whether it is compressed or not.
     for begin in [frame(TEXT, b"x"), compressed(TEXT, b"x")] {
         let bytes = [begin, frame(FIN | RSV1 | CONTINUATION, b"x")].concat();
         assert_eq!(inflate_any_way(&bytes, MAX), refused);
@@ -110,7 +110,7 @@ fn a_message_may_be_inflated_to_the_limit_and_no_further() {
     }
 }
 
-/// What has no pattern gets longer by being compressed, and is within the limit all the same.
+/// Compression makes random data longer, but the message is still within the limit.
 #[test]
 fn what_cannot_be_compressed_may_be_as_long_as_the_limit() {
     let mut noise = vec![0; 2000];
@@ -130,13 +130,13 @@ fn what_cannot_be_compressed_may_be_as_long_as_the_limit() {
 #[test]
 fn the_compressed_length_has_a_limit_too() {
     let too_big = (vec![], Some(Violation::TooBig { limit: 1000 }));
-    // By its header alone; empty blocks inflate to nothing.
+    // The header alone exceeds the limit, since empty blocks inflate to nothing.
     let header = frame(FIN | RSV1 | TEXT, &[0; 1190])[..8].to_vec();
     assert_eq!(decode_by(deflating(), [&header[..]], 1000), too_big);
     let begin = frame(RSV1 | TEXT, &[0; 600]);
     let header = frame(CONTINUATION, &[0; 590])[..8].to_vec();
     assert_eq!(decode_by(deflating(), [&begin[..], &header], 1000), too_big);
-    // A plain message beside it has no more room than ever.
+    // An uncompressed message has no additional room.
     assert_eq!(inflate_any_way(&frame(FIN | TEXT, &[b'a'; 1001]), 1000), too_big);
 }
 
@@ -148,7 +148,7 @@ fn compressed_text_has_to_be_utf8() {
         let expected = (vec![Owned::Binary(bad.to_vec())], None);
         assert_eq!(inflate_any_way(&compressed(FIN | BINARY, bad), MAX), expected);
     }
-    // A character may be cut where one piece ends that is inflated and the next one begins.
+    // A character may be cut between two inflated pieces.
     for before in 0..4 {
         let message = format!("{}{}", "a".repeat(before), "€".repeat(20_000));
         let (events, violation) =

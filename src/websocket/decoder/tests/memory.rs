@@ -1,4 +1,4 @@
-//! What a connection costs, and what a client can make it cost.
+//! Memory of a connection, and the most that a client can cause.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_frame_that_lies_whole_in_the_input_is_lent_out_of_it() {
     assert!(range.contains(&text.as_ptr()));
     assert!(decoder.is_idle());
 
-    // Although its header came in two reads.
+    // Even if its header came in two reads.
     let mut bytes = frame(FIN | PING, b"Hello");
     let (front, mut input) = bytes.split_at_mut(5);
     let range = input.as_ptr_range();
@@ -91,7 +91,7 @@ fn memory_follows_what_arrived_and_not_what_was_announced() {
             );
         }
     }
-    // The last doubling stops at the announced end.
+    // The last doubling stops at the announced length.
     let bytes = frame(FIN | BINARY, &[b'a'; 65536]);
     let mut decoder = Decoder::default();
     decoder.swallow(&bytes[..40_000]);
@@ -110,7 +110,7 @@ fn empty_fragments_cost_nothing() {
     }
 }
 
-/// A megabyte in fragments of one byte: with a buffer that grew to fit, this would copy 500 GB.
+/// A megabyte in fragments of one byte. A buffer that grows to the exact size would copy 500 GB.
 #[test]
 fn tiny_fragments_are_collected_in_linear_time() {
     let mut decoder = Decoder::default();
