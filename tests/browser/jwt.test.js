@@ -204,7 +204,7 @@ test('options that contradict each other are refused, and no key is shown', () =
     [['--jwt-secret', ''], /value is required|empty/],
     [['--jwt-key', file, '--jwt-alg', 'RS256'], /not a public key in PEM/],
     [['--jwt-key', path('rsa.public.pem'), '--jwt-alg', 'ES256'], /not a key for ES256/],
-    [['--jwt-key', path('rsa.public.pem'), '--jwt-alg', 'HS256'], /no secret/],
+    [['--jwt-key', path('rsa.public.pem'), '--jwt-alg', 'HS256'], /PEM text/],
     [['--jwt-key', path('rsa.private.pem'), '--jwt-alg', 'RS256'], /private key/],
     [['--jwt-key', path('rsa-1024.public.pem'), '--jwt-alg', 'RS256'], /1024 bits/],
     [['--jwt-key', join(directory, 'nowhere'), '--jwt-alg', 'RS256'], /No such file/],
