@@ -1,6 +1,6 @@
-//! What the fuzzer calls: one function per target, which panics when something is wrong.
+//! Functions for the fuzzer, one per target. They panic if a check fails.
 //!
-//! No part of the API. The targets are in `fuzz/`; the tests run the same functions over `fuzz/corpus/`.
+//! They are not part of the API. The targets are in `fuzz/`. The tests run the same functions on `fuzz/corpus/`.
 
 mod decoder;
 mod envelope;
@@ -17,7 +17,7 @@ pub use opening::opening;
 #[cfg(test)]
 pub(crate) use decoder::{assert_alike, decode};
 
-/// Needs tungstenite, which this crate has for its tests only: the fuzz target takes in the file by its path.
+/// Needs tungstenite, which is a dependency of the tests only. The fuzz target includes the file by its path.
 #[cfg(test)]
 pub(crate) mod tungstenite;
 

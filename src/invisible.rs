@@ -17,7 +17,7 @@ pub(crate) fn is_invisible(char: char) -> bool {
 }
 
 /// Whether `text` has no invisible characters. Joiners are accepted where they change a shape: between two characters of a joining
-/// script or of an emoji. The selector that makes a character an emoji is accepted after a symbol.
+/// script, and a zero-width joiner between two emoji. The selector that makes a character an emoji is accepted after a symbol.
 pub(crate) fn is_visible(text: &str) -> bool {
     let mut before = None;
     let mut chars = text.chars().peekable();

@@ -1,5 +1,5 @@
-//! Adapters for web frameworks, and what an adapter of your own needs: [`Hub::upgrade`](crate::Hub::upgrade) takes a
-//! [`Handshake`] and returns an [`Upgrade`], the response with its [`Connection`].
+//! Adapters for web frameworks, and the types for your own adapter: [`Hub::upgrade`](crate::Hub::upgrade) takes a [`Handshake`] and
+//! returns an [`Upgrade`], which is the response with its [`Connection`].
 
 #[cfg(feature = "warp")]
 pub mod warp;

@@ -1,4 +1,4 @@
-//! The adapter for [warp].
+//! Adapter for [warp].
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use crate::path_key::PathKey;
 use crate::peer::PeerAddr;
 use crate::upgrade::Upgrade;
 
-/// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials outside the path.
+/// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials outside of the path.
 ///
-/// `path` may have several segments, for example `"api/live"`. The filter refuses all other requests to these paths, so put
-/// routes of your own below them before it.
+/// `path` may have several segments, for example `"api/live"`. The filter refuses all other requests below this path, so put your
+/// own routes below it in front of the filter.
 ///
 /// ```no_run
 /// use keywire::auth::RawKey;
@@ -33,7 +33,7 @@ use crate::upgrade::Upgrade;
 ///
 /// # Panics
 ///
-/// If `path` has an empty segment, as warp's own `path`.
+/// If `path` has an empty segment, as with warp's own `path`.
 pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
     let prefix = path
         .split('/')
@@ -57,7 +57,8 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
         .boxed()
 }
 
-/// The only segment after the endpoint's path, if there is one. `warp::path::param` would log it, and it may be a token.
+/// The only segment after the endpoint's path, if there is one. Not `warp::path::param`, which would log the segment, and the
+/// segment may be a token.
 async fn key(tail: Tail) -> Result<PathKey, warp::Rejection> {
     let key = PathKey::of_tail(tail.as_str());
     if key.is_several() { Err(warp::reject::not_found()) } else { Ok(key) }
@@ -83,7 +84,7 @@ fn handshake(
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.version_mut() = version;
-    // Both parts come from a URI.
+    // Cannot fail, since both parts come from a URI.
     *request.uri_mut() = format!("{}{query}", path.as_str()).parse::<Uri>().unwrap_or_default();
     *request.headers_mut() = headers;
     let handshake = Handshake::new(request).with_path_key(key);
@@ -95,14 +96,14 @@ fn handshake(
 
 async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) -> Response<String> {
     let Upgrade { response, connection } = hub.upgrade(handshake).await;
-    // `version` makes sure that there are both or none.
+    // `version` ensures that either both or none are present.
     if let (Some(connection), Some(on_upgrade)) = (connection, on_upgrade) {
         tokio::spawn(connection.run_upgraded(on_upgrade));
     }
     response
 }
 
-/// warp does not expose the version of a request. But hyper has an upgrade for every HTTP/1.1 request that asks for one, so a
+/// The version of a request, which warp does not expose. hyper has an upgrade for every HTTP/1.1 request that asks for one, so a
 /// request that asks and has none is of another version.
 fn version(headers: &HeaderMap, on_upgrade: Option<&OnUpgrade>) -> Version {
     if headers.contains_key(UPGRADE) && on_upgrade.is_none() { Version::HTTP_10 } else { Version::HTTP_11 }

@@ -10,7 +10,9 @@ use super::credential::Credentials;
 use super::dial::Endpoint;
 use super::following::{Follow, Following};
 use super::settings::Settings;
-use super::supervisor::{Shutdown, Supervisor};
+use super::shutdown::Shutdown;
+use super::state::State;
+use super::supervisor::Supervisor;
 use super::{Client, ClientError, Credential, Events};
 use crate::auth::CredentialSource;
 
@@ -209,16 +211,14 @@ impl ClientBuilder {
         let events = Events { events, _listening: no_events.clone().drop_guard() };
         let shutdown = Shutdown { requested, no_handles, no_events };
         let (settings, _ended) = (Arc::new(self.settings), ended.drop_guard());
-        let supervisor = Supervisor {
-            settings,
+        let state = State {
             following: self.follow.map(Following::new),
             outgoing: queue,
+            unsent: Vec::new(),
             events: tell,
             shutdown,
-            unsent: Vec::new(),
-            _ended,
         };
-        tokio::spawn(supervisor.run());
+        tokio::spawn(Supervisor { settings, state, _ended }.run());
         (client, events)
     }
 }

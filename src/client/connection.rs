@@ -14,17 +14,35 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::dial::Socket;
+use super::ended::Ended;
 use super::following::Following;
 use super::progress::Progress;
 use super::renewal::Renewal;
 use super::settings::Settings;
-use super::supervisor::{Ended, Supervisor};
+use super::state::State;
 use super::writer::Writer;
 use super::{ClientError, Credential, Event, Message, Outgoing};
 use crate::deadline::after;
 use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
 use crate::websocket::CloseCode;
+
+/// Runs a connection to its end. The server's first message opens the connection, and must come before `due`.
+pub(super) async fn converse(
+    state: &mut State,
+    settings: Arc<Settings>,
+    (socket, progress): (Socket, Progress),
+    credential: Option<&Credential>,
+    due: Instant,
+    opened_at: &mut Option<Instant>,
+) -> Ended {
+    let (sink, mut stream) = socket.split();
+    let mut conversation = Conversation::new(settings, sink, progress, credential);
+    conversation.writer.push(Frame::text(PING));
+    let ended = conversation.listen(state, &mut stream, due, opened_at).await;
+    state.unsent.extend(conversation.writer.message);
+    ended
+}
 
 /// State of the exchange between the client and the server over one connection.
 struct Conversation {
@@ -63,144 +81,6 @@ const UNSWEPT: usize = 64;
 /// Asks the server for a first message, since the server may accept a connection in order to refuse it by a close code.
 const PING: &str = r#"{"flag":"kw:ping"}"#;
 
-impl Supervisor {
-    /// Runs a connection to its end. The server's first message opens the connection, and must come before `due`.
-    pub(super) async fn converse(
-        &mut self,
-        socket: Socket,
-        progress: Progress,
-        credential: Option<Credential>,
-        due: Instant,
-        opened_at: &mut Option<Instant>,
-    ) -> Ended {
-        let (sink, mut stream) = socket.split();
-        let mut conversation = Conversation::new(self.settings.clone(), sink, progress, credential.as_ref());
-        conversation.writer.push(Frame::text(PING));
-        let ended = self.listen(&mut conversation, &mut stream, due, opened_at).await;
-        self.unsent.extend(conversation.writer.message);
-        ended
-    }
-
-    async fn listen(
-        &mut self,
-        conversation: &mut Conversation,
-        stream: &mut SplitStream<Socket>,
-        due: Instant,
-        opened_at: &mut Option<Instant>,
-    ) -> Ended {
-        let mut has_handles = true;
-        loop {
-            let look_at = if opened_at.is_some() { conversation.look_at() } else { due };
-            let renew_at = conversation.renewal.due.unwrap_or(due);
-            let done = tokio::select! {
-                () = self.shutdown.begun() => {
-                    self.depart(conversation, stream, opened_at.is_some()).await;
-                    return Ended::closed();
-                }
-                frame = stream.next() => match frame {
-                    Some(Ok(Frame::Text(text))) => {
-                        if opened_at.is_none() {
-                            *opened_at = Some(Instant::now());
-                            self.tell(Event::Open).await;
-                        }
-                        if let Some(event) = conversation.receive(&text, self.following.as_mut()) {
-                            self.tell(event).await;
-                        }
-                        // The time in which the application made room for the event does not count as silence.
-                        conversation.heard();
-                        Ok(())
-                    }
-                    Some(Ok(Frame::Close(frame))) => {
-                        let _ = timeout(conversation.settings.pong, conversation.writer.close()).await;
-                        return ended(frame);
-                    }
-                    Some(Ok(_)) => {
-                        conversation.heard();
-                        Ok(())
-                    }
-                    Some(Err(error)) => Err(error.into()),
-                    None => return Ended::lost(),
-                },
-                written = conversation.writer.write(), if conversation.writer.is_busy() => {
-                    written.map_err(Broken::from)
-                }
-                message = self.outgoing.recv(), if opened_at.is_some() && has_handles && !conversation.writer.is_busy() => {
-                    match message {
-                        Some(message) => conversation.post(message),
-                        // All handles are dropped, but not the events.
-                        None => has_handles = false,
-                    }
-                    Ok(())
-                }
-                () = sleep_until(look_at) => match opened_at {
-                    Some(_) => conversation.look(),
-                    None => Err(Broken(ClientError::Timeout)),
-                },
-                () = sleep_until(renew_at), if conversation.renewal.due.is_some() && opened_at.is_some() => {
-                    conversation.renewal.ask();
-                    Ok(())
-                }
-                fresh = &mut conversation.renewal.fresh => {
-                    if let Err(error) = conversation.exchange(fresh) {
-                        self.tell(Event::Failed(error)).await;
-                    }
-                    Ok(())
-                }
-            };
-            if let Err(Broken(error)) = done {
-                self.tell(Event::Failed(error)).await;
-                return Ended::lost();
-            }
-        }
-    }
-
-    /// Sends the queue and a close frame, and reads until the server's close frame: closing with unread bytes resets the
-    /// connection, and sent messages may be lost.
-    async fn depart(
-        &mut self,
-        conversation: &mut Conversation,
-        stream: &mut SplitStream<Socket>,
-        opened: bool,
-    ) {
-        let due = after(Instant::now(), conversation.settings.pong);
-        let mut said = false;
-        if opened {
-            self.outgoing.close();
-        }
-        loop {
-            if !said && !conversation.writer.is_busy() {
-                let message = if opened { self.outgoing.recv().await } else { None };
-                match message {
-                    Some(message) => conversation.post(message),
-                    None => {
-                        conversation.goodbye();
-                        said = true;
-                    }
-                }
-                continue;
-            }
-            tokio::select! {
-                biased;
-                written = conversation.writer.write(), if conversation.writer.is_busy() => {
-                    if written.is_err() {
-                        return;
-                    }
-                }
-                () = sleep_until(due) => return,
-                frame = stream.next() => match frame {
-                    Some(Ok(Frame::Text(text))) => {
-                        if let Some(event) = conversation.receive(&text, self.following.as_mut()) {
-                            self.tell(event).await;
-                        }
-                    }
-                    Some(Ok(Frame::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => {}
-                },
-            }
-        }
-    }
-}
-
 impl Conversation {
     fn new(
         settings: Arc<Settings>,
@@ -218,6 +98,120 @@ impl Conversation {
             asked: false,
             last_id: 0,
             waiting: HashMap::new(),
+        }
+    }
+
+    async fn listen(
+        &mut self,
+        state: &mut State,
+        stream: &mut SplitStream<Socket>,
+        due: Instant,
+        opened_at: &mut Option<Instant>,
+    ) -> Ended {
+        let mut has_handles = true;
+        loop {
+            let look_at = if opened_at.is_some() { self.look_at() } else { due };
+            let renew_at = self.renewal.due.unwrap_or(due);
+            let done = tokio::select! {
+                () = state.shutdown.begun() => {
+                    self.depart(state, stream, opened_at.is_some()).await;
+                    return Ended::closed();
+                }
+                frame = stream.next() => match frame {
+                    Some(Ok(Frame::Text(text))) => {
+                        if opened_at.is_none() {
+                            *opened_at = Some(Instant::now());
+                            state.tell(Event::Open).await;
+                        }
+                        if let Some(event) = self.receive(&text, state.following.as_mut()) {
+                            state.tell(event).await;
+                        }
+                        // The time in which the application made room for the event does not count as silence.
+                        self.heard();
+                        Ok(())
+                    }
+                    Some(Ok(Frame::Close(frame))) => {
+                        let _ = timeout(self.settings.pong, self.writer.close()).await;
+                        return ended(frame);
+                    }
+                    Some(Ok(_)) => {
+                        self.heard();
+                        Ok(())
+                    }
+                    Some(Err(error)) => Err(error.into()),
+                    None => return Ended::lost(),
+                },
+                written = self.writer.write(), if self.writer.is_busy() => {
+                    written.map_err(Broken::from)
+                }
+                message = state.outgoing.recv(), if opened_at.is_some() && has_handles && !self.writer.is_busy() => {
+                    match message {
+                        Some(message) => self.post(message),
+                        // All handles are dropped, but not the events.
+                        None => has_handles = false,
+                    }
+                    Ok(())
+                }
+                () = sleep_until(look_at) => match opened_at {
+                    Some(_) => self.look(),
+                    None => Err(Broken(ClientError::Timeout)),
+                },
+                () = sleep_until(renew_at), if self.renewal.due.is_some() && opened_at.is_some() => {
+                    self.renewal.ask();
+                    Ok(())
+                }
+                fresh = &mut self.renewal.fresh => {
+                    if let Err(error) = self.exchange(fresh) {
+                        state.tell(Event::Failed(error)).await;
+                    }
+                    Ok(())
+                }
+            };
+            if let Err(Broken(error)) = done {
+                state.tell(Event::Failed(error)).await;
+                return Ended::lost();
+            }
+        }
+    }
+
+    /// Sends the queue and a close frame, and reads until the server's close frame: closing with unread bytes resets the
+    /// connection, and sent messages may be lost.
+    async fn depart(&mut self, state: &mut State, stream: &mut SplitStream<Socket>, opened: bool) {
+        let due = after(Instant::now(), self.settings.pong);
+        let mut said = false;
+        if opened {
+            state.outgoing.close();
+        }
+        loop {
+            if !said && !self.writer.is_busy() {
+                let message = if opened { state.outgoing.recv().await } else { None };
+                match message {
+                    Some(message) => self.post(message),
+                    None => {
+                        self.goodbye();
+                        said = true;
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                written = self.writer.write(), if self.writer.is_busy() => {
+                    if written.is_err() {
+                        return;
+                    }
+                }
+                () = sleep_until(due) => return,
+                frame = stream.next() => match frame {
+                    Some(Ok(Frame::Text(text))) => {
+                        if let Some(event) = self.receive(&text, state.following.as_mut()) {
+                            state.tell(event).await;
+                        }
+                    }
+                    Some(Ok(Frame::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {}
+                },
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A credential. It expires with its `exp` if it is a JWT. Otherwise its expiry is unknown.
+    /// A credential. If it is a JWT, its `exp` is its expiry. Otherwise it has no expiry.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let expires_at = expiry(&text);

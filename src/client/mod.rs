@@ -5,6 +5,7 @@ mod builder;
 mod connection;
 mod credential;
 mod dial;
+mod ended;
 mod error;
 mod following;
 mod message;
@@ -12,6 +13,8 @@ mod progress;
 mod race;
 mod renewal;
 mod settings;
+mod shutdown;
+mod state;
 mod supervisor;
 mod writer;
 

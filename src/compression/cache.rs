@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::Deflate;
 use crate::websocket;
 
-/// The length up to which frames are never compressed. Most frames are that short and would not shrink.
+/// Length up to which frames are never compressed. Most frames are this short and would not shrink.
 const SHORT: usize = 64;
 
-/// The compressed form of a frame, made for the first session that needs it and shared by all clones of the frame. The inner
-/// `None`: it is not shorter.
+/// The compressed form of a frame. It is made for the first session that needs it, and all clones of the frame share it. The inner
+/// `None` means that the compressed form is not shorter.
 #[derive(Clone)]
 pub(crate) struct CompressedCache(Option<Arc<OnceLock<Option<Bytes>>>>);
 
@@ -18,7 +18,7 @@ impl CompressedCache {
         Self((cfg!(feature = "deflate") && bytes.len() > SHORT).then(Arc::default))
     }
 
-    /// The compressed form of `plain`, or `plain` itself if that is as good.
+    /// The compressed form of `plain`, or `plain` itself if compression does not shorten it.
     pub(crate) fn get<'a>(&'a self, plain: &'a Bytes, deflate: Deflate) -> &'a Bytes {
         match &self.0 {
             Some(compressed) if plain.len() >= deflate.threshold => {

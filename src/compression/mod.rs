@@ -1,4 +1,4 @@
-//! Compression of messages: the setting, its negotiation and the cache of compressed frames.
+//! Compression of messages: the setting, the negotiation and the cache of compressed frames.
 
 mod cache;
 
@@ -10,14 +10,14 @@ use crate::websocket;
 /// Compression of messages (permessage-deflate, RFC 7692), negotiated with clients that offer it. Default:
 /// [`Compression::OFF`], the only value without the feature `deflate`.
 ///
-/// Browsers offer it by themselves, and their pages notice nothing. It pays off for large messages on slow lines: JSON of 4 KiB
-/// shrinks to a quarter or less. The costs:
+/// Browsers offer it without any code in the page. It pays off for large messages on slow lines: JSON of 4 KiB shrinks to a quarter
+/// or less. The costs:
 ///
 /// - Time of the sender: about 20 µs for 4 KiB, 200 µs for 64 KiB. A frame is compressed once, for the first session that
 ///   needs it, and then shared. For a broadcast this is negligible. For a separate push to each of many users it is more than
 ///   the rest of the work.
-/// - Memory: about 0.3 MiB for each thread that compresses, none for a session. No message refers to the one before, so short
-///   messages shrink little, hence the threshold.
+/// - Memory: about 0.3 MiB for each thread that compresses, none for a session. Each message is compressed on its own, so short
+///   messages shrink little. The threshold therefore leaves them uncompressed.
 /// - Secrecy: an attacker who sees the length of a message and controls a part of its content can guess the rest of it (the
 ///   BREACH attack). Do not put secrets and content of other users into one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,11 +30,11 @@ pub(crate) struct Deflate {
 }
 
 impl Compression {
-    /// No compression, and none negotiated. The default.
+    /// No compression and no negotiation (the default).
     pub const OFF: Self = Self(None);
 
-    /// Compression of messages of at least 1 KiB, at level 3, for clients that offer it. Compressed messages of such
-    /// clients are accepted.
+    /// Compression of messages of at least 1 KiB at level 3, for clients that offer it. Compressed messages of these clients are
+    /// accepted.
     ///
     /// ```
     /// use keywire::limits::Compression;
@@ -49,7 +49,7 @@ impl Compression {
         Self(Some(Deflate { threshold: 1024, level: 3 }))
     }
 
-    /// Least length of a message to compress, in bytes. Default: 1024. It does not apply to messages of the client.
+    /// Shortest message that the server compresses, in bytes. Default: 1024. It does not apply to messages of the client.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn threshold(self, bytes: usize) -> Self {
@@ -74,7 +74,7 @@ impl Compression {
         }
     }
 
-    /// The extension header for the 101, if the client offers compression and this setting allows it.
+    /// The extension header of the 101 response, if the client offers compression and this setting allows it.
     pub(crate) fn negotiate(self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.0.and_then(|_| websocket::negotiate(headers)).map(HeaderValue::from_static)
     }

@@ -1,4 +1,4 @@
-//! Following a log: what one connection has sent of the log of its key, and what it sends next. Without I/O.
+//! Follows a log for one connection: what was sent, and what is sent next. Without I/O.
 
 #[cfg(test)]
 mod model;
@@ -17,8 +17,8 @@ use crate::log::{GapKind, Page, ReadFrom};
 /// The place of one connection in the log of its key.
 ///
 /// A live entry that continues the place is sent at once. Anything else (a hole, a queue without room, a doubt) makes the
-/// connection read the log after its place, and only when a read finds nothing more is it live again. So a lost or
-/// overtaken entry is late, and never lost.
+/// connection read the log after its place. It is live again only when a read finds nothing more. So an entry whose announcement is
+/// lost or overtaken is late, but never lost.
 ///
 /// ```text
 ///          offer: continues, room            offer, doubt: remembered
@@ -30,12 +30,12 @@ use crate::log::{GapKind, Page, ReadFrom};
 /// ```
 #[derive(Debug)]
 pub(crate) struct Follower {
-    /// The position of the last entry that was sent, or after which the first read begins.
+    /// The position of the last entry that was sent. Before the first read: the position after which it begins.
     at: Position,
     stage: Stage,
-    /// The kind of the first read, until its page has come.
+    /// The kind of the first read. `None` after its page has come.
     start: Option<Start>,
-    /// An entry or a doubt came after the present read began.
+    /// Whether an entry or a doubt came after the current read began.
     heard: bool,
 }
 
@@ -44,7 +44,7 @@ enum Stage {
     Live,
     /// The log must be read.
     Behind,
-    /// A read is on its way.
+    /// A read is in flight.
     Reading,
     /// The entries of a page are being sent. Boxed, since nearly all followers are live.
     Feeding(Box<Feed>),
@@ -57,14 +57,14 @@ struct Feed {
     more: bool,
 }
 
-/// What becomes of a live entry.
+/// Decision about a live entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// It is next, and is sent.
+    /// The entry is next and is sent.
     Send,
-    /// It comes from the log, or has come already.
+    /// The entry comes from the log, or was already sent.
     Later,
-    /// The same, and the connection must be woken to read the log.
+    /// The entry comes from the log, and the connection must be woken to read it.
     Wake,
 }
 
@@ -74,7 +74,7 @@ impl Follower {
         Self { at, stage: Stage::Behind, start: Some(start), heard: false }
     }
 
-    /// An entry was appended. `send` queues its frame, and returns whether there was room.
+    /// Handles an entry that was appended. `send` queues its frame and returns whether there was room.
     pub(crate) fn offer(&mut self, entry: &Entry, send: impl FnOnce(&Entry) -> bool) -> Offer {
         match self.stage {
             Stage::Live if entry.at == self.at => Offer::Later,
@@ -82,12 +82,12 @@ impl Follower {
                 self.at = entry.at;
                 Offer::Send
             }
-            // A hole; no room; or an entry of another log, if this one was emptied or replaced.
+            // There is a hole or no room, or the entry is from another log, since this one was emptied or replaced.
             _ => self.doubt(),
         }
     }
 
-    /// There may be entries of which nothing was heard.
+    /// Notes that the log may have entries that were not announced.
     pub(crate) fn doubt(&mut self) -> Offer {
         match self.stage {
             Stage::Live => {
@@ -102,7 +102,7 @@ impl Follower {
         }
     }
 
-    /// Where to read, if the log must be read.
+    /// Begins a read, if the log must be read. Returns where to read.
     pub(crate) fn begin_read(&mut self) -> Option<ReadFrom> {
         let Stage::Behind = self.stage else { return None };
         self.stage = Stage::Reading;
@@ -114,13 +114,13 @@ impl Follower {
         })
     }
 
-    /// The result of the read. Returns what the client must know before the entries.
+    /// Handles the result of a read. Returns the notice that the client gets before the entries.
     pub(crate) fn feed(&mut self, page: Page) -> Option<Word> {
         let mut gap = page.gap;
         let Page { from, end, more, mut entries, .. } = page;
         let word = match self.start.take() {
             Some(start) => {
-                // Whatever the log says.
+                // An unreadable position is a reset, even if the log reports no gap.
                 gap = gap.or((start == Start::Unreadable).then_some(GapKind::Reset));
                 Some(Word::From { at: from, to: end, gap })
             }
@@ -135,8 +135,8 @@ impl Follower {
         word
     }
 
-    /// Sends the entries of the page, as long as `send` has room. Ready when all are sent: then the connection is live or
-    /// must read again.
+    /// Sends entries of the page while `send` has room. Returns `true` when all are sent. The connection then is live or must read
+    /// again.
     pub(crate) fn send_page(&mut self, mut send: impl FnMut(&Entry) -> bool) -> bool {
         let Stage::Feeding(feed) = &mut self.stage else { return true };
         while let Some(entry) = &feed.next {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_idle_follower_is_small() {
-        // Each session that follows has one.
+        // Each session that follows has a follower.
         assert!(size_of::<Mutex<Follower>>() <= 48, "{} bytes", size_of::<Mutex<Follower>>());
     }
 }

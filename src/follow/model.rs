@@ -1,6 +1,6 @@
-//! Followers, their log and their pages under random schedules: announcements that are lost or overtaken, pages that go and come
-//! back, slow reads, full queues, trimming, a log that loses its tail. A judge looks at what each page was told. Mutants break
-//! one rule each, and must be caught.
+//! Runs followers, their log and their pages under random schedules: announcements that are lost or overtaken, pages that leave and
+//! return, slow reads, full queues, trimming, a log that loses its tail. A judge checks what each page was told. Each mutant breaks
+//! one rule and must be caught.
 
 mod judge;
 mod world;
@@ -8,32 +8,32 @@ mod world;
 use self::judge::judge;
 use self::world::World;
 
-/// A rule that is broken.
+/// The rule that a mutant breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mutant {
     /// Positions are compared by their number alone.
     NoTag,
-    /// An entry is sent live, whatever is missing before it.
+    /// An entry is sent live even if entries before it are missing.
     HoleSkipped,
-    /// What was trimmed is not told.
+    /// A page is not told of trimmed entries.
     TrimmingNotTold,
-    /// An entry is sent live while older ones are still to come.
+    /// An entry is sent live while older entries are still to come.
     LiveBeforeBacklog,
-    /// What was sent out of the log does not move the position.
+    /// Entries that are sent from the log do not move the position.
     ReplayDoesNotMove,
-    /// A position beyond the end is taken for no news.
+    /// A position beyond the end counts as no news.
     PastTheEnd,
-    /// What is heard during a read is forgotten.
+    /// An announcement during a read is forgotten.
     HeardForgotten,
-    /// Nobody looks again after an announcement was lost.
+    /// The log is not read again after an announcement was lost.
     NoDoubt,
     /// The page moves its position before its handlers run.
     PositionBeforeHandlers,
-    /// What the user has seen on one device is trimmed for all.
+    /// Entries that the user has seen on one device are trimmed for all devices.
     SeenTrims,
-    /// An append whose outcome is not known is tried again without its id.
+    /// An append with an unknown outcome is retried without its id.
     RetryWithoutOnce,
-    /// A retry that finds its entry tells nobody.
+    /// A retry that finds its entry announces nothing.
     RetryTellsNobody,
     /// A full queue drops a kept push.
     DroppedWhenFull,
@@ -57,7 +57,7 @@ const MUTANTS: [Mutant; 13] = [
 
 const RUNS: u64 = 4000;
 
-/// One random run, judged.
+/// Runs one random schedule and judges it.
 fn run(seed: u64, mutant: Option<Mutant>) -> Result<(), String> {
     let mut world = World::new(seed, mutant);
     for _ in 0..80 {

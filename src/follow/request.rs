@@ -1,23 +1,23 @@
 use crate::delivery::Position;
 
-/// The prefix of the subprotocol by which a client asks to follow the log of its key.
+/// Prefix of the subprotocol by which a client asks to follow the log of its key.
 const PROTOCOL: &str = "from.keywire.";
 
-/// Where a client asks to begin.
+/// Place at which a client asks to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FollowFrom {
-    /// After the position that its page has got to.
+    /// After the last position that its page has handled.
     After(Position),
     /// At the end of the log.
     Now,
-    /// After what the user has seen on any device.
+    /// After the last push that the user has seen on any device.
     Unread,
-    /// Something that cannot be read. A page must not be locked out by what it stored: it is told of a gap.
+    /// An unreadable position. The page is told of a gap, since a damaged stored position must not lock the page out.
     Unreadable,
 }
 
 impl FollowFrom {
-    /// What the subprotocols ask for, if anything.
+    /// The request among the subprotocols, if there is one.
     pub(crate) fn of<'a>(subprotocols: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut wishes = subprotocols.filter_map(|protocol| protocol.strip_prefix(PROTOCOL));
         let wish = wishes.next()?;
@@ -29,7 +29,7 @@ impl FollowFrom {
         })
     }
 
-    /// The kind, and the position where there is one: together smaller than this.
+    /// The kind and the position. Stored apart, they take less memory.
     pub(super) fn split(self) -> (Start, Position) {
         match self {
             Self::After(position) => (Start::After, position),

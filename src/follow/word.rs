@@ -4,17 +4,17 @@ use crate::delivery::Position;
 use crate::log::GapKind;
 use crate::message::{Code, Flag, Push};
 
-/// What a follower is told beside the entries.
+/// Notice to a follower besides the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// The first word: where following begins, and where the log ended then.
+    /// The first notice: the position at which following begins, and the end of the log at that time.
     From { at: Position, to: Position, gap: Option<GapKind> },
-    /// Entries are missing before the next one, and cannot be had. Following goes on after `at`.
+    /// Entries before the next one are missing and no longer available. Following continues after `at`.
     Gap { at: Position, why: GapKind },
 }
 
 impl Word {
-    /// What is missing, if anything.
+    /// The reason why entries are missing, if any are.
     pub(crate) fn gap(self) -> Option<GapKind> {
         match self {
             Self::From { gap, .. } => gap,

@@ -1,4 +1,4 @@
-//! The committed inputs of the fuzzer, as a plain test.
+//! Runs the committed inputs of the fuzzer as a plain test.
 
 use std::path::Path;
 use std::{fs, panic};
@@ -10,7 +10,7 @@ fn each(target: &str, run: impl Fn(&[u8]) + panic::RefUnwindSafe) {
     assert!(!files.is_empty());
     for file in files {
         let input = fs::read(&file).unwrap();
-        // The panic itself says what is wrong, but not with which file.
+        // The panic message does not name the file.
         assert!(panic::catch_unwind(|| run(&input)).is_ok(), "{}", file.display());
     }
 }

@@ -1,9 +1,9 @@
 use crate::websocket::{Decoder, Event, Violation};
 
-/// The limit of a message; small, so that messages of all sides of it are tried.
+/// Limit of a message. It is small, so that inputs below and above it occur.
 pub const MAX: usize = 300;
 
-/// The longest read that the other decoder is given.
+/// Longest read for the other decoder.
 const LONGEST_READ: usize = 64;
 
 /// An [`Event`] that outlives the input.
@@ -30,20 +30,20 @@ impl From<Event<'_>> for Owned {
     }
 }
 
-/// How a decoder ends.
+/// End of a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It waits for more.
+    /// It waits for more bytes.
     Open,
     Closed,
     Refused,
 }
 
-/// The bytes of a client mean the same however they are cut, the same as to another decoder (`theirs`), and never
-/// cost more memory than they have.
+/// Checks that the results do not depend on where reads are cut, that another decoder (`theirs`) has the same results, and that
+/// memory stays bounded by the bytes that have arrived.
 ///
-/// The first byte says how many of the next are lengths of reads, less one; those are gone through again and again.
-/// The rest is what the client sends.
+/// The first byte is the number of the next bytes that are lengths of reads, less one each. The lengths are repeated. The rest is
+/// the input of the client.
 pub fn decoder(data: &[u8], theirs: impl Fn(&[&[u8]]) -> (Vec<Owned>, End)) {
     let Some((&lengths, data)) = data.split_first() else { return };
     let (lengths, bytes) = data.split_at(data.len().min(usize::from(lengths % 16)));
@@ -68,7 +68,7 @@ fn cut<'d>(mut bytes: &'d [u8], lengths: &[u8]) -> Vec<&'d [u8]> {
     reads
 }
 
-/// What our decoder says to some reads one after the other, up to the first violation.
+/// The results of this crate's decoder for a sequence of reads, up to the first violation.
 pub(crate) fn decode(reads: &[&[u8]], max_message: usize) -> (Vec<Owned>, End, Option<Violation>) {
     let mut decoder = Decoder::default();
     let (mut events, mut arrived) = (Vec::new(), 0);
@@ -94,15 +94,15 @@ pub(crate) fn decode(reads: &[&[u8]], max_message: usize) -> (Vec<Owned>, End, O
     (events, end, None)
 }
 
-/// A buffer at most doubles, and the one of a message stops at the limit.
+/// Checks that a buffer at most doubles, and that a message's buffer stops at the limit.
 fn assert_bounded(capacity: usize, arrived: usize, max_message: usize) {
     const CONTROL: usize = 2 * 125;
     assert!(capacity <= 2 * arrived + 8, "{capacity} bytes for {arrived}");
     assert!(capacity <= max_message.saturating_add(CONTROL), "{capacity} bytes with the limit {max_message}");
 }
 
-/// Both have to see the same events and to end alike. Where ours is stricter, or faster to refuse, is written down
-/// here; laxer it is nowhere, but for close code 1014, which tungstenite does not know.
+/// Checks that both decoders return the same events and the same end. This function lists where this crate's decoder is stricter or
+/// refuses earlier. It accepts more than tungstenite only for close code 1014, which tungstenite does not know.
 pub(crate) fn assert_alike(reads: &[&[u8]], (their_events, their_end): (Vec<Owned>, End)) -> End {
     let (our_events, our_end, violation) = decode(reads, MAX);
 
@@ -110,13 +110,13 @@ pub(crate) fn assert_alike(reads: &[&[u8]], (their_events, their_end): (Vec<Owne
         assert_eq!(our_events[..our_events.len() - 1], their_events);
         return our_end;
     }
-    // Stricter: tungstenite takes a length in more bytes than it needs, that of a control frame too, and so goes on.
+    // Stricter: tungstenite accepts a length in more bytes than necessary, even for a control frame, and continues.
     if matches!(violation, Some(Violation::LengthNotMinimal | Violation::LongControl)) {
         assert!(their_events.starts_with(&our_events), "{our_events:?}, they: {their_events:?}");
         return our_end;
     }
     assert_eq!(our_events, their_events, "we: {our_end:?} {violation:?}, they: {their_end:?}");
-    // Faster: tungstenite judges a frame, but for its size and opcode, when it is all there.
+    // Earlier: tungstenite checks only the size and the opcode of a frame before it has arrived completely.
     if (our_end, their_end) != (End::Refused, End::Open) {
         assert_eq!(our_end, their_end, "{violation:?}");
     }

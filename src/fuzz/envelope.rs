@@ -7,9 +7,9 @@ use crate::key::Key;
 use crate::message::{Envelope, MessageId};
 use crate::text::Text;
 
-/// Whatever is read as an envelope is an object for serde_json too, and says what serde_json finds in it.
+/// Checks that every accepted envelope is an object for serde_json too, with the same fields.
 ///
-/// The bytes are those of a text frame, so that they are UTF-8 has been checked by then.
+/// The bytes are the content of a text frame, so they are already known to be UTF-8.
 pub fn envelope(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let sender = Key::new("alice").expect("it is a key");
@@ -25,12 +25,12 @@ pub fn envelope(bytes: &[u8]) {
             return;
         }
     };
-    assert_eq!(envelope.sender, sender, "nobody says who he is");
+    assert_eq!(envelope.sender, sender, "the sender does not come from the client");
     let body: &RawValue = serde_json::from_str(envelope.body.as_str()).expect("the body is JSON");
     assert_eq!(body.get(), envelope.body.as_str());
     serde_json::from_str::<HashMap<String, &RawValue>>(text).expect("it is an object");
 
-    // JSON allows what a `Value` cannot hold: halves of a surrogate pair, numbers without end.
+    // A `Value` cannot hold all JSON, for example halves of a surrogate pair and very large numbers.
     let Ok(value) = value else { return };
     assert_eq!(value["flag"], envelope.flag.as_str());
     let reception = value["reception"].as_str().filter(|key| !key.is_empty());

@@ -2,11 +2,11 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::websocket::{self, Decoder, Event, OpCode, Violation, inflate};
 
-/// As much as the other inflater may make of an input.
+/// Limit for the output of the other inflater, in bytes.
 const MOST: usize = 1 << 20;
 
-/// Any bytes as a compressed message: never more than the limit is handed out, nothing is remembered, and where another
-/// inflater makes something of it, ours makes the same.
+/// Checks any bytes as a compressed message: the output never exceeds the limit, nothing is remembered between messages, and the
+/// output equals that of another inflater, if that one accepts the message.
 ///
 /// The first two bytes are the limit. The rest is the message.
 pub fn inflater(data: &[u8]) {
@@ -32,7 +32,7 @@ pub fn inflater(data: &[u8]) {
     match (&whole, &theirs) {
         (Err(Violation::TooBig { .. }), _) => {}
         (Ok(ours), Some(theirs)) => assert!(ours == theirs, "{} bytes, they: {}", ours.len(), theirs.len()),
-        // Ours reads on behind a final block, where the other has ended.
+        // This inflater continues after a final block, and the other one ends there.
         (Ok(_), None) => {}
         (Err(violation), theirs) => assert!(theirs.is_none(), "{violation:?}, they: {theirs:?}"),
     }
@@ -50,10 +50,10 @@ fn ours(message: &[u8], limit: usize) -> Result<Vec<u8>, Violation> {
     Ok(out)
 }
 
-/// A client's frame with the message says the same, and no more memory than the limit is held for it.
+/// Checks that a client's frame with the message gives the same result, and that its memory does not exceed the limit.
 fn held(message: &[u8], limit: usize, expected: &Result<Vec<u8>, Violation>) {
     let (mut header, len) = websocket::header(OpCode::Binary, message.len());
-    // Compressed, and masked by zeros.
+    // Compressed, and masked with zeros.
     header[0] |= 0x40;
     header[1] |= 0x80;
     let mut frame = [&header[..len], &[0; 4], message].concat();
@@ -64,15 +64,15 @@ fn held(message: &[u8], limit: usize, expected: &Result<Vec<u8>, Violation>) {
         Err(violation) => Err(violation),
     };
     assert!(decoder.capacity() <= limit, "{} bytes with the limit {limit}", decoder.capacity());
-    // What is longer than such a message needs to be is refused unseen.
+    // A message that is too long for the limit in any case is refused before it is inflated.
     assert!(
         result == *expected || result == Err(Violation::TooBig { limit }) && message.len() > limit,
         "{result:?}"
     );
 }
 
-/// All at once by flate2 alone, if it is a message of one stream that is whole: it ends with a final block, or with what the
-/// sender leaves out put back, and a final block behind that, which bring no data.
+/// Inflates a complete message of one stream by flate2 alone. The message ends with a final block, or with the tail that the sender
+/// leaves out and a final block, which contain no data.
 fn theirs(message: &[u8]) -> Option<Vec<u8>> {
     const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
     let mut out = Vec::with_capacity(MOST + 1);

@@ -9,9 +9,9 @@ use crate::origin::Origins;
 use crate::path_key::PathKey;
 use crate::websocket::check;
 
-/// What is taken for an opening has what RFC 6455 4.2.1 demands, and whatever is asked of the head gets an answer.
+/// Checks that an accepted opening meets the requirements of RFC 6455 4.2.1, and that no accessor of the head panics.
 ///
-/// The bytes are the head of a request. Lines that cannot be headers are left out: they never get this far.
+/// The bytes are the head of a request. Lines that cannot be headers are left out, since an HTTP server refuses them.
 pub fn opening(head: &[u8]) {
     let mut lines = head.split(|&byte| byte == b'\n');
     let Some(mut request) = lines.next().and_then(request) else { return };

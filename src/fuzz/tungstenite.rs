@@ -1,4 +1,4 @@
-//! What tungstenite, in the role of the server, says to the bytes of a client.
+//! The results of tungstenite, in the role of the server, for the bytes of a client.
 
 use std::io::{self, Read, Write};
 
@@ -7,12 +7,12 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::{End, MAX, Owned};
 
-/// Its answer to some reads one after the other.
+/// The results of tungstenite for a sequence of reads.
 pub(crate) fn theirs(reads: &[&[u8]]) -> (Vec<Owned>, End) {
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
         .max_message_size(Some(MAX))
-        // Here a control frame is never too big, but always too long.
+        // With this limit the error for a control frame is always its length, never its size.
         .max_frame_size(Some(MAX));
     let mut socket = WebSocket::from_raw_socket(Reads(reads.iter()), Role::Server, Some(config));
     let mut events = Vec::new();
@@ -23,7 +23,7 @@ pub(crate) fn theirs(reads: &[&[u8]]) -> (Vec<Owned>, End) {
             Ok(Message::Ping(bytes)) => events.push(Owned::Ping(bytes.into())),
             Ok(Message::Pong(bytes)) => events.push(Owned::Pong(bytes.into())),
             Ok(Message::Frame(_)) => unreachable!("never read"),
-            // It reports a code that must not be sent as this close frame of the client's.
+            // tungstenite reports a code that must not be sent as this close frame of the client.
             Ok(Message::Close(Some(close))) if close.reason.as_str() == "Protocol violation" => {
                 break End::Refused;
             }
@@ -39,12 +39,12 @@ pub(crate) fn theirs(reads: &[&[u8]]) -> (Vec<Owned>, End) {
     (events, end)
 }
 
-/// A socket that gives some reads and then has nothing more for now.
+/// A socket that returns the reads, and then has no more bytes for now.
 struct Reads<'c>(std::slice::Iter<'c, &'c [u8]>);
 
 impl Read for Reads<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // No read at all would be the end of the stream.
+        // An empty read would mean the end of the stream.
         let Some(read) = self.0.find(|read| !read.is_empty()) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };

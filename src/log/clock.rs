@@ -6,13 +6,13 @@ pub(super) fn now() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time before which something is older than `age` at `now`.
+/// The time `age` before `now`.
 #[cfg(feature = "sqlite")]
 pub(super) fn before(now: u64, age: Duration) -> u64 {
     now.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Whether something of this time is older than `age` at `now`.
+/// Whether `time` is more than `age` before `now`.
 pub(super) fn is_older(time: u64, age: Duration, now: u64) -> bool {
     u128::from(now.saturating_sub(time)) > age.as_millis()
 }

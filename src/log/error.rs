@@ -1,13 +1,13 @@
 use std::error::Error;
 
-/// A log has failed.
+/// Failure of a log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
     /// The call had no effect.
     #[error("the log failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
-    /// The log gave no answer: the call may have had its effect.
+    /// The log gave no answer. The call may have had its effect.
     #[error("the log gave no answer")]
     Unknown(#[source] Box<dyn Error + Send + Sync>),
     /// The push is larger than the log allows for one key.

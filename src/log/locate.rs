@@ -1,12 +1,12 @@
 use super::GapKind;
 use crate::delivery::Position;
 
-/// Whether a log holds a position, so that reading can go on after it. `start` is the position before the oldest entry, `end`
-/// that of the last. `tag_of` gives the tag of an entry in between.
+/// Whether a log holds a position, so that reading can continue after it. `start` is the position before the oldest entry, and `end`
+/// is the position of the last entry. `tag_of` returns the tag of an entry in between.
 ///
 /// # Errors
 ///
-/// The gap that a reader must be told of.
+/// The gap that the reader gets.
 pub(super) fn locate(
     after: Position,
     start: Position,
@@ -18,7 +18,7 @@ pub(super) fn locate(
         return Err(GapKind::Trimmed);
     }
     let tag = match seq {
-        // Both, if there are no entries.
+        // `start` and `end` are equal if there are no entries.
         _ if seq == end.seq() => Some(end.tag()),
         _ if seq > end.seq() => None,
         _ if seq == start.seq() => Some(start.tag()),

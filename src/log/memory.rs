@@ -11,7 +11,7 @@ use super::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retention};
 use crate::delivery::Position;
 use crate::key::Key;
 
-/// A log in the memory of this process. A restart forgets it, and pages that follow are told `Reset`.
+/// A log in the memory of this process. A restart empties it, and pages that follow get the gap `Reset`.
 #[derive(Debug)]
 pub struct MemoryLog {
     shards: [Mutex<Shard>; SHARDS],
@@ -26,9 +26,9 @@ struct Shard {
     keys: HashMap<Key, Trail>,
     bytes: usize,
     entries: usize,
-    /// All entries, the oldest first. Some may be gone.
+    /// All entries, the oldest first. Some may already be removed.
     order: VecDeque<(Key, u64)>,
-    /// When idle keys were looked through, in milliseconds since 1970.
+    /// The time of the last search for idle keys, in milliseconds since 1970.
     swept: u64,
 }
 
@@ -37,7 +37,7 @@ const SHARDS: usize = 16;
 /// Default limit for the bytes of all entries.
 const BYTES: usize = 256 * 1024 * 1024;
 
-/// Idle keys are looked through at most this often.
+/// Shortest time between two searches for idle keys.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 
 impl MemoryLog {
@@ -59,8 +59,8 @@ impl MemoryLog {
         self
     }
 
-    /// The same log with another limit for the entries of all keys, in bytes of JSON. Default: 256 MiB. Beyond it the oldest
-    /// entries go, whatever their key. The limit is kept for each sixteenth of the keys, so it may be reached earlier.
+    /// The same log with another limit for the entries of all keys, in bytes of JSON. Default: 256 MiB. Beyond the limit the oldest
+    /// entries of all keys are removed. Each sixteenth of the keys has a sixteenth of the limit, so it may be reached earlier.
     #[must_use]
     pub fn with_total_bytes(mut self, bytes: usize) -> Self {
         self.shard_bytes = bytes / SHARDS;
@@ -69,7 +69,7 @@ impl MemoryLog {
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
-        // Nothing in here panics half way through a change.
+        // A poisoned lock is safe to use: no panic can interrupt a change.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,7 +98,7 @@ impl Log for MemoryLog {
         let now = now();
         let mut shard = self.shard(key);
         if !shard.keys.contains_key(key) {
-            // Reading takes no memory.
+            // Reading an unknown key must not allocate memory for it.
             return Ok(Trail::default().read(from, limit, now, &self.retention));
         }
         Ok(shard.change(key, |trail| trail.read(from, limit, now, &self.retention)))
@@ -130,7 +130,7 @@ impl Log for MemoryLog {
 }
 
 impl Shard {
-    /// Changes the log of a key, and counts what that adds and removes.
+    /// Changes the log of a key, and counts the bytes that this adds and removes.
     fn change<R>(&mut self, key: &Key, change: impl FnOnce(&mut Trail) -> R) -> R {
         let trail = match self.keys.get_mut(key) {
             Some(trail) => trail,
@@ -152,7 +152,7 @@ impl Shard {
                 self.change(&key, |trail| trail.drop_first(seq));
             }
         }
-        // Entries that are gone stay in the order for as long as they are fewer than the others.
+        // Removed entries stay in the order as long as they are fewer than the others.
         if self.order.len() > 2 * self.entries + 64 {
             let keys = &self.keys;
             self.order.retain(|(key, seq)| {
@@ -161,7 +161,7 @@ impl Shard {
         }
     }
 
-    /// Removes what is too old of keys that get no pushes any more.
+    /// Removes old entries of keys that get no more pushes.
     fn sweep(&mut self, now: u64, retention: &Retention) {
         if now.abs_diff(self.swept) < SWEEP.as_millis() as u64 {
             return;

@@ -25,10 +25,10 @@ use crate::key::Key;
 use crate::message::KeptPush;
 use crate::text::Text;
 
-/// The kept pushes of each key, in one order.
+/// Log of the kept pushes of each key, in one order.
 ///
-/// [`MemoryLog`] keeps them until the process ends, `SqliteLog` in a file. Write a log to keep them elsewhere. A whole one,
-/// which keeps everything for ever:
+/// [`MemoryLog`] keeps them until the process ends, and `SqliteLog` keeps them in a file. Implement the trait to keep them
+/// elsewhere. A complete log, which never removes anything:
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -133,34 +133,33 @@ use crate::text::Text;
 ///
 /// # Contract
 ///
-/// - Each key has one log. The number of an entry is one more than that of the entry before it, from 1 on. Each entry has a
-///   tag of its own: draw it by [`Position::next`]. Nothing in a log may assume that the key is a user's.
-/// - `append` is atomic, also for concurrent calls: an entry is in the log with its position, its `prev` and its `once`, or
-///   nothing is. What it returned is in the log for every later `read`, on every node if the log is [`shared`](Self::shared).
+/// - Each key has one log. Entries are numbered from 1 without holes. Each entry has its own tag: draw it by [`Position::next`].
+///   A log must not assume that a key belongs to a user.
+/// - `append` is atomic, even for concurrent calls: either the entry is in the log with its position, its `prev` and its `once`, or
+///   nothing is. Every later `read` finds the entry, on every node if the log is [`shared`](Self::shared).
 /// - A second `append` with the same [`Draft::once`] adds nothing and returns the position of the first, as long as the log
-///   remembers it.
-/// - `read` returns entries in the order of the log, without a hole: the first follows [`Page::from`], each other follows
-///   the one before it. It returns at least one entry if there is one, and more up to the limits.
-/// - A position holds if the log has its tag at its number. `read` after a position that does not hold is a gap: `Reset`
-///   if the number is beyond the end or has another tag, then the page begins at the end; `Trimmed` if the entries after it
-///   are gone, then the page begins before the oldest entry. Without entries to miss there is no gap: a log remembers the
-///   position of its last entry longer than the entry itself.
-/// - `seen` moves forward only, to a position that holds. Otherwise it does nothing. It never trims.
-/// - Trimming takes the oldest entries first, and says so by a gap.
+///   remembers the id.
+/// - `read` returns entries in the order of the log, without a hole: the first follows [`Page::from`], and each other follows the
+///   previous one. It returns at least one entry if there is one, and more up to the limits.
+/// - A position holds if the log has its tag at its number. `read` after a position that does not hold returns a gap. `Reset`: the
+///   number is beyond the end or has another tag. The page begins at the end. `Trimmed`: the entries after the position are gone.
+///   The page begins before the oldest entry. If no entries are missing there is no gap, so a log remembers the position of its
+///   last entry longer than the entry itself.
+/// - `seen` only moves forward, to a position that holds. Otherwise it does nothing. It never trims.
+/// - Trimming removes the oldest entries first. `read` reports it by a gap.
 ///
 /// # Failures
 ///
-/// A call that panics, or takes longer than [`Config::store_timeout`](crate::Config::store_timeout), is dropped and logged,
-/// and counts as [`LogError::Unknown`]. Return [`LogError::Failed`] only if the entry is certainly not in the log.
+/// A call that panics, or that takes longer than [`Config::store_timeout`](crate::Config::store_timeout), is dropped and logged. It
+/// counts as [`LogError::Unknown`]. Return [`LogError::Failed`] only if the entry is certainly not in the log.
 ///
 /// # Cancel safety
 ///
-/// keywire may drop any call before its end. A dropped `append` has added its entry, or will, or has not: the entry is never
-/// half there.
+/// keywire may drop any call before it completes. A dropped `append` may still add its entry, but must never add a part of it.
 ///
 /// # Testing yours
 ///
-/// `keywire::testing::log` is what keywire's own logs are tested with.
+/// `keywire::testing::log` has the checks that keywire's own logs are tested with.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Adds an entry to the log of a key.
@@ -170,28 +169,28 @@ pub trait Log: Send + Sync + 'static {
     /// [`LogError::Failed`], [`LogError::TooLarge`]: the entry is not in the log. [`LogError::Unknown`]: it may be.
     async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError>;
 
-    /// Reads a part of the log of a key. A key that nothing was kept for has an empty log.
+    /// Reads a part of the log of a key. A key without kept pushes has an empty log.
     ///
     /// # Errors
     ///
     /// If the log cannot be read now.
     async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError>;
 
-    /// The position of the last entry, [`Position::BEGINNING`] if there never was one.
+    /// The position of the last entry. [`Position::BEGINNING`] if there never was an entry.
     ///
     /// # Errors
     ///
     /// If the log cannot be read now.
     async fn end(&self, key: &Key) -> Result<Position, LogError>;
 
-    /// The user has read everything up to this position, on any device.
+    /// Records that the user has read everything up to this position, on any device.
     ///
     /// # Errors
     ///
     /// If the log cannot be written now.
     async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError>;
 
-    /// Removes everything about a key: entries, positions and ids. For a closed account. Pages that follow are told `Reset`.
+    /// Removes everything about a key: entries, positions and ids. For a closed account. Pages that follow get the gap `Reset`.
     ///
     /// # Errors
     ///
@@ -202,7 +201,7 @@ pub trait Log: Send + Sync + 'static {
     fn shared(&self) -> bool;
 }
 
-/// What is appended to a log.
+/// An entry to append to a log.
 #[derive(Debug, Clone)]
 pub struct Draft {
     push: Text,
@@ -216,7 +215,7 @@ impl Draft {
         &self.push
     }
 
-    /// The id that keeps a retry from being added twice, at most 64 bytes.
+    /// Id that prevents a retry from being added twice. At most 64 bytes.
     #[must_use]
     pub fn once(&self) -> Option<&str> {
         self.once.as_deref()
@@ -240,9 +239,9 @@ pub struct Appended {
     pub prev: Position,
     /// The time of the entry, in milliseconds since 1970-01-01 UTC.
     pub time: u64,
-    /// An entry with the same [`Draft::once`] was there: `at` is its position, and nothing was added.
+    /// Whether an entry with the same [`Draft::once`] was already in the log. Then `at` is its position, and nothing was added.
     pub repeated: bool,
-    /// The log itself tells the other nodes of the entry.
+    /// Whether the log itself announces the entry to the other nodes.
     pub announced: bool,
 }
 
@@ -253,14 +252,14 @@ impl Appended {
         Self { at, prev, time, repeated: false, announced: false }
     }
 
-    /// An entry with the same [`Draft::once`] is there, at this position.
+    /// An entry with the same [`Draft::once`] is already in the log, at this position.
     #[must_use]
     pub const fn again(at: Position) -> Self {
         Self { at, prev: at, time: 0, repeated: true, announced: false }
     }
 }
 
-// A method with a default that is not forwarded would be replaced by it.
+// Every method is forwarded: otherwise the trait's default would replace the log's own method.
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<L: Log + ?Sized> Log for Arc<L> {

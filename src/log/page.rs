@@ -2,20 +2,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Entry, Position};
 
-/// Where [`Log::read`](super::Log::read) begins.
+/// Place at which [`Log::read`](super::Log::read) begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
     /// After this position.
     After(Position),
-    /// After the position that was [`seen`](super::Log::seen) last, on any device. The beginning if none was.
+    /// After the position that was last [`seen`](super::Log::seen) on any device. The beginning if there is none.
     Unread,
-    /// With as many of the last entries as the limit allows.
+    /// At the last entries, as many as the limit allows.
     Latest,
-    /// At the end: no entries, but the position.
+    /// At the end: returns the position without entries.
     End,
 }
 
-/// How much [`Log::read`](super::Log::read) returns at most.
+/// Limits of a page from [`Log::read`](super::Log::read).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// Number of entries.
@@ -28,33 +28,33 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// The position before the first entry: where the reader is without them. With a gap, where reading goes on.
+    /// The position before the first entry. After a gap, reading continues from here.
     pub from: Position,
     /// The entries, in the order of the log.
     pub entries: Vec<Entry>,
     /// The position of the last entry of the log.
     pub end: Position,
-    /// What is missing before the entries.
+    /// The reason why entries before these are missing, if any are.
     pub gap: Option<GapKind>,
-    /// There are more entries after these.
+    /// Whether there are more entries after these.
     pub more: bool,
 }
 
 impl Page {
-    /// A page without entries, of a log that ends at `end`.
+    /// An empty page of a log that ends at `end`.
     #[must_use]
     pub fn new(from: Position, end: Position) -> Self {
         Self { from, entries: Vec::new(), end, gap: None, more: false }
     }
 
-    /// The same page, of which the entries before it are missing.
+    /// The same page with a gap before its entries.
     #[must_use]
     pub fn with_gap(mut self, gap: GapKind) -> Self {
         self.gap = Some(gap);
         self
     }
 
-    /// The same page with the entries that follow, as many as the limit allows and one at least.
+    /// The same page with the entries that follow: at least one, and as many as the limit allows.
     #[must_use]
     pub fn filled(mut self, entries: impl IntoIterator<Item = Entry>, limit: Limit) -> Self {
         let mut left = limit.bytes;
@@ -71,15 +71,14 @@ impl Page {
     }
 }
 
-/// Why entries that a page has not seen cannot be had.
+/// Reason why entries that a page has not seen are no longer available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum GapKind {
-    /// They were older or more than the log keeps.
+    /// The log has removed them, since they were too old or too many.
     Trimmed,
-    /// The log is not the one that the page has followed: it was emptied, restored or replaced, or the position was never
-    /// given.
+    /// The log is not the one that the page has followed: it was emptied, restored or replaced, or it never issued the position.
     Reset,
 }
 

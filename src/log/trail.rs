@@ -13,7 +13,7 @@ pub(crate) struct Trail {
     entries: VecDeque<Entry>,
     /// Bytes of the entries.
     bytes: usize,
-    /// The position of the last entry, which may be gone.
+    /// The position of the last entry, which may already be removed.
     end: Position,
     /// The time of the last entry.
     touched: u64,
@@ -83,7 +83,7 @@ impl Trail {
         }
     }
 
-    /// For a model: the position with this number, whatever its tag.
+    /// For a model: the position with this number and any tag.
     #[cfg(test)]
     pub(crate) fn with_seq(&self, seq: u64) -> Position {
         let known = self.entries.iter().map(|entry| entry.at).chain([self.end, self.start()]);
@@ -111,7 +111,7 @@ impl Trail {
         self.entries.front().map(|entry| entry.at.seq())
     }
 
-    /// Removes what is older or more than the log keeps.
+    /// Removes entries that are too old or too many.
     pub(super) fn trim(&mut self, now: u64, retention: &Retention) {
         while self.entries.front().is_some_and(|oldest| {
             self.entries.len() > retention.entries
@@ -138,7 +138,7 @@ impl Trail {
         self.entries.front().map_or(self.end, |entry| entry.prev)
     }
 
-    /// The number of entries up to a position, or why those after it cannot be had.
+    /// The number of entries up to a position, or the gap after it.
     fn count_to(&self, after: Position) -> Result<usize, GapKind> {
         let start = self.start();
         let count = |seq: u64| usize::try_from(seq - start.seq()).unwrap_or(usize::MAX);
@@ -146,7 +146,7 @@ impl Trail {
         Ok(count(after.seq()))
     }
 
-    /// How many of the last entries a page takes.
+    /// Number of the last entries that fit into a page.
     fn latest(&self, limit: Limit) -> usize {
         let mut left = limit.bytes;
         let fits = |entry: &&Entry| {
@@ -201,7 +201,7 @@ mod tests {
             let trimmed = read(ReadFrom::After(Position::BEGINNING));
             assert_eq!((texts(&trimmed), trimmed.gap), (vec![3, 4, 5], Some(GapKind::Trimmed)));
             assert_eq!((trimmed.from, trimmed.end), (at[1], at[4]));
-            // Position 2 is the last that misses nothing.
+            // A page at position 2 or later misses nothing.
             assert_eq!(read(ReadFrom::After(at[1])).gap, None);
             assert_eq!(read(ReadFrom::After(at[0])).gap, Some(GapKind::Trimmed));
             assert_eq!(read(ReadFrom::Unread).gap, Some(GapKind::Trimmed));
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!((texts(&page), page.more), (vec![2, 3], true));
         let page = read(ReadFrom::After(at[0]), 9, 3 * len);
         assert_eq!((texts(&page), page.more), (vec![2, 3, 4], true));
-        // One at least, or a reader would never get on.
+        // A page has at least one entry, so that a reader makes progress.
         assert_eq!(texts(&read(ReadFrom::After(at[0]), 9, 0)), [2]);
         let page = read(ReadFrom::Latest, 9, 2 * len);
         assert_eq!((texts(&page), page.from, page.more, page.gap), (vec![4, 5], at[2], false, None));

@@ -18,7 +18,7 @@ pub(super) struct Holder {
 /// Chooses the holders that end for new connections from these addresses. Returns their indices.
 ///
 /// Idle holders end first: those without a request so far, then the longest idle. After them, a newcomer replaces the request that
-/// has waited longest for its client, of the address with the most permits, if that address holds more than the newcomer's. The
+/// has waited longest for its client, of the address with the most permits, if that address holds more than the newcomer's would. The
 /// same is then done by network.
 pub(super) fn choose(holders: &[Holder], newcomers: &[Option<Address>], settled: Instant) -> Vec<usize> {
     let mut chosen = idle(holders, settled);

@@ -1,4 +1,4 @@
-//! Checks for a [`Log`]: the contract on the trait's page.
+//! Checks for the contract of a [`Log`].
 //!
 //! ```
 //! use keywire::log::MemoryLog;
@@ -18,11 +18,11 @@ use crate::message::Push;
 /// No limit on a page.
 const ALL: Limit = Limit { entries: usize::MAX, bytes: usize::MAX };
 
-/// All checks that every log must pass. They use keys of their own, so the log need not be empty.
+/// Runs all checks that every log must pass. They use new keys, so the log need not be empty.
 ///
 /// # Panics
 ///
-/// If the log breaks the contract.
+/// If the log violates the contract.
 pub async fn all(log: &dyn Log) {
     entries_follow_each_other(log).await;
     an_empty_log_has_no_gap(log).await;
@@ -37,7 +37,7 @@ pub async fn all(log: &dyn Log) {
     what_was_pushed_comes_back_as_it_was(log).await;
 }
 
-/// Numbers are contiguous from 1, each entry names the one before it, and `end` is the last.
+/// Numbers are contiguous from 1, each entry names the previous one, and `end` is the last entry.
 pub async fn entries_follow_each_other(log: &dyn Log) {
     let key = key("follow");
     assert_eq!(end(log, &key).await, Position::BEGINNING, "the end of an empty log");
@@ -56,7 +56,7 @@ pub async fn entries_follow_each_other(log: &dyn Log) {
     assert!(times.iter().all(|time| *time > 1_600_000_000_000), "milliseconds since 1970: {times:?}");
 }
 
-/// Who has seen nothing of an empty log has missed nothing.
+/// A reader without a position misses nothing of an empty log.
 pub async fn an_empty_log_has_no_gap(log: &dyn Log) {
     let key = key("empty");
     for from in [ReadFrom::After(Position::BEGINNING), ReadFrom::Unread, ReadFrom::Latest, ReadFrom::End] {
@@ -65,7 +65,7 @@ pub async fn an_empty_log_has_no_gap(log: &dyn Log) {
     }
 }
 
-/// A page keeps to its limits, has one entry at least, and the next one continues it.
+/// A page respects its limits, has at least one entry, and the next page continues it.
 pub async fn pages_are_bounded_and_have_no_hole(log: &dyn Log) {
     let key = key("pages");
     let mut last = Position::BEGINNING;
@@ -94,7 +94,7 @@ pub async fn pages_are_bounded_and_have_no_hole(log: &dyn Log) {
     assert_eq!(page, Page::new(last, last), "the end");
 }
 
-/// A position of this log continues, and one that it has never given is a reset.
+/// Reading after a position of this log continues. Reading after a position that it never issued is a reset.
 pub async fn a_position_holds_or_is_a_reset(log: &dyn Log) {
     let key = key("hold");
     let at = [append(log, &key, "a").await.at, append(log, &key, "b").await.at];
@@ -129,7 +129,7 @@ pub async fn an_id_is_added_once(log: &dyn Log) {
     assert!(!elsewhere.repeated, "an id belongs to a key");
 }
 
-/// Appends at the same time all get a place.
+/// Concurrent appends all get a position.
 pub async fn concurrent_appends_form_one_order(log: &dyn Log) {
     let key = key("many");
     let drafts: Vec<Draft> = (0..100).map(|number| Push::message(number.to_string()).kept().into()).collect();
@@ -142,7 +142,7 @@ pub async fn concurrent_appends_form_one_order(log: &dyn Log) {
     assert_eq!(appended, stored, "what append returned is what is there");
 }
 
-/// Retries at the same time are added once.
+/// Concurrent retries are added once.
 pub async fn concurrent_retries_are_added_once(log: &dyn Log) {
     let key = key("retries");
     let draft = Draft::from(Push::message("a").kept().once("1"));
@@ -153,7 +153,7 @@ pub async fn concurrent_retries_are_added_once(log: &dyn Log) {
     assert_eq!(end(log, &key).await.seq(), 1);
 }
 
-/// Each key has a log of its own, whatever its characters.
+/// Each key has its own log, for any characters.
 pub async fn keys_are_apart(log: &dyn Log) {
     let names = ["a", "a b", "A", "a'; --", "a%_*?", "ä", "a:b", "a.b", "a/b", "{a}", "\u{1f600}"];
     let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
@@ -170,7 +170,7 @@ pub async fn keys_are_apart(log: &dyn Log) {
     }
 }
 
-/// What the user has seen only ever grows, and trims nothing.
+/// The seen position only moves forward, and trims nothing.
 pub async fn seen_moves_forward_only(log: &dyn Log) {
     let key = key("seen");
     log.seen(&key, Position::new(1, 1)).await.expect("nothing to be done in an empty log");
@@ -194,7 +194,7 @@ pub async fn seen_moves_forward_only(log: &dyn Log) {
     }
 }
 
-/// Nothing is left of a key that was forgotten, and its pages are told.
+/// Nothing is left of a forgotten key, and its pages get a gap.
 pub async fn a_key_is_forgotten(log: &dyn Log) {
     let key = key("forget");
     let draft = Draft::from(Push::message("a").kept().once("1"));
@@ -213,7 +213,7 @@ pub async fn a_key_is_forgotten(log: &dyn Log) {
     assert_eq!(page.gap, Some(GapKind::Reset), "who followed is told after a new entry too");
 }
 
-/// Any JSON comes back byte for byte.
+/// Any JSON is returned byte for byte.
 pub async fn what_was_pushed_comes_back_as_it_was(log: &dyn Log) {
     let key = key("bytes");
     let pushes = [
@@ -230,12 +230,12 @@ pub async fn what_was_pushed_comes_back_as_it_was(log: &dyn Log) {
     assert_eq!(texts, pushes.iter().map(Push::to_json).collect::<Vec<_>>());
 }
 
-/// For a log that keeps this many entries of a key, at least 2: the oldest go first, and a reader is told. Not part of
+/// For a log that keeps `entries` entries of a key, at least 2: the oldest are removed first, and a reader gets a gap. Not part of
 /// [`all`].
 ///
 /// # Panics
 ///
-/// If the log breaks the contract, or keeps another number.
+/// If the log violates the contract or keeps another number.
 pub async fn trims_beyond(log: &dyn Log, entries: usize) {
     let key = key("trim");
     let mut at = Vec::new();
@@ -255,11 +255,11 @@ pub async fn trims_beyond(log: &dyn Log, entries: usize) {
     assert_eq!((page.entries.len(), page.gap), (2, None), "the latest are no gap");
 }
 
-/// For a log whose largest entry has this many bytes: a larger one is refused, and changes nothing. Not part of [`all`].
+/// For a log whose largest entry has this many bytes: a larger entry is refused and changes nothing. Not part of [`all`].
 ///
 /// # Panics
 ///
-/// If the log takes it, or breaks the contract.
+/// If the log accepts a larger entry or violates the contract.
 pub async fn refuses_larger_than(log: &dyn Log, bytes: usize) {
     let key = key("large");
     let at = append(log, &key, "a").await.at;
@@ -269,7 +269,7 @@ pub async fn refuses_larger_than(log: &dyn Log, bytes: usize) {
     assert_eq!(end(log, &key).await, at);
 }
 
-/// The page begins after `after`, unless there is a gap, and has no hole.
+/// Checks that the page begins after `after`, unless there is a gap, and that it has no hole.
 fn assert_whole(page: &Page, after: Position) {
     if page.gap.is_none() {
         assert_eq!(page.from, after, "the page begins where it was asked to");
@@ -297,7 +297,7 @@ async fn end(log: &dyn Log, key: &Key) -> Position {
     log.end(key).await.expect("a position")
 }
 
-/// A key that no other run has used.
+/// A key that no other run uses.
 fn key(name: &str) -> Key {
     let random = Position::BEGINNING.next(name).tag();
     Key::new(format!("{random:016x} {name}")).expect("a key")

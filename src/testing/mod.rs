@@ -1,5 +1,5 @@
-//! Checks for your own implementations of keywire's traits: what keywire's own are tested with.
+//! Checks for your own implementations of keywire's traits. keywire's own implementations are tested with them too.
 //!
-//! Each check is a function that panics if the contract is broken.
+//! Each check is a function that panics if the implementation violates the contract.
 
 pub mod log;

@@ -4,7 +4,7 @@ use super::world::{Heard, World};
 use crate::delivery::Position;
 use crate::log::{GapKind, Limit, ReadFrom, Retention};
 
-/// Whether each page was told what it had to be told, and nothing else.
+/// Checks that each page was told exactly what it had to be told.
 pub(super) fn judge(world: &World) -> Result<(), String> {
     for (page, tab) in world.pages.iter().enumerate() {
         page_is_right(world, &tab.heard, tab.at).map_err(|wrong| format!("page {page}: {wrong}"))?;
@@ -22,7 +22,7 @@ fn page_is_right(world: &World, heard: &[Heard], at: Option<Position>) -> Result
     let there = log.read(ReadFrom::Latest, everything, 0, &retention);
     let end = there.end;
     let (mut seen, mut numbers) = (BTreeSet::new(), BTreeSet::new());
-    // Up to here nothing more is owed: the first position, or that of the last gap.
+    // No entry up to here is owed: the first position, or the position of the last gap.
     let mut owed_after: Option<Position> = None;
     let mut last: Option<Position> = None;
     // Whether a reset was told since an entry that the log lacks.
@@ -96,7 +96,7 @@ fn page_is_right(world: &World, heard: &[Heard], at: Option<Position>) -> Result
     holes_were_told(heard)
 }
 
-/// Numbers follow each other, unless a gap says otherwise.
+/// Checks that numbers are contiguous, unless there is a gap.
 fn holes_were_told(heard: &[Heard]) -> Result<(), String> {
     let mut at: Option<Position> = None;
     for event in heard {
@@ -113,7 +113,7 @@ fn holes_were_told(heard: &[Heard]) -> Result<(), String> {
     Ok(())
 }
 
-/// Each push is in the log once.
+/// Checks that each push is in the log once.
 fn one_entry_for_each_send(world: &World) -> Result<(), String> {
     let mut log = world.log.clone();
     let everything = Limit { entries: usize::MAX, bytes: usize::MAX };

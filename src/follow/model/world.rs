@@ -16,14 +16,14 @@ pub(super) struct World {
     random: SmallRng,
     mutant: Option<Mutant>,
     pub(super) log: Trail,
-    /// An older state of the log, which a failover may bring back.
+    /// An older state of the log, which a failover may restore.
     old: Trail,
     pub(super) retention: Retention,
     pub(super) pages: Vec<Tab>,
     pub(super) sends: u32,
-    /// Sends that were appended, and whose sender was not told. No page was told either, until the sender tries again.
+    /// Appended pushes whose sender got no answer. No page is told of them until the sender tries again.
     unknown: Vec<u32>,
-    /// Pages that should have had everything without anybody looking again.
+    /// Pages that should have got everything without another read.
     pub(super) late: Vec<usize>,
     /// Whether the log has lost its tail in this run.
     pub(super) failed_over: bool,
@@ -35,11 +35,11 @@ pub(super) struct Tab {
     pub(super) at: Option<Position>,
     pub(super) heard: Vec<Heard>,
     session: Option<Server>,
-    /// Something happened of which this page's session was not told.
+    /// Whether the page's session was not told of an event.
     untold: bool,
 }
 
-/// What a page was told.
+/// The notices and pushes that a page got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
     From { asked: Option<Position>, at: Position, gap: Option<GapKind>, log_end: Position },
@@ -52,7 +52,7 @@ pub(super) enum Heard {
 struct Server {
     follower: Follower,
     asked: Option<Position>,
-    /// A read in flight: what the log said when it was read.
+    /// A read in flight, with the answer of the log.
     read: Option<Page>,
     /// Announcements on their way, which may overtake one another.
     announced: VecDeque<Entry>,
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// Senders try again, everything that is on its way arrives, and every page comes back.
+    /// Senders try again, everything in flight arrives, and every page returns.
     pub(super) fn settle(&mut self) {
         while !self.unknown.is_empty() {
             self.retry();
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// Appends a new push, and the answer is lost: nobody is told.
+    /// Appends a new push whose answer is lost. Neither the sender nor a page is told.
     fn send_unknown(&mut self) {
         self.sends += 1;
         self.append(self.sends, true);
@@ -230,7 +230,7 @@ impl World {
         self.pages[page].session = None;
     }
 
-    /// The page dies in a handler: what it had not kept is gone with it.
+    /// The page ends in a handler and loses everything that it had not stored.
     fn crash(&mut self, page: usize) {
         let before = self.is(Mutant::PositionBeforeHandlers);
         let tab = &mut self.pages[page];
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    /// The connection's task: begins a read, or gets its answer, or sends what it has read.
+    /// The connection's task begins a read, gets the answer of a read, or sends entries.
     fn work(&mut self, page: usize) {
         let mutant = self.mutant;
         let Tab { at, heard, session, .. } = &mut self.pages[page];
@@ -284,14 +284,14 @@ impl World {
         }
     }
 
-    /// The client reads nothing for a while.
+    /// The client stops reading for a while.
     fn fill(&mut self, page: usize) {
         if let Some(session) = &mut self.pages[page].session {
             session.room = 0;
         }
     }
 
-    /// What happens by itself after an announcement was lost, and after a failover.
+    /// Steps that the server takes by itself after a lost announcement and after a failover.
     fn doubt(&mut self, page: usize) {
         if !self.is(Mutant::NoDoubt) {
             self.ask_again(page);
@@ -323,7 +323,7 @@ impl World {
     }
 }
 
-/// The page's handlers run, unless it has had the push; then its position moves.
+/// The page's handlers run, unless the page already had the push. Then its position moves.
 fn hear(at: &mut Option<Position>, heard: &mut Vec<Heard>, entry: &Entry) {
     if at.is_some_and(|at| entry.at.seq() <= at.seq()) {
         return;

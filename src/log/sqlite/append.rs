@@ -1,4 +1,4 @@
-//! What the writer does for one call, inside of a transaction.
+//! Work of the writer for one call, within a transaction.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -8,7 +8,7 @@ use super::mark::{Mark, position};
 use crate::delivery::Position;
 use crate::key::Key;
 
-/// Appends an entry, and removes the oldest of its key beyond the limits. Returns by how much the bytes of all entries change.
+/// Appends an entry and removes the oldest entries of its key beyond the limits. Returns the change of the bytes of all entries.
 pub(super) fn append(
     connection: &Connection,
     key: &Key,
@@ -57,7 +57,7 @@ pub(super) fn append(
     Ok((Appended::new(at, prev, now), push.len() as i64 - trimmed.cast_signed()))
 }
 
-/// The user has seen everything up to this position, if that holds and is further than before.
+/// Records that the user has seen everything up to this position, if the position holds and is later than before.
 pub(super) fn seen(connection: &Connection, key: &Key, at: Position) -> rusqlite::Result<()> {
     if let Some(mark) = Mark::find(connection, key)?
         && at.seq() > mark.seen.seq()
@@ -70,7 +70,7 @@ pub(super) fn seen(connection: &Connection, key: &Key, at: Position) -> rusqlite
     Ok(())
 }
 
-/// Removes everything about a key. Returns by how much the bytes of all entries change.
+/// Removes everything about a key. Returns the change of the bytes of all entries.
 pub(super) fn forget(connection: &Connection, key: &Key) -> rusqlite::Result<i64> {
     let Some(mark) = Mark::find(connection, key)? else { return Ok(0) };
     for delete in [
@@ -102,8 +102,8 @@ fn appended_once(
         .optional()
 }
 
-/// Removes the oldest entries of a key beyond the limits. Returns the position before the oldest that is left, and the bytes that
-/// were removed.
+/// Removes the oldest entries of a key beyond the limits. Returns the position before the oldest remaining entry, and the number of
+/// removed bytes.
 fn trim_key(
     connection: &Connection,
     mark: &Mark,

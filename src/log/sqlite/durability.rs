@@ -1,10 +1,10 @@
-/// What a kept push survives, once [`Kept::At`](crate::log::Kept::At) was returned.
+/// Durability of a kept push after [`Kept::At`](crate::log::Kept::At) was returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A power cut: each commit waits for the disk (`PRAGMA synchronous = FULL`).
+    /// The push survives a power cut. Each commit waits for the disk (`PRAGMA synchronous = FULL`).
     #[default]
     Full,
-    /// The end of the process, however it ends, but not a power cut, which may take the last pushes (`NORMAL`). Faster.
+    /// The push survives any end of the process. A power cut may lose the last pushes (`NORMAL`). Faster.
     Normal,
 }

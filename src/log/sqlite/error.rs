@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// A [`SqliteLog`](super::SqliteLog) was not opened.
+/// Reason why a [`SqliteLog`](super::SqliteLog) could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteError {
@@ -12,7 +12,7 @@ pub enum SqliteError {
         "the log {0} is open elsewhere: one process writes a log, and a second one would not hear of its pushes"
     )]
     Locked(PathBuf),
-    /// The file is no SQLite database, or that of another application.
+    /// The file is not an SQLite database, or belongs to another application.
     #[error("{0} is not a log of keywire")]
     Foreign(PathBuf),
     /// The file is incomplete or damaged.
@@ -20,7 +20,7 @@ pub enum SqliteError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// A later version of keywire has written the file.
@@ -30,7 +30,7 @@ pub enum SqliteError {
         path: PathBuf,
         /// The version of the file.
         version: u32,
-        /// The latest version that is known here.
+        /// The latest version that this keywire reads.
         known: u32,
     },
     /// The file cannot be read or written.
@@ -45,7 +45,7 @@ pub enum SqliteError {
 }
 
 impl SqliteError {
-    /// The same, of which SQLite says that the file is to blame.
+    /// The same error, as [`SqliteError::Damaged`] if SQLite reports that the file is damaged.
     pub(super) fn of_file(self, path: &Path) -> Self {
         let code = match &self {
             Self::Sqlite(error) => error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code),

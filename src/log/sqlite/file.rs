@@ -1,4 +1,4 @@
-//! Looks at the file before SQLite does, which would change it.
+//! Checks the file before SQLite opens it, since SQLite would change it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::error::SqliteError;
 use super::version::{APPLICATION_ID, VERSION};
 
-/// The one name of a file: absolute, and without symbolic links, of which each would have a lock of its own. SQLite takes an
-/// absolute path for a file, whatever it looks like, and not for `:memory:`.
+/// The canonical path of a file: absolute and without symbolic links, since each link would have its own lock. SQLite always takes
+/// an absolute path for a file, and never for `:memory:`.
 pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
@@ -20,7 +20,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
         let directory = directory(&path).canonicalize()?;
         path = directory.join(name);
         match path.read_link() {
-            // To a file that is not there yet.
+            // A link to a file that does not exist yet.
             Ok(target) => path = directory.join(target),
             Err(_) => return Ok(path),
         }
@@ -28,11 +28,11 @@ pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(ErrorKind::InvalidInput.into())
 }
 
-/// Number of symbolic links that lead to a file.
+/// Limit on the symbolic links that lead to a file.
 const LINKS: usize = 40;
 
-/// Takes the lock of the log, for as long as the file lives. Of its own, since closing a file gives up all locks that SQLite has
-/// on it in this process (POSIX `fcntl`).
+/// Takes the lock of the log as long as the returned file is open. The lock is a separate file, since closing a file releases all
+/// locks that SQLite has on it in this process (POSIX `fcntl`).
 pub(super) fn lock(path: &Path) -> Result<File, SqliteError> {
     let lock =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(beside(path, "-lock"))?;
@@ -43,8 +43,8 @@ pub(super) fn lock(path: &Path) -> Result<File, SqliteError> {
     }
 }
 
-/// Refuses a file that is no log, a damaged one and one of a later version. Returns whether a former process left work to
-/// SQLite: a journal that is not in the file yet.
+/// Refuses a file that is not a log, is damaged, or has a later version. Returns whether an earlier process left a journal that is
+/// not in the file yet.
 ///
 /// The header is that of "Database File Format", section 1.3, on sqlite.org.
 pub(super) fn check(path: &Path) -> Result<bool, SqliteError> {
@@ -53,7 +53,7 @@ pub(super) fn check(path: &Path) -> Result<bool, SqliteError> {
     let len = match File::open(path) {
         Ok(mut file) => {
             let len = file.metadata()?.len();
-            // SQLite takes an empty file for a new database.
+            // SQLite treats an empty file as a new database.
             if len == 0 {
                 return Ok(recovered);
             }
@@ -81,7 +81,7 @@ pub(super) fn check(path: &Path) -> Result<bool, SqliteError> {
         size => u64::from(size),
     };
     let expected = page_size * u64::from(number(28));
-    // A kill while SQLite copies the journal leaves the new header in a file that has not grown yet. The journal has the rest.
+    // A kill while SQLite copies the journal leaves the new header in a file that has not grown so far. The journal has the rest.
     if len < expected && !recovered {
         let why = format!("it has {len} bytes, and its header says {expected}");
         return Err(SqliteError::Damaged { path: path.to_owned(), why });
@@ -99,7 +99,7 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a new file's name durable: SQLite syncs the file. Only Unix opens a directory.
+/// Makes the name of a new file durable, since SQLite syncs only the file. Only Unix can open a directory.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(directory(path))?.sync_all()?;

@@ -2,7 +2,7 @@ use rusqlite::Connection;
 
 use super::SqliteError;
 
-/// What was in a log when it was opened.
+/// Content of a log when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found {
@@ -12,7 +12,7 @@ pub struct Found {
     pub entries: u64,
     /// Bytes of the entries, as JSON.
     pub bytes: u64,
-    /// A former process did not close the log, and SQLite has finished its work.
+    /// Whether an earlier process did not close the log, and SQLite has finished its work.
     pub recovered: bool,
 }
 

@@ -10,7 +10,7 @@ pub(super) struct Mark {
     pub(super) id: i64,
     /// The position before the oldest entry.
     pub(super) start: Position,
-    /// The position of the last entry, which may be gone.
+    /// The position of the last entry, which may already be removed.
     pub(super) end: Position,
     /// Bytes of the entries.
     pub(super) bytes: u64,
@@ -18,7 +18,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// The row of a key, if anything was ever kept for it.
+    /// The row of a key, if a push was ever kept for it.
     pub(super) fn find(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Self>> {
         let mut find = connection.prepare_cached(
             "SELECT id, start_seq, start_tag, seq, tag, bytes, seen_seq, seen_tag FROM keys WHERE key = ?1",
@@ -52,7 +52,7 @@ impl Mark {
         failure.map_or(Ok(located), Err)
     }
 
-    /// The position of the entry with this number, which is there or is the start.
+    /// The position of the entry with this number, which must be in the log or be the start.
     pub(super) fn position_of(&self, connection: &Connection, seq: u64) -> rusqlite::Result<Position> {
         if seq == self.start.seq() {
             return Ok(self.start);
@@ -68,7 +68,7 @@ impl Mark {
     }
 }
 
-/// The position whose number stands in this column, and its tag in the next.
+/// The position whose number is in this column and whose tag is in the next.
 pub(super) fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Position> {
     let (seq, tag): (i64, i64) = (row.get(column)?, row.get(column + 1)?);
     Ok(Position::new(seq.cast_unsigned(), tag.cast_unsigned()))

@@ -1,4 +1,4 @@
-//! A log in a file, by SQLite.
+//! A log in an SQLite file.
 
 mod append;
 mod durability;
@@ -28,7 +28,7 @@ use super::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retention};
 use crate::delivery::Position;
 use crate::key::Key;
 
-/// A log in a file: kept pushes survive a restart, and with [`Durability::Full`] a power cut.
+/// A log in a file. Kept pushes survive a restart and, with [`Durability::Full`], a power cut.
 ///
 /// ```no_run
 /// use keywire::auth::RawKey;
@@ -42,24 +42,25 @@ use crate::key::Key;
 /// # }
 /// ```
 ///
-/// One thread writes. What waits for it is written in one transaction, so the more wait the faster it gets. Two threads read.
+/// One thread writes. It writes all waiting calls in one transaction, so throughput grows with the number of calls. Two threads
+/// read.
 ///
 /// # Files
 ///
-/// Beside the file itself there are `-wal` and `-shm`, which belong to it, and `-lock`. A process holds the lock as long as it
-/// has the log open: a second one is refused, since it would not hear of the pushes of the first.
+/// SQLite adds the files `-wal` and `-shm`, which belong to the log, and keywire adds `-lock`. A process holds the lock as long as it
+/// has the log open. A second process is refused, since it would not learn of the pushes of the first.
 ///
 /// # Failures
 ///
-/// A full disk fails the append, and nothing else. If the disk fails to make a commit durable, it is not known what is on it:
-/// the append is [`LogError::Unknown`], and the log stops writing until it is opened again. Reading goes on.
+/// A full disk only fails the append. If the disk fails to make a commit durable, its content is unknown: the append returns
+/// [`LogError::Unknown`], and the log stops writing until it is opened again. Reads continue.
 ///
 /// # Drop
 ///
 /// Dropping the log writes what was accepted and closes the file. It blocks the thread for that time.
 #[derive(Debug)]
 pub struct SqliteLog {
-    // In the order of their end: the writer checkpoints, which readers would delay.
+    // Dropped in this order: the writer checkpoints last, since readers would delay the checkpoint.
     readers: Readers,
     writer: Writer,
     found: Found,
@@ -83,7 +84,7 @@ impl SqliteLog {
     ///
     /// # Errors
     ///
-    /// If another process has the log open, or the file is something else, damaged or from a later version of keywire. Such a
+    /// If another process has the log open, or if the file is not a log, is damaged, or is from a later version of keywire. Such a
     /// file is not changed.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
         Self::options().open(path).await
@@ -108,13 +109,13 @@ impl SqliteLog {
         }
     }
 
-    /// What was in the file when it was opened.
+    /// The content of the file when it was opened.
     #[must_use]
     pub fn found(&self) -> Found {
         self.found
     }
 
-    /// The path of the file: absolute, without symbolic links.
+    /// The absolute path of the file, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -122,20 +123,20 @@ impl SqliteLog {
 }
 
 impl SqliteOptions {
-    /// Limits for each key. Default: [`Retention::default`]. Age is looked at once a minute.
+    /// Limits for each key. Default: [`Retention::default`]. Ages are checked once a minute.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Limit for the entries of all keys, in bytes of JSON. Default: 10 GiB. Beyond it the oldest go, whatever their key. The
-    /// file is larger than that, by about 100 bytes for each entry and each key.
+    /// Limit for the entries of all keys, in bytes of JSON. Default: 10 GiB. Beyond the limit the oldest entries of all keys are
+    /// removed. The file is larger than the limit by about 100 bytes for each entry and each key.
     pub fn total_bytes(mut self, bytes: u64) -> Self {
         self.total_bytes = bytes;
         self
     }
 
-    /// What a kept push survives. Default: [`Durability::Full`].
+    /// Durability of kept pushes. Default: [`Durability::Full`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
@@ -149,7 +150,7 @@ impl SqliteOptions {
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteLog, SqliteError> {
         let path = path.as_ref().to_owned();
         let (answer, opened) = tokio::sync::oneshot::channel();
-        // Opening may read much of the file, which must not hold up the runtime.
+        // Opening may read much of the file, so it must not block the runtime.
         std::thread::Builder::new()
             .name("keywire-log-open".into())
             .spawn(move || drop(answer.send(self.open_blocking(path))))?;

@@ -1,4 +1,4 @@
-//! Reading: threads of its own, so that a disk never holds up the runtime.
+//! Reads in separate threads, so that a slow disk never blocks the runtime.
 
 use std::io;
 use std::path::Path;
@@ -19,13 +19,13 @@ use crate::text::Text;
 /// Number of threads that read.
 const THREADS: usize = 2;
 
-/// Number of reads that wait for them. Further ones wait to wait.
+/// Number of reads that may wait in the queue. Further callers wait for room in the queue.
 const QUEUE: usize = 1024;
 
 /// The threads that read.
 #[derive(Debug)]
 pub(super) struct Readers {
-    /// `None` when they are to end.
+    /// `None` when the threads must end.
     reads: Option<Sender<Read>>,
     room: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
@@ -36,7 +36,7 @@ struct Read {
     key: Key,
     from: ReadFrom,
     limit: Limit,
-    /// Also of a read that nobody waits for any more, until a thread comes to it.
+    /// It is held until a thread takes the read, even if the caller has given up.
     _room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Page, LogError>>,
 }
@@ -78,7 +78,7 @@ fn run(connection: &Connection, waiting: &Mutex<Receiver<Read>>) {
     loop {
         let read = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Read { key, from, limit, _room, answer }) = read else { return };
-        // Whoever asked may have given up meanwhile.
+        // The caller may have given up meanwhile.
         if !answer.is_closed() {
             let page = page(connection, &key, from, limit);
             let _ = answer.send(page.map_err(|error| LogError::Failed(error.into())));
@@ -86,7 +86,7 @@ fn run(connection: &Connection, waiting: &Mutex<Receiver<Read>>) {
     }
 }
 
-/// Reads a page, out of one state of the log.
+/// Reads a page from one snapshot of the log.
 pub(super) fn page(
     connection: &Connection,
     key: &Key,
@@ -110,7 +110,7 @@ pub(super) fn page(
     }
 }
 
-/// The page of a key that nothing was ever kept for.
+/// The page of a key without kept pushes.
 fn nothing(from: ReadFrom) -> Page {
     let page = Page::new(Position::BEGINNING, Position::BEGINNING);
     match from {
@@ -137,7 +137,7 @@ fn entries(connection: &Connection, mark: &Mark, after: Position, limit: Limit) 
     failure.map_or(Ok(page), Err)
 }
 
-/// The position before the last entries that the limit allows.
+/// The position before the last entries that fit into the limit.
 fn latest(connection: &Connection, mark: &Mark, limit: Limit) -> rusqlite::Result<Position> {
     let mut select = connection
         .prepare_cached("SELECT octet_length(push) FROM entries WHERE key = ?1 ORDER BY seq DESC LIMIT ?2")?;

@@ -8,7 +8,7 @@ use super::error::SqliteError;
 use super::file;
 use super::version::{APPLICATION_ID, VERSION};
 
-/// What makes version n + 1 out of version n.
+/// Migrations: entry n turns version n into version n + 1.
 const MIGRATIONS: [&str; VERSION as usize] = [FIRST];
 
 const FIRST: &str = "
@@ -54,21 +54,21 @@ CREATE TABLE once (
 CREATE INDEX once_by_time ON once (time);
 ";
 
-/// Opens the database for writing, and brings it to the present version. Closing it changes nothing until it is
-/// [`trusted`](trust).
+/// Opens the database for writing and migrates it to the current version. Closing the connection changes nothing in the file until
+/// it is [`trusted`](trust).
 pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, SqliteError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // The header had an older one if the journal was not in the file yet.
+    // The header may have had an older version if the journal was not in the file yet.
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > VERSION {
         return Err(SqliteError::Newer { path: path.to_owned(), version, known: VERSION });
     }
     let id: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if id != APPLICATION_ID {
-        // First of all, so that a new file is known to be ours wherever its making is cut.
+        // First, so that a new file is recognised as keywire's even if its creation is interrupted.
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -88,7 +88,7 @@ pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, Sq
     Ok(connection)
 }
 
-/// The database is whole: the end of the connection puts the journal into the file.
+/// Marks the database as valid. From then on, closing the connection copies the journal into the file.
 pub(super) fn trust(connection: &Connection) -> Result<(), SqliteError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
@@ -98,7 +98,7 @@ pub(super) fn trust(connection: &Connection) -> Result<(), SqliteError> {
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, SqliteError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // A checkpoint may hold a reader up for a moment.
+    // A checkpoint may delay a reader for a moment.
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(connection)
 }
@@ -110,7 +110,7 @@ fn migrate(connection: &mut Connection, path: &Path, version: u32) -> Result<(),
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
-    // Into the file itself, where the next process looks for it.
+    // Copies the journal into the file itself, where the next process checks the header.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     file::sync_directory(path)?;
     Ok(())

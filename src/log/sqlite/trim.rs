@@ -1,4 +1,4 @@
-//! Removes what is too old or too much, in slices, so that no append waits long.
+//! Removes entries that are too old or too many. It works in slices, so that no append waits long.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,33 +10,33 @@ use super::super::clock::before;
 use super::mark::position;
 use crate::delivery::Position;
 
-/// Number of rows in a slice: a few milliseconds.
+/// Number of rows in a slice. A slice takes a few milliseconds.
 const SLICE: i64 = 256;
 
-/// Age is looked at this often.
+/// Time between two checks of ages.
 const AGES: Duration = Duration::from_secs(60);
 
-/// Keys without entries are looked for this often.
+/// Time between two searches for keys without entries.
 const MARKS: Duration = Duration::from_secs(60 * 60);
 
-/// What is to be removed, and how far that has got.
+/// State of the trimming.
 pub(super) struct Trimmer {
     retention: Retention,
     total_bytes: u64,
-    /// When age is looked at next.
+    /// The time of the next check of ages.
     ages: Instant,
-    /// When idle keys are looked for next, and the last key that was looked at.
+    /// The time of the next search for idle keys, and the last key that was checked.
     marks: (Instant, i64),
-    /// Nothing is removed before this.
+    /// The time before which nothing is removed.
     rest: Instant,
 }
 
-/// What a slice removed.
+/// Result of a slice.
 #[derive(Default)]
 pub(super) struct Slice {
     /// Bytes of entries.
     pub(super) bytes: u64,
-    /// There is more to remove.
+    /// Whether there is more to remove.
     pub(super) more: bool,
 }
 
@@ -62,7 +62,7 @@ impl Trimmer {
         self.rest = Instant::now() + AGES;
     }
 
-    /// Removes a slice, inside of a transaction.
+    /// Removes a slice, within a transaction.
     pub(super) fn trim(&mut self, connection: &Connection, total: u64, now: u64) -> rusqlite::Result<Slice> {
         let mut slice = entries(connection, total.saturating_sub(self.total_bytes), now, &self.retention)?;
         let ids = connection
@@ -85,7 +85,7 @@ impl Trimmer {
     }
 }
 
-/// Removes the oldest entries: those that are too old, and as many as are `excess` bytes.
+/// Removes the oldest entries: those that are too old, and further ones up to `excess` bytes.
 fn entries(connection: &Connection, excess: u64, now: u64, retention: &Retention) -> rusqlite::Result<Slice> {
     let oldest = before(now, retention.age).cast_signed();
     let mut select = connection.prepare_cached(
@@ -93,7 +93,7 @@ fn entries(connection: &Connection, excess: u64, now: u64, retention: &Retention
     )?;
     let mut rows = select.query([SLICE])?;
     let (mut slice, mut last, mut count) = (Slice::default(), None, 0);
-    // For each key the new start and the bytes that go.
+    // The new start and the number of removed bytes of each key.
     let mut keys = HashMap::<i64, (Position, u64)>::new();
     while let Some(row) = rows.next()? {
         let (number, key, at, time, bytes) = entry(row)?;
@@ -124,14 +124,14 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<(i64, i64, Position, i64, u64)> {
     Ok((row.get(0)?, row.get(1)?, position(row, 2)?, row.get(4)?, bytes))
 }
 
-/// Looks through some keys after this one, and removes those without entries whose last is too old. Returns the last key that was
-/// looked at, 0 at the end.
+/// Checks some keys after this one, and removes keys without entries whose last entry is too old. Returns the last key that was
+/// checked, or 0 at the end.
 fn marks(connection: &Connection, after: i64, now: u64, retention: &Retention) -> rusqlite::Result<i64> {
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(id) FROM (SELECT id FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2)")?
         .query_row([after, 10 * SLICE], |row| row.get(0))?;
     let Some(last) = last else { return Ok(0) };
-    // The ids first: SQLite gives the number of a key that is gone to another one.
+    // The ids first, since SQLite reuses the number of a removed key.
     for delete in [
         "DELETE FROM once WHERE key IN (SELECT id FROM keys WHERE id > ?1 AND id <= ?2 AND start_seq = seq AND time < ?3)",
         "DELETE FROM keys WHERE id > ?1 AND id <= ?2 AND start_seq = seq AND time < ?3",

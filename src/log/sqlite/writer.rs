@@ -1,4 +1,4 @@
-//! The one thread that writes. Whatever waits for it goes into one transaction.
+//! The single thread that writes. It writes all waiting calls in one transaction.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -18,25 +18,26 @@ use super::trim::{Slice, Trimmer};
 use crate::delivery::Position;
 use crate::key::Key;
 
-/// Bytes of the calls that wait for the writer. Further ones wait to wait.
+/// Bytes of calls that may wait in the queue. Further callers wait for room in the queue.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Least bytes that a call counts for, so that there are at most 4,096.
+/// Lowest number of bytes that a call counts as, so that at most 4,096 calls wait.
 const CALL_BYTES: usize = 4096;
 
-/// Bounds of a transaction.
+/// Limits of a transaction.
 const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// After so many calls a slice is trimmed although others wait: half of what a slice removes, so that a busy log does not grow.
+/// Number of calls after which a slice is trimmed even while calls wait. It is half of the rows of a slice, so that a busy log does
+/// not grow.
 const UNTRIMMED: usize = 128;
 
-/// How long the writer sleeps if nothing is asked of it.
+/// Longest sleep of the writer without calls.
 const REST: Duration = Duration::from_secs(10);
 
 type Answer<T> = oneshot::Sender<Result<T, LogError>>;
 
-/// What is asked of the writer.
+/// A call to the writer.
 #[derive(Debug)]
 pub(super) enum Call {
     Append(Key, Draft, Answer<Appended>),
@@ -47,7 +48,7 @@ pub(super) enum Call {
 /// The thread that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// `None` when it is to end.
+    /// `None` when the thread must end.
     calls: Option<Sender<(Call, OwnedSemaphorePermit)>>,
     room: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
@@ -69,7 +70,7 @@ impl Writer {
         Ok(Self { calls: Some(calls), room: Arc::new(Semaphore::new(QUEUE_BYTES)), thread: Some(thread) })
     }
 
-    /// Asks the writer. Waits for room in its queue first, for as many bytes.
+    /// Calls the writer. First waits for room for this many bytes in its queue.
     pub(super) async fn call<T>(
         &self,
         bytes: usize,
@@ -80,7 +81,7 @@ impl Writer {
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
         let (answer, answered) = oneshot::channel();
         self.calls.as_ref().ok_or_else(closed)?.send((call(answer), room)).map_err(|_| closed())?;
-        // The thread has ended in the middle of the call.
+        // The thread has ended during the call.
         answered.await.map_err(|_| LogError::Unknown(SqliteError::Closed.into()))?
     }
 }
@@ -100,15 +101,15 @@ struct Work {
     trimmer: Trimmer,
     /// Bytes of all entries.
     total: u64,
-    /// Number of calls that no slice was trimmed for yet.
+    /// Number of calls since the last slice was trimmed.
     written: usize,
-    /// Why nothing is written any more.
+    /// The reason why writing has stopped, if it has.
     broken: Option<String>,
-    /// Released last.
+    /// Dropped last.
     _lock: File,
 }
 
-/// An answer that is given once the transaction is over.
+/// An answer to give after the transaction.
 enum Done {
     Appended(Answer<Appended>, Result<Appended, LogError>),
     Done(Answer<()>),
@@ -147,7 +148,7 @@ impl Work {
         }
     }
 
-    /// Writes all of these in one transaction, and answers.
+    /// Writes all these calls in one transaction and answers them.
     fn write(&mut self, batch: Vec<(Call, OwnedSemaphorePermit)>) {
         let mut done = Vec::with_capacity(batch.len());
         let mut outcome = match &self.broken {
@@ -210,7 +211,7 @@ impl Work {
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Failure::of)
     }
 
-    /// Undoes what was begun, so that nothing of it is there.
+    /// Rolls back the transaction.
     fn undo(&self) {
         if !self.connection.is_autocommit() {
             let _ = self.connection.execute_batch("ROLLBACK");
@@ -219,8 +220,8 @@ impl Work {
 
     fn commit(&mut self) -> Result<(), Failure> {
         let Err(error) = self.connection.execute_batch("COMMIT") else { return Ok(()) };
-        // The record that makes a transaction valid is written last, so a failed write leaves nothing of it. After anything
-        // else, such as a failed fsync, nobody can tell what has reached the disk.
+        // The record that makes a transaction valid is written last, so a failed write has no effect. After any other failure, for
+        // example of an fsync, the content of the disk is unknown.
         let code = error.sqlite_error().map(|error| (error.code, error.extended_code));
         if matches!(code, Some((ErrorCode::DiskFull | ErrorCode::DatabaseBusy, _) | (_, SQLITE_IOERR_WRITE)))
         {
@@ -236,22 +237,22 @@ impl Work {
         self.broken.is_none() && self.trimmer.is_due(self.total)
     }
 
-    /// Removes a slice of what is too old or too much. Returns whether there may be more.
+    /// Removes a slice of entries that are too old or too many. Returns whether there may be more.
     fn trim(&mut self) -> bool {
         if !self.is_due() {
             return false;
         }
         match self.trim_slice() {
-            // There are no entries, so the bytes were miscounted, perhaps since somebody else has changed the file.
+            // There are no entries, so the bytes were miscounted, for example after another program has changed the file.
             Ok(slice) if slice.bytes == 0 && self.trimmer.is_over(self.total) => self.total = 0,
             Ok(slice) => self.total = self.total.saturating_sub(slice.bytes),
             Err(failure) => {
                 self.undo();
-                // A commit that stopped the log has said so.
+                // A commit that stopped the log has already logged it.
                 if self.broken.is_none() {
                     tracing::error!(error = failure.why(), "the log of kept pushes was not trimmed");
                 }
-                // Not again at once.
+                // Prevents an immediate retry.
                 self.trimmer.rest();
             }
         }
@@ -266,11 +267,11 @@ impl Work {
     }
 }
 
-/// Why a transaction did not succeed.
+/// Reason why a transaction failed.
 enum Failure {
-    /// Nothing of it is there.
+    /// The transaction had no effect.
     Failed(String),
-    /// It may be there.
+    /// The transaction may have had its effect.
     Unknown(String),
 }
 
@@ -293,7 +294,7 @@ impl Failure {
 }
 
 impl Call {
-    /// The same, to be answered with the transaction's failure.
+    /// The same answer with the failure of the transaction.
     fn unanswered(self) -> Done {
         match self {
             Self::Append(_, _, answer) => {
@@ -306,7 +307,7 @@ impl Call {
 
 impl Done {
     fn answer(self, outcome: &Result<(), Failure>) {
-        // Nobody may wait for it any more.
+        // The caller may have given up.
         match self {
             Self::Appended(answer, too_large @ Err(LogError::TooLarge { .. })) => {
                 let _ = answer.send(too_large);

@@ -83,11 +83,11 @@ fn a_final_block_may_end_a_message_or_stand_inside_of_it() {
     for behind in [&b""[..], b"\x00"] {
         assert_eq!(ours(&[&hello, behind].concat()), Ok(b"Hello ".to_vec()));
         assert_eq!(ours(&[&hello, &world, behind].concat()), Ok(b"Hello world".to_vec()));
-        // The last block is not one of these.
+        // The last block is not final.
         let mixed = [&hello, &deflated(b"world")[..]].concat();
         assert_eq!(ours(&mixed), Ok(b"Hello world".to_vec()));
     }
-    // Their number is limited, since each has two bytes and costs a restart.
+    // The number of final blocks is limited, since each has two bytes and costs a restart.
     let empty = finished(b"");
     assert_eq!(empty.len(), 2);
     assert_eq!(ours(&empty.repeat(10)), Ok(vec![]));

@@ -122,7 +122,7 @@ impl Jwks {
         }
     }
 
-    /// Allowed algorithms. Default: [`JwtAlgorithm::ASYMMETRIC`]. HMAC is ignored for a URL, since a URL must not contain secrets.
+    /// Allowed algorithms. Default: [`JwtAlgorithm::ASYMMETRIC`]. HMAC works for files only, since a secret must not come from a URL.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = JwtAlgorithm>) -> Self {
         let secrets = self.origin.may_be_secret();

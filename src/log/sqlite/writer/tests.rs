@@ -7,7 +7,7 @@ use super::super::{Durability, schema};
 use super::*;
 use crate::message::Push;
 
-/// A log's file in a directory of its own, which is removed at the end.
+/// A log's file in a temporary directory, which is removed at the end.
 struct Home(PathBuf);
 
 impl Home {
@@ -46,7 +46,7 @@ fn draft(text: &str) -> Draft {
     Push::message(text.to_owned()).kept().into()
 }
 
-/// An append that is asked of the writer, and its answer.
+/// A call to append, and its answer.
 fn call(key: &str) -> ((Call, OwnedSemaphorePermit), oneshot::Receiver<Result<Appended, LogError>>) {
     let (answer, answered) = oneshot::channel();
     ((Call::Append(Key::new(key).unwrap(), draft("a"), answer), room()), answered)
@@ -62,7 +62,7 @@ fn entries(work: &Work) -> u32 {
     work.connection.query_row("SELECT count(*) FROM entries", [], |row| row.get(0)).unwrap()
 }
 
-/// From now on the end of every transaction that does this to an entry fails, and not for want of room.
+/// Makes every commit fail that does this to an entry, with an error other than a full disk.
 fn let_commits_fail(work: &Work, after: &str) {
     let broken = format!(
         "PRAGMA foreign_keys = ON;
@@ -165,11 +165,11 @@ fn what_waits_is_bounded_also_if_nobody_waits_for_it_any_more() {
             let draft = draft("a");
             let mut call =
                 Box::pin(writer.call(len, |answer| Call::Append(key.clone(), draft.clone(), answer)));
-            // The writer does not come to it, and the one who asked gives up.
+            // The caller gives up before the writer takes the call.
             assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
         assert_eq!(waiting.try_iter().count(), most);
-        // One larger than the queue waits for all of it, and gets it.
+        // A call larger than the queue waits for the whole queue and gets it.
         let large =
             Box::pin(writer.call(2 * QUEUE_BYTES, |answer| Call::Append(key.clone(), draft("a"), answer)));
         assert!(large.now_or_never().is_none());
