@@ -17,7 +17,7 @@ setup: ## install missing tools for demo, test and lint
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
-	cargo run --example demo --features deflate,jwks,metrics,sqlite -- --log target/demo.db $(ARGS)
+	cargo run --example demo --features deflate,jwks,metrics,sqlite -- --log "$(or $(CARGO_TARGET_DIR),target)/demo.db" $(ARGS)
 
 test: ## install missing tools, then run all tests
 	@$(STEP) "setup" scripts/setup test
