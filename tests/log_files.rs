@@ -168,3 +168,18 @@ async fn another_name_of_an_open_log_is_refused() {
     let refused = SqliteLog::open(directory.file()).await.unwrap_err();
     assert!(matches!(refused, SqliteError::Locked(_)), "{refused:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_log_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = Directory::new("mode");
+    let path = directory.file();
+    let log = SqliteLog::open(&path).await.unwrap();
+    append(&log, 1).await;
+    for file in [&path, &wal(&path)] {
+        let mode = fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", file.display());
+    }
+}

@@ -89,6 +89,18 @@ pub(super) fn check(path: &Path) -> Result<bool, SqliteError> {
     Ok(recovered)
 }
 
+/// Creates the file if there is none, for its owner alone: it holds messages of users. SQLite gives its other files the same mode.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -50,6 +50,8 @@ use crate::key::Key;
 /// SQLite adds the files `-wal` and `-shm`, which belong to the log, and keywire adds `-lock`. A process holds the lock as long as it
 /// has the log open. A second process is refused, since it would not learn of the pushes of the first.
 ///
+/// The text of messages is not encrypted. A new file has the mode 0600 on Unix.
+///
 /// # Failures
 ///
 /// A full disk only fails the append. If the disk fails to make a commit durable, its content is unknown: the append returns
@@ -161,6 +163,7 @@ impl SqliteOptions {
         let path = file::resolve(&path)?;
         let lock = file::lock(&path)?;
         let recovered = file::check(&path)?;
+        file::create(&path)?;
         let (connection, found) = self.look(&path, recovered).map_err(|error| error.of_file(&path))?;
         let readers = Readers::start(&path)?;
         let writer = Writer::start(connection, lock, self.retention, self.total_bytes, found.bytes)?;
