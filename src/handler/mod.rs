@@ -117,7 +117,7 @@ pub trait MessageHandler: Send + Sync + 'static {
         }
     }
 
-    /// Handles a text frame before it is parsed. `Continue`: parse this text as an envelope. `Break`: send this reply and do not
+    /// Handles a text frame before it is parsed. `Continue`: the string is parsed as an envelope. `Break`: send this reply and do not
     /// parse the text. Default: `Continue`.
     async fn text(&self, _session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
         Ok(ControlFlow::Continue(text))

@@ -103,7 +103,7 @@ mod tests {
     use crate::limits::SessionPolicy;
     use crate::store::{Counts, Inserted, MemoryStore, Removed, SessionStore, StoreError};
 
-    /// A hub with so many sessions, and these. None of them has a connection.
+    /// A hub with this many sessions, and the sessions. They have no connections.
     async fn populated(count: usize) -> (Hub, Vec<Session>) {
         let hub = Hub::builder(RawKey::from_path()).build();
         let mut sessions = Vec::new();
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(first.await.unwrap(), 0);
     }
 
-    /// A store that does not answer so many times.
+    /// A store that gives no answer to the first calls. The field is their number.
     struct Hanging(MemoryStore, AtomicUsize);
 
     #[async_trait]

@@ -14,7 +14,7 @@ use crate::text::Text;
 
 impl<S: Send + Sync + 'static> Switch<S> {
     /// Sets the hook for text frames before they are parsed, see [`MessageHandler::text`]:
-    /// `async fn(Session, Text) -> Result<ControlFlow<Reply, Text>, HandlerError>`. `Continue`: parse this text as an envelope.
+    /// `async fn(Session, Text) -> Result<ControlFlow<Reply, Text>, HandlerError>`. `Continue`: the string is parsed as an envelope.
     /// `Break`: send this reply and do not parse the text.
     ///
     /// ```
