@@ -3,16 +3,15 @@
 
 mod support;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use keywire::auth::RawKey;
-use keywire::log::{
-    Appended, Draft, Kept, Limit, Log, LogError, MemoryLog, Page, Position, ReadFrom, Retention,
-};
-use keywire::{Config, Delivery, Hub, Key, Push, async_trait};
+use keywire::log::{Kept, Log, LogError, MemoryLog, Position, Retention};
+use keywire::{Config, Delivery, Hub, Push};
 use serde_json::{Value, json};
-use support::{Client, Server};
+use support::{Client, FaultyLog, Moment, Server};
 
 async fn server(log: impl Log) -> Server {
     Server::start(Hub::builder(RawKey::from_path()).log(log).build()).await
@@ -192,48 +191,18 @@ async fn a_page_that_does_not_read_gets_all_of_it_later() {
 }
 
 /// A log that can be away, and does not say whether it did what it was asked.
-struct Away(MemoryLog, Arc<AtomicBool>);
-
-impl Away {
-    fn check(&self) -> Result<(), LogError> {
-        if self.1.load(Ordering::Relaxed) { Err(LogError::Unknown("away".into())) } else { Ok(()) }
-    }
-}
-
-#[async_trait]
-impl Log for Away {
-    async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
-        let appended = self.0.append(key, draft).await;
-        self.check()?;
-        appended
-    }
-
-    async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
-        self.check()?;
-        self.0.read(key, from, limit).await
-    }
-
-    async fn end(&self, key: &Key) -> Result<Position, LogError> {
-        self.0.end(key).await
-    }
-
-    async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
-        self.0.seen(key, at).await
-    }
-
-    async fn forget(&self, key: &Key) -> Result<(), LogError> {
-        self.0.forget(key).await
-    }
-
-    fn shared(&self) -> bool {
-        false
-    }
+fn log_that_is_away(away: &Arc<AtomicBool>) -> FaultyLog {
+    let away = away.clone();
+    FaultyLog::new(MemoryLog::new(), move |moment| {
+        let fails = moment != Moment::BeforeAppend && away.load(Ordering::Relaxed);
+        ready(if fails { Err(LogError::Unknown("away".into())) } else { Ok(()) })
+    })
 }
 
 #[tokio::test]
 async fn an_unknown_outcome_is_said_and_a_retry_tells_the_page() {
     let away = Arc::new(AtomicBool::new(false));
-    let server = server(Away(MemoryLog::new(), away.clone())).await;
+    let server = server(log_that_is_away(&away)).await;
     let (mut client, _) = follow(&server, "now").await;
     away.store(true, Ordering::Relaxed);
     let paid = || Push::message("paid").kept().once("order-17");
@@ -252,7 +221,7 @@ async fn an_unknown_outcome_is_said_and_a_retry_tells_the_page() {
 #[tokio::test]
 async fn a_page_that_comes_while_the_log_is_away_gets_its_first_word_when_it_is_back() {
     let away = Arc::new(AtomicBool::new(true));
-    let server = server(Away(MemoryLog::new(), away.clone())).await;
+    let server = server(log_that_is_away(&away)).await;
     let offered = [("sec-websocket-protocol", "keywire.v1, from.keywire.unread")];
     let mut client = server.open_with("/websocket/alice", &offered).await;
     client.ping().await;

@@ -1,6 +1,8 @@
 //! What a log finds on the disk when it is opened: what another process left there, and names that lead to the same file.
 #![cfg(feature = "sqlite")]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,31 +11,10 @@ use keywire::log::{Limit, Log, Position, ReadFrom, SqliteError, SqliteLog};
 use keywire::{Key, Push};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use support::Directory;
 
 /// Tells the child where to open a log.
 const FILE: &str = "KEYWIRE_OPEN";
-
-/// A directory that is empty, and removed at the end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("keywire-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("log.db")
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn alice() -> Key {
     Key::new("alice").expect("a key")

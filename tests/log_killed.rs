@@ -1,9 +1,11 @@
 //! A process that keeps pushes in a file and is killed, or whose disk is full: what was acknowledged is there, in order.
 #![cfg(feature = "sqlite")]
 
+mod support;
+
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use futures_util::future::join_all;
@@ -11,6 +13,7 @@ use keywire::log::{
     Appended, Draft, Found, Limit, Log, LogError, Page, Position, ReadFrom, Retention, SqliteLog,
 };
 use keywire::{Key, Push};
+use support::Directory;
 
 /// Tells the child where to append.
 const FILE: &str = "KEYWIRE_APPEND_TO";
@@ -110,18 +113,11 @@ async fn check(path: &Path, acknowledged: &[(Key, Position)]) -> Found {
     log.found()
 }
 
-fn directory(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("keywire-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).expect("a directory");
-    path
-}
-
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     let kills = std::env::var("KEYWIRE_KILLS").map_or(30, |kills| kills.parse().expect("a number"));
-    let directory = directory("kill");
-    let path = directory.join("log.db");
+    let directory = Directory::new("kill");
+    let path = directory.file();
     let mut all = Vec::new();
     for _ in 0..kills {
         let mut child = start(&path, None);
@@ -141,13 +137,12 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
         assert!(found.recovered || seen == 0, "{seen} acknowledged, and nothing to recover");
     }
     assert!(all.len() > kills, "{} acknowledged in {kills} runs", all.len());
-    let _ = std::fs::remove_dir_all(directory);
 }
 
 #[tokio::test]
 async fn a_full_disk_fails_the_append_and_loses_nothing() {
-    let directory = directory("full");
-    let path = directory.join("log.db");
+    let directory = Directory::new("full");
+    let path = directory.file();
     let mut child = start(&path, Some(256));
     let (mut all, mut failed) = (Vec::new(), 0);
     for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
@@ -163,5 +158,4 @@ async fn a_full_disk_fails_the_append_and_loses_nothing() {
     child.wait().expect("an end");
     assert!(!all.is_empty());
     check(&path, &all).await;
-    let _ = std::fs::remove_dir_all(directory);
 }

@@ -26,36 +26,14 @@ async fn a_shared_log_keeps_the_contract() {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use std::fs;
-    use std::path::PathBuf;
 
     use keywire::log::{Durability, Limit, LogError, Page, Position, ReadFrom, SqliteError, SqliteLog};
     use keywire::{Key, Push};
 
+    use super::support::Directory;
     use super::*;
 
     const ALL: Limit = Limit { entries: usize::MAX, bytes: usize::MAX };
-
-    /// A directory that is empty, and removed at the end.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("keywire-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).expect("a directory");
-            Self(path)
-        }
-
-        fn file(&self) -> PathBuf {
-            self.0.join("log.db")
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn alice() -> Key {
         Key::new("alice").expect("a key")

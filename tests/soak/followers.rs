@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use keywire::log::{
-    Appended, Draft, Kept, Limit, Log, LogError, MemoryLog, Page, Position, ReadFrom, Retention,
-};
-use keywire::{Key, Push, async_trait};
+use keywire::Push;
+use keywire::log::{Kept, LogError, MemoryLog, Retention};
 use rand::random_range;
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Server, within};
+use crate::support::{Client, FaultyLog, Moment, Server, within};
 use crate::tally::Tally;
 
 const KEYS: usize = 4;
@@ -25,64 +23,33 @@ const KEPT: usize = 20_000;
 const AHEAD: u64 = 10_000;
 
 /// A log that fails: before it has done what it was asked to, and after that.
-pub(crate) struct Flaky(MemoryLog);
-
-impl Flaky {
-    pub(crate) fn new() -> Self {
-        let retention = Retention { entries: KEPT, bytes: usize::MAX, ..Retention::default() };
-        Self(MemoryLog::new().with_retention(retention))
-    }
+pub(crate) fn flaky_log() -> FaultyLog {
+    let retention = Retention { entries: KEPT, bytes: usize::MAX, ..Retention::default() };
+    FaultyLog::new(MemoryLog::new().with_retention(retention), fault)
 }
 
+async fn fault(moment: Moment) -> Result<(), LogError> {
+    let (fails, unknown, waits) = match moment {
+        Moment::BeforeAppend => (500, 500, 0),
+        // A pause: another append may overtake this one on its way to the pages.
+        Moment::AfterAppend => (0, 500, 50),
+        Moment::BeforeRead => (200, 0, 5),
+    };
+    if rarely(fails) {
+        return Err(LogError::Failed("as it was told to".into()));
+    }
+    if rarely(unknown) {
+        return Err(LogError::Unknown("as it was told to".into()));
+    }
+    if rarely(waits) {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Once in so many times. Zero: never.
 fn rarely(times: u32) -> bool {
-    random_range(0..times) == 0
-}
-
-#[async_trait]
-impl Log for Flaky {
-    async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
-        if rarely(500) {
-            return Err(LogError::Failed("as it was told to".into()));
-        }
-        if rarely(500) {
-            return Err(LogError::Unknown("before".into()));
-        }
-        let appended = self.0.append(key, draft).await?;
-        if rarely(500) {
-            return Err(LogError::Unknown("after".into()));
-        }
-        if rarely(50) {
-            // Another append may overtake this one on its way to the pages.
-            tokio::task::yield_now().await;
-        }
-        Ok(appended)
-    }
-
-    async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
-        if rarely(200) {
-            return Err(LogError::Failed("as it was told to".into()));
-        }
-        if rarely(5) {
-            tokio::task::yield_now().await;
-        }
-        self.0.read(key, from, limit).await
-    }
-
-    async fn end(&self, key: &Key) -> Result<Position, LogError> {
-        self.0.end(key).await
-    }
-
-    async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
-        self.0.seen(key, at).await
-    }
-
-    async fn forget(&self, key: &Key) -> Result<(), LogError> {
-        self.0.forget(key).await
-    }
-
-    fn shared(&self) -> bool {
-        false
-    }
+    times > 0 && random_range(0..times) == 0
 }
 
 /// How many pushes each page of a key has seen.

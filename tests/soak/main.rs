@@ -71,7 +71,7 @@ fn hub(tally: &Arc<Tally>) -> Hub {
         close_timeout: Duration::from_millis(500),
         ..Config::default()
     };
-    Hub::builder(RawKey::from_path()).handler(switch).config(config).log(followers::Flaky::new()).build()
+    Hub::builder(RawKey::from_path()).handler(switch).config(config).log(followers::flaky_log()).build()
 }
 
 async fn soak(time: Duration) {
