@@ -52,6 +52,7 @@
 
 // Authentication and limits.
 pub mod auth;
+mod group;
 mod handshake;
 mod key;
 pub mod limits;
@@ -77,6 +78,10 @@ pub mod log;
 mod outbox;
 pub mod session;
 pub mod store;
+
+// Several nodes.
+pub mod cluster;
+pub mod presence;
 
 // Connections: from the opening request to the close frame; the clients.
 pub mod adapter;
@@ -108,6 +113,7 @@ pub mod testing;
 pub use async_trait::async_trait;
 pub use auth::KeyExtractor;
 pub use delivery::Delivery;
+pub use group::Group;
 pub use handler::{HandlerResult, MessageHandler, Reply, Switch};
 pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, Key};

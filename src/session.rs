@@ -20,6 +20,7 @@ pub use crate::delivery::{InvalidSessionId, SessionId};
 use crate::delivery::{Order, Outcome, Recipients, Target};
 use crate::follow::{FollowFrom, Follower};
 use crate::frame::Frame;
+pub use crate::group::InvalidGroup;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
 use crate::limits::Config;
@@ -224,6 +225,7 @@ impl Session {
             Order::Deliver(frame) => self.send_frame(frame),
             Order::Keep(entry) => self.keep(entry),
             Order::Close(code, reason) => self.close(*code, reason.clone()),
+            Order::CatchUp => self.catch_up(),
         }
     }
 

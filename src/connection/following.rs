@@ -87,7 +87,7 @@ impl<'a> Following<'a> {
         let Some(log) = self.session.hub().log() else { return };
         if self.doubts != log.doubts() {
             self.doubts = log.doubts();
-            self.session.doubt();
+            self.session.catch_up();
         }
     }
 

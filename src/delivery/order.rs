@@ -17,4 +17,6 @@ pub enum Order {
     Keep(Box<Entry>),
     /// End the session with this close code and reason.
     Close(CloseCode, Box<str>),
+    /// Read the log again: it may have entries that were not announced. Nothing for a session that does not follow it.
+    CatchUp,
 }

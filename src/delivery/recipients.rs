@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::SessionId;
+use crate::group::Group;
 use crate::key::Key;
 
 /// The sessions that an order is for.
@@ -33,8 +36,12 @@ pub struct Recipients {
 pub enum Target {
     /// All sessions of a key.
     Key(Key),
+    /// All sessions of several keys.
+    Keys(Box<[Key]>),
     /// One session of a key.
     Session(Key, SessionId),
+    /// The members of a group.
+    Group(Group),
     /// All sessions.
     Everyone,
 }
@@ -44,6 +51,19 @@ impl Recipients {
     #[must_use]
     pub fn key(key: Key) -> Self {
         Target::Key(key).into()
+    }
+
+    /// All sessions of several keys. A key that is named twice counts once.
+    #[must_use]
+    pub fn keys(keys: impl IntoIterator<Item = Key>) -> Self {
+        let keys: BTreeSet<Key> = keys.into_iter().collect();
+        Target::Keys(keys.into_iter().collect()).into()
+    }
+
+    /// The members of a group.
+    #[must_use]
+    pub fn group(group: Group) -> Self {
+        Target::Group(group).into()
     }
 
     /// All sessions.
@@ -56,7 +76,9 @@ impl Recipients {
     pub(crate) fn match_id(&self, key: &Key, id: SessionId) -> bool {
         let meant = match &self.target {
             Target::Key(target) => target == key,
+            Target::Keys(keys) => keys.contains(key),
             Target::Session(_, target) => *target == id,
+            Target::Group(_) => false,
             Target::Everyone => true,
         };
         meant && self.except != Some(id)

@@ -34,6 +34,14 @@ impl SessionId {
         self.number as u32
     }
 
+    pub(crate) const fn bits(self) -> u128 {
+        (self.process as u128) << 64 | self.number as u128
+    }
+
+    pub(crate) const fn from_bits(bits: u128) -> Self {
+        Self { process: (bits >> 64) as u64, number: bits as u64 }
+    }
+
     /// A new id. Within a process they rise.
     pub(crate) fn next() -> Self {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("keywire"));

@@ -137,9 +137,7 @@ impl Hub {
 
     /// The followers of a key read its log again.
     async fn doubt(&self, key: &Key) {
-        for session in self.sessions_of(&Recipients::key(key.clone())).await.unwrap_or_default() {
-            session.doubt();
-        }
+        self.dispatch(&Recipients::key(key.clone()), &Order::CatchUp).await;
     }
 
     /// Reads the log for a follower.

@@ -56,7 +56,7 @@ impl Underway {
     /// sessions in the store only.
     pub(crate) fn apply(&self, to: &Recipients, order: &Order) -> Delivery {
         let sessions = match order {
-            Order::Deliver(_) | Order::Keep(_) => return Delivery::default(),
+            Order::Deliver(_) | Order::Keep(_) | Order::CatchUp => return Delivery::default(),
             Order::Close(code, reason) => {
                 let mut state = self.lock();
                 state.remember(SessionId::next(), to, *code, reason);
@@ -108,7 +108,9 @@ impl State {
                 let all = (key.clone(), SessionId::MIN)..=(key.clone(), SessionId::MAX);
                 self.promised.range(all).filter_map(meant).collect()
             }
-            Target::Everyone => self.promised.iter().filter_map(meant).collect(),
+            Target::Keys(_) | Target::Group(_) | Target::Everyone => {
+                self.promised.iter().filter_map(meant).collect()
+            }
         }
     }
 

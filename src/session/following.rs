@@ -42,11 +42,12 @@ impl Session {
     }
 
     /// Tells the session that the log may have entries that it has not seen.
-    pub(crate) fn doubt(&self) {
+    pub(crate) fn catch_up(&self) -> Outcome {
         let offer = self.follower().map(|mut follower| follower.doubt());
         if offer == Some(Offer::Wake) {
             self.0.outbox.wake();
         }
+        if self.is_open() { Outcome::Accepted } else { Outcome::Gone }
     }
 
     /// The session's position in the log of its key, if it follows the log.

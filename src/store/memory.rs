@@ -128,6 +128,7 @@ impl SessionStore for MemoryStore {
                     in_turns(&[sessions], &mut left, |part| deliver(part, to, order, &mut delivery)).await;
                 }
             },
+            Target::Keys(_) | Target::Group(_) => {}
             Target::Everyone => {
                 for shard in &self.shards {
                     let (everyone, sessions) = lock(shard).copy();
@@ -157,6 +158,7 @@ impl SessionStore for MemoryStore {
             Target::Key(key) | Target::Session(key, _) => {
                 self.of(key).map(|found| chosen(&found)).unwrap_or_default()
             }
+            Target::Keys(_) | Target::Group(_) => Vec::new(),
             Target::Everyone => self
                 .shards
                 .iter()

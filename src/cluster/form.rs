@@ -1,0 +1,159 @@
+//! The form of messages between nodes, see docs/cluster.md.
+//!
+//! ```text
+//! version  1 byte   1
+//! kind     1 byte   1 deliver, 2 keep, 3 close, 4 catch up
+//! node     8 bytes  the node that published it
+//! fields            each: tag (1 byte), length (1 byte), value; then a zero byte
+//! body              the rest
+//! ```
+//!
+//! The field with tag 1 is the only session that gets it, tag 2 the session that does not. A node skips fields with tags from 128
+//! that it does not know, and drops a message with another unknown field, kind or version.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use super::{NodeId, Topic};
+use crate::delivery::{Entry, Order, Recipients, SessionId, Target};
+use crate::frame::Frame;
+use crate::text::Text;
+use crate::websocket::CloseCode;
+
+const VERSION: u8 = 1;
+
+const DELIVER: u8 = 1;
+const KEEP: u8 = 2;
+const CLOSE: u8 = 3;
+const CATCH_UP: u8 = 4;
+
+const FIELDS_END: u8 = 0;
+const SESSION: u8 = 1;
+const EXCEPT: u8 = 2;
+/// From here on a field may be skipped by a node that does not know it.
+const OPTIONAL: u8 = 128;
+
+/// Encodes an order of `node`. The topic it is published to says the rest about the recipients.
+pub(super) fn encode(node: NodeId, to: &Recipients, order: &Order) -> Bytes {
+    let session = match to.target {
+        Target::Session(_, id) => Some(id),
+        _ => None,
+    };
+    let (kind, body) = match order {
+        Order::Deliver(frame) => (DELIVER, frame.as_bytes().len()),
+        Order::Keep(entry) => (KEEP, entry.push.len() + 96),
+        Order::Close(_, reason) => (CLOSE, 2 + reason.len()),
+        Order::CatchUp => (CATCH_UP, 0),
+    };
+    let mut bytes = BytesMut::with_capacity(body + 48);
+    bytes.put_u8(VERSION);
+    bytes.put_u8(kind);
+    bytes.put_u64(node.bits());
+    for (tag, id) in [(SESSION, session), (EXCEPT, to.except)] {
+        if let Some(id) = id {
+            bytes.put_u8(tag);
+            bytes.put_u8(16);
+            bytes.put_u128(id.bits());
+        }
+    }
+    bytes.put_u8(FIELDS_END);
+    match order {
+        Order::Deliver(frame) => bytes.put_slice(frame.as_bytes()),
+        Order::Keep(entry) => {
+            bytes.put_slice(format!("{} {} {} ", entry.at, entry.prev, entry.time).as_bytes());
+            bytes.put_slice(entry.push.as_bytes());
+        }
+        Order::Close(code, reason) => {
+            bytes.put_u16((*code).into());
+            bytes.put_slice(reason.as_bytes());
+        }
+        Order::CatchUp => {}
+    }
+    bytes.freeze()
+}
+
+/// What precedes the body of a message with the entry that a log announces by itself. The log appends
+/// `{at} {prev} {time} {push}` to it.
+#[cfg(any(feature = "redis", feature = "nats"))]
+pub(crate) fn announcement(node: NodeId) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(11);
+    bytes.put_slice(&[VERSION, KEEP]);
+    bytes.put_u64(node.bits());
+    bytes.put_u8(FIELDS_END);
+    bytes.freeze()
+}
+
+/// A message of another node.
+#[derive(Debug, PartialEq)]
+pub(super) struct Received {
+    pub(super) node: NodeId,
+    pub(super) to: Recipients,
+    pub(super) order: Order,
+}
+
+/// Decodes a message that was published to `topic`. `None` if it is not valid, or from a version that this one does not understand.
+pub(super) fn decode(topic: &Topic, mut message: Bytes) -> Option<Received> {
+    let (version, kind, node) = (byte(&mut message)?, byte(&mut message)?, take(&mut message, 8)?);
+    if version != VERSION {
+        return None;
+    }
+    let node = NodeId::from_bits(u64::from_be_bytes(node.as_ref().try_into().ok()?));
+    let mut to = Recipients::from(topic.target()?);
+    loop {
+        let tag = byte(&mut message)?;
+        if tag == FIELDS_END {
+            break;
+        }
+        let len = byte(&mut message)?;
+        let value = take(&mut message, len.into())?;
+        match tag {
+            SESSION => {
+                let Target::Key(key) = to.target else { return None };
+                to.target = Target::Session(key, session_id(&value)?);
+            }
+            EXCEPT => to.except = Some(session_id(&value)?),
+            OPTIONAL.. => {}
+            _ => return None,
+        }
+    }
+    let order = match kind {
+        DELIVER => Order::Deliver(Frame::from_wire(message).ok()?),
+        KEEP => Order::Keep(Box::new(entry(&message)?)),
+        CLOSE => {
+            let code = take(&mut message, 2)?;
+            let code = CloseCode::new(u16::from_be_bytes(code.as_ref().try_into().ok()?))?;
+            Order::Close(code, str::from_utf8(&message).ok()?.into())
+        }
+        CATCH_UP => Order::CatchUp,
+        _ => return None,
+    };
+    Some(Received { node, to, order })
+}
+
+fn entry(body: &[u8]) -> Option<Entry> {
+    let mut parts = str::from_utf8(body).ok()?.splitn(4, ' ');
+    let (at, prev, time) = (parts.next()?, parts.next()?, parts.next()?);
+    let push = parts.next()?;
+    // Otherwise the fields `at` and `time` could not be added to it.
+    (push.starts_with('{') && push.ends_with('}') && push.len() > 2).then_some(())?;
+    Some(Entry {
+        at: at.parse().ok()?,
+        prev: prev.parse().ok()?,
+        time: time.parse().ok()?,
+        push: Text::from(push),
+    })
+}
+
+fn session_id(value: &[u8]) -> Option<SessionId> {
+    Some(SessionId::from_bits(u128::from_be_bytes(value.try_into().ok()?)))
+}
+
+fn byte(message: &mut Bytes) -> Option<u8> {
+    Some(take(message, 1)?[0])
+}
+
+fn take(message: &mut Bytes, len: usize) -> Option<Bytes> {
+    (message.len() >= len).then(|| message.split_to(len))
+}
+
+#[cfg(test)]
+mod tests;
