@@ -1,7 +1,9 @@
 //! The hub: what a backend holds on to.
 
 mod builder;
+mod cluster;
 pub(crate) mod drain;
+mod health;
 mod identify;
 mod keep;
 mod log;
@@ -15,6 +17,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 pub use self::builder::HubBuilder;
+use self::cluster::Joined;
 pub(crate) use self::log::HubLog;
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;
@@ -62,6 +65,9 @@ struct Core {
     keys: Arc<dyn KeyExtractor>,
     handler: Arc<dyn MessageHandler>,
     store: Arc<dyn SessionStore>,
+    /// The store of this node alone. Without a cluster the same as `store`.
+    here: Arc<dyn SessionStore>,
+    joined: Option<Joined>,
     origins: Origins,
     admission: Admission,
     config: Config,

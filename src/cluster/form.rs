@@ -8,13 +8,14 @@
 //! body              the rest
 //! ```
 //!
-//! The field with tag 1 is the only session that gets it, tag 2 the session that does not. A node skips fields with tags from 128
+//! The field with tag 1 is the only session that gets it, tag 2 the session that does not. Tag 3, in a close: only if the session
+//! with tag 2 is newer than those of the receiving node; its value is the time of its opening, in milliseconds since 1970. A node skips fields with tags from 128
 //! that it does not know, and drops a message with another unknown field, kind or version.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::{NodeId, Topic};
-use crate::delivery::{Entry, Order, Recipients, SessionId, Target};
+use super::Topic;
+use crate::delivery::{Entry, NodeId, Order, Recipients, SessionId, Target};
 use crate::frame::Frame;
 use crate::text::Text;
 use crate::websocket::CloseCode;
@@ -29,11 +30,21 @@ const CATCH_UP: u8 = 4;
 const FIELDS_END: u8 = 0;
 const SESSION: u8 = 1;
 const EXCEPT: u8 = 2;
+const SINCE: u8 = 3;
 /// From here on a field may be skipped by a node that does not know it.
 const OPTIONAL: u8 = 128;
 
-/// Encodes an order of `node`. The topic it is published to says the rest about the recipients.
-pub(super) fn encode(node: NodeId, to: &Recipients, order: &Order) -> Bytes {
+/// Which of two sessions of a key on different nodes is the newer one: by the clocks of their nodes, or else by their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seniority {
+    /// Milliseconds since 1970.
+    pub(super) since: u64,
+    pub(super) session: SessionId,
+}
+
+/// Encodes an order of `node`, for sessions that are older than `older_than`. The topic it is published to says the rest about the
+/// recipients.
+pub(super) fn encode(node: NodeId, to: &Recipients, order: &Order, older_than: Option<Seniority>) -> Bytes {
     let session = match to.target {
         Target::Session(_, id) => Some(id),
         _ => None,
@@ -54,6 +65,11 @@ pub(super) fn encode(node: NodeId, to: &Recipients, order: &Order) -> Bytes {
             bytes.put_u8(16);
             bytes.put_u128(id.bits());
         }
+    }
+    if let Some(Seniority { since, .. }) = older_than {
+        bytes.put_u8(SINCE);
+        bytes.put_u8(8);
+        bytes.put_u64(since);
     }
     bytes.put_u8(FIELDS_END);
     match order {
@@ -88,6 +104,8 @@ pub(super) struct Received {
     pub(super) node: NodeId,
     pub(super) to: Recipients,
     pub(super) order: Order,
+    /// Only if the sessions of this node are older.
+    pub(super) older_than: Option<Seniority>,
 }
 
 /// Decodes a message that was published to `topic`. `None` if it is not valid, or from a version that this one does not understand.
@@ -98,6 +116,7 @@ pub(super) fn decode(topic: &Topic, mut message: Bytes) -> Option<Received> {
     }
     let node = NodeId::from_bits(u64::from_be_bytes(node.as_ref().try_into().ok()?));
     let mut to = Recipients::from(topic.target()?);
+    let mut since = None;
     loop {
         let tag = byte(&mut message)?;
         if tag == FIELDS_END {
@@ -111,12 +130,13 @@ pub(super) fn decode(topic: &Topic, mut message: Bytes) -> Option<Received> {
                 to.target = Target::Session(key, session_id(&value)?);
             }
             EXCEPT => to.except = Some(session_id(&value)?),
+            SINCE => since = Some(u64::from_be_bytes(value.as_ref().try_into().ok()?)),
             OPTIONAL.. => {}
             _ => return None,
         }
     }
     let order = match kind {
-        DELIVER => Order::Deliver(Frame::from_wire(message).ok()?),
+        DELIVER if !message.is_empty() => Order::Deliver(Frame::from_wire(message).ok()?),
         KEEP => Order::Keep(Box::new(entry(&message)?)),
         CLOSE => {
             let code = take(&mut message, 2)?;
@@ -126,7 +146,11 @@ pub(super) fn decode(topic: &Topic, mut message: Bytes) -> Option<Received> {
         CATCH_UP => Order::CatchUp,
         _ => return None,
     };
-    Some(Received { node, to, order })
+    let older_than = match since {
+        Some(since) => Some(Seniority { since, session: to.except? }),
+        None => None,
+    };
+    Some(Received { node, to, order, older_than })
 }
 
 fn entry(body: &[u8]) -> Option<Entry> {

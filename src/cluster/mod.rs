@@ -1,10 +1,45 @@
-//! Clusters: several nodes whose hubs send to each other's sessions.
+//! Clusters: several nodes whose hubs send to each other's sessions, through an engine such as Redis or NATS.
+//!
+//! A node is a process with a hub. Each node has its own sessions, so alice's tabs may be on any of them. With a cluster,
+//! `hub.send_to("alice", push)` on any node reaches all of them:
+//!
+//! ```
+//! use keywire::auth::RawKey;
+//! use keywire::cluster::MemoryBackplane;
+//! use keywire::{Hub, Push};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! // Two nodes in one process, as tests use them.
+//! let backplane = MemoryBackplane::new();
+//! let one = Hub::builder(RawKey::from_path()).cluster(backplane.join()).build();
+//! let other = Hub::builder(RawKey::from_path()).cluster(backplane.join()).build();
+//!
+//! let delivery = one.send_to("alice", Push::message("to alice's tabs on both nodes")).await;
+//! # let _ = (other, delivery);
+//! # }
+//! ```
+//!
+//! A send delivers to the sessions of its own node first, and then publishes to the others. A node subscribes to the topic of a
+//! key from the key's first session to its last, so a message reaches only nodes that have the key.
+//!
+//! While the engine is away, delivery on each node continues. [`Delivery::remote`](crate::Delivery::remote) is then
+//! [`Failed`](crate::store::Remote::Failed), and [`Hub::health`](crate::Hub::health) shows it. Pushes to sessions of other nodes
+//! are lost meanwhile, unless they are [kept](crate::Push::kept).
 
 mod backplane;
+mod clustered;
 mod form;
-mod node;
+mod health;
+mod memory;
+mod settings;
 mod topic;
 
 pub use self::backplane::{Backplane, BackplaneError, Event};
-pub use self::node::{InvalidNodeId, NodeId};
+pub(crate) use self::clustered::{Clustered, Incoming};
+pub use self::health::{ClusterHealth, Health};
+pub use self::memory::MemoryBackplane;
+pub(crate) use self::settings::Timing;
+pub use self::settings::{Cluster, Outage};
 pub use self::topic::Topic;
+pub use crate::delivery::{InvalidNodeId, NodeId};

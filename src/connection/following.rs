@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::follow::Word;
 use crate::frame::Frame;
@@ -22,6 +22,8 @@ pub(super) struct Following<'a> {
     word: Option<Frame>,
     /// The hub's number of doubts at the last look.
     doubts: u32,
+    /// The beginning of the last read.
+    read_at: Instant,
 }
 
 /// The largest page, in bytes.
@@ -29,6 +31,10 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 /// The largest page, in entries.
 const PAGE_ENTRIES: usize = 256;
+
+/// Longest time between two reads of a log that other nodes append to. A lost announcement is late by this time and the interval
+/// of the heartbeat.
+const DOUBT: Duration = Duration::from_secs(30);
 
 /// The first and the longest delay before a failed read is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -38,7 +44,7 @@ impl<'a> Following<'a> {
         drop(session.follower()?);
         let doubts = session.hub().log()?.doubts();
         session.hub().metrics().log().followed();
-        Some(Box::new(Self { session, read: None, word: None, doubts }))
+        Some(Box::new(Self { session, read: None, word: None, doubts, read_at: Instant::now() }))
     }
 
     /// Reads and queues as much as there is and as has room.
@@ -69,6 +75,7 @@ impl<'a> Following<'a> {
             }
             let Some(from) = follower.begin_read() else { return };
             drop(follower);
+            self.read_at = Instant::now();
             self.read = Some(Box::pin(read(self.session, from)));
         }
     }
@@ -82,10 +89,11 @@ impl<'a> Following<'a> {
         follower.is_behind() || flushed && (self.word.is_some() || follower.is_feeding())
     }
 
-    /// Reads the log again if a call to it has had an unknown outcome since the last look.
+    /// Reads the log again if a call to it has had an unknown outcome since the last look, or if an announcement of another node may
+    /// have been lost for a while. Called at each check of the heartbeat.
     pub(super) fn check_doubts(&mut self) {
         let Some(log) = self.session.hub().log() else { return };
-        if self.doubts != log.doubts() {
+        if self.doubts != log.doubts() || log.is_shared && self.read_at.elapsed() >= DOUBT {
             self.doubts = log.doubts();
             self.session.catch_up();
         }

@@ -3,6 +3,7 @@
 mod entry;
 mod kept;
 mod message;
+mod node_id;
 mod order;
 mod outcome;
 mod position;
@@ -12,6 +13,7 @@ mod session_id;
 pub use entry::Entry;
 pub use kept::Kept;
 pub use message::Message;
+pub use node_id::{InvalidNodeId, NodeId};
 pub use order::Order;
 pub use outcome::{Delivery, Outcome, Remote};
 pub use position::{InvalidPosition, Position};

@@ -3,8 +3,10 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::cluster::Joined;
 use super::{Core, Hub, HubLog};
 use crate::auth::KeyExtractor;
+use crate::cluster::Cluster;
 use crate::handler::{MessageHandler, Switch};
 use crate::hub::drain::Drain;
 use crate::hub::underway::Underway;
@@ -26,6 +28,7 @@ pub struct HubBuilder {
     origins: Origins,
     config: Config,
     log: Option<Arc<dyn Log>>,
+    cluster: Option<Cluster>,
 }
 
 impl Hub {
@@ -45,6 +48,7 @@ impl HubBuilder {
             origins: Origins::default(),
             config: Config::default(),
             log: None,
+            cluster: None,
         }
     }
 
@@ -75,6 +79,13 @@ impl HubBuilder {
         self
     }
 
+    /// Joins a cluster: sends reach the sessions of all nodes. Default: none, this node is alone. An engine (`Redis`, `Nats`,
+    /// [`MemoryBackplane`](crate::cluster::MemoryBackplane)), or [`Cluster`] for its settings.
+    pub fn cluster(mut self, cluster: impl Into<Cluster>) -> Self {
+        self.cluster = Some(cluster.into());
+        self
+    }
+
     /// Origins whose pages may connect. Default: the server's own.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
@@ -88,11 +99,29 @@ impl HubBuilder {
     }
 
     /// Builds the hub. With the feature `metrics` it reports to the recorder that is installed now.
+    ///
+    /// # Panics
+    ///
+    /// With a [`cluster`](Self::cluster): outside of a tokio runtime, and if the log is not [`shared`](Log::shared), since a push
+    /// that is kept on one node could not be read on another.
     pub fn build(self) -> Hub {
-        Hub(Arc::new(Core {
+        let here = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let mut log = self.log;
+        let joined = self.cluster.map(|cluster| {
+            log = log.take().or_else(|| cluster.log.clone());
+            assert!(
+                log.as_ref().is_none_or(|log| log.shared()),
+                "HubBuilder::build: the log of a cluster must be shared by its nodes, and this one is not"
+            );
+            Joined::new(cluster, here.clone(), self.config.store_timeout)
+        });
+        let store = joined.as_ref().map_or_else(|| here.clone(), Joined::store);
+        let hub = Hub(Arc::new(Core {
             keys: self.keys,
             handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
-            store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
+            store,
+            here,
+            joined,
             origins: self.origins,
             admission: Admission::new(&self.config.limits),
             config: self.config,
@@ -102,8 +131,10 @@ impl HubBuilder {
             refusal_log: RefusalLog::default(),
             answers: Notify::new(),
             turns: Turns::new(),
-            log: self.log.map(HubLog::new),
-        }))
+            log: log.map(HubLog::new),
+        }));
+        hub.listen();
+        hub
     }
 }
 

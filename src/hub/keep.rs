@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::{Hub, HubLog, valid};
 use crate::app_call::{CallError, call_app};
-use crate::delivery::{Delivery, Entry, Kept, Message, Order, Position, Recipients, Target};
+use crate::delivery::{Delivery, Entry, Kept, Message, Order, Position, Recipients, Remote, Target};
 use crate::excerpt::Excerpt;
 use crate::key::{InvalidKey, Key};
 use crate::log::{Appended, Draft, Limit, LogError, Page, ReadFrom};
@@ -112,10 +112,15 @@ impl Hub {
                 self.doubt(key).await;
                 Delivery { kept: Kept::Again(at), ..Delivery::default() }
             }
-            Ok(Appended { at, prev, time, .. }) => {
+            Ok(Appended { at, prev, time, announced, .. }) => {
                 done(Kept::At(at));
                 let entry = Entry { at, prev, time, push: draft.push().clone() };
-                let delivery = self.dispatch(to, &Order::Keep(Box::new(entry))).await;
+                let order = Order::Keep(Box::new(entry));
+                let delivery = match announced {
+                    false => self.dispatch(to, &order).await,
+                    // The other nodes have it from the log.
+                    true => Delivery { remote: Remote::Published, ..self.dispatch_here(to, &order).await },
+                };
                 if delivery.incomplete {
                     log.doubts.fetch_add(1, Ordering::Relaxed);
                 }

@@ -12,6 +12,8 @@ pub(crate) struct HubLog {
     pub(super) reads: Semaphore,
     /// Counts the calls whose outcome is not known. Followers that find it changed read the log again.
     pub(super) doubts: AtomicU32,
+    /// Whether other nodes append to it, whose announcements can be lost.
+    pub(crate) is_shared: bool,
 }
 
 /// Number of reads of followers in flight.
@@ -19,7 +21,8 @@ const READS: usize = 64;
 
 impl HubLog {
     pub(super) fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, reads: Semaphore::new(READS), doubts: AtomicU32::new(0) }
+        let is_shared = log.shared();
+        Self { log, reads: Semaphore::new(READS), doubts: AtomicU32::new(0), is_shared }
     }
 
     /// Changes when a call's outcome was not known.

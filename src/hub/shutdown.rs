@@ -62,7 +62,7 @@ impl Hub {
     }
 
     /// Closes all sessions, within about this time.
-    async fn close_in_batches(&self, time: Duration, window: &str) {
+    pub(super) async fn close_in_batches(&self, time: Duration, window: &str) {
         let sessions = self.all_sessions().await;
         let pauses = usize::try_from(time.as_millis() / PAUSE.as_millis()).unwrap_or(usize::MAX);
         let size = match pauses {

@@ -19,6 +19,7 @@ pub struct MemoryLog {
     retention: Retention,
     /// Bytes of all entries in a shard.
     shard_bytes: usize,
+    is_shared: bool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +50,7 @@ impl MemoryLog {
             hasher: RandomState::new(),
             retention: Retention::default(),
             shard_bytes: BYTES / SHARDS,
+            is_shared: false,
         }
     }
 
@@ -64,6 +66,28 @@ impl MemoryLog {
     #[must_use]
     pub fn with_total_bytes(mut self, bytes: usize) -> Self {
         self.shard_bytes = bytes / SHARDS;
+        self
+    }
+
+    /// The same log for a [cluster in memory](crate::cluster::MemoryBackplane), whose hubs all get the same `Arc` of it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use keywire::auth::RawKey;
+    /// use keywire::cluster::MemoryBackplane;
+    /// use keywire::log::MemoryLog;
+    /// use keywire::Hub;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (backplane, log) = (MemoryBackplane::new(), Arc::new(MemoryLog::new().shared_in_process()));
+    /// let one = Hub::builder(RawKey::from_path()).log(log.clone()).cluster(backplane.join()).build();
+    /// let other = Hub::builder(RawKey::from_path()).log(log).cluster(backplane.join()).build();
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn shared_in_process(mut self) -> Self {
+        self.is_shared = true;
         self
     }
 
@@ -125,7 +149,7 @@ impl Log for MemoryLog {
     }
 
     fn shared(&self) -> bool {
-        false
+        self.is_shared
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::cluster::NodeId;
+use crate::delivery::NodeId;
 use crate::key::Key;
 
 /// Records which keys have sessions on which node of a cluster.

@@ -11,6 +11,7 @@
 
 use futures_util::future::join_all;
 
+use super::new_key as key;
 use crate::key::Key;
 use crate::log::{Appended, Draft, Entry, GapKind, Limit, Log, LogError, Page, Position, ReadFrom};
 use crate::message::Push;
@@ -295,10 +296,4 @@ async fn read(log: &dyn Log, key: &Key, from: ReadFrom) -> Page {
 
 async fn end(log: &dyn Log, key: &Key) -> Position {
     log.end(key).await.expect("a position")
-}
-
-/// A key that no other run uses.
-fn key(name: &str) -> Key {
-    let random = Position::BEGINNING.next(name).tag();
-    Key::new(format!("{random:016x} {name}")).expect("a key")
 }

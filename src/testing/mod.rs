@@ -2,4 +2,14 @@
 //!
 //! Each check is a function that panics if the implementation violates the contract.
 
+pub mod backplane;
 pub mod log;
+
+use crate::delivery::Position;
+use crate::key::Key;
+
+/// A key that no other run uses.
+fn new_key(name: &str) -> Key {
+    let random = Position::BEGINNING.next(name).tag();
+    Key::new(format!("{random:016x} {name}")).expect("a key")
+}

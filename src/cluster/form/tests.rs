@@ -20,7 +20,7 @@ fn orders() -> Vec<Order> {
     };
     vec![
         Order::Deliver(Frame::push(&Push::message("x"))),
-        Order::Deliver(Frame::join([Frame::text(""), Frame::binary(&[0; 70_000])])),
+        Order::Deliver(Frame::binary(&[0; 70_000])),
         Order::Keep(Box::new(entry)),
         Order::Close(CloseCode::DISCONNECTED, "go".into()),
         Order::Close(CloseCode::NORMAL, "".into()),
@@ -41,8 +41,9 @@ fn what_is_encoded_is_decoded() {
         for except in [None, Some(other)] {
             for order in orders() {
                 let to = Recipients { target: target.clone(), except };
-                let message = encode(NODE, &to, &order);
-                assert_eq!(decode(&topic, message), Some(Received { node: NODE, to, order }));
+                let older_than = except.map(|session| Seniority { since: 1_764_000_000_000, session });
+                let message = encode(NODE, &to, &order, older_than);
+                assert_eq!(decode(&topic, message), Some(Received { node: NODE, to, order, older_than }));
             }
         }
     }
@@ -52,13 +53,13 @@ fn what_is_encoded_is_decoded() {
 #[test]
 fn the_form_is_fixed() {
     let to = Recipients { target: Target::Session(key(), SessionId::from_bits(1)), except: None };
-    let message = encode(NODE, &to, &Order::Close(CloseCode::DISCONNECTED, "go".into()));
+    let message = encode(NODE, &to, &Order::Close(CloseCode::DISCONNECTED, "go".into()), None);
     let mut expected = vec![1, 3, 1, 2, 3, 4, 5, 6, 7, 8, 1, 16];
     expected.extend([0; 15]);
     expected.extend([1, 0, 0x11, 0x99, b'g', b'o']);
     assert_eq!(message, expected);
     let Order::Keep(entry) = &orders()[2] else { panic!("a kept push") };
-    let kept = encode(NODE, &Recipients::key(key()), &orders()[2]);
+    let kept = encode(NODE, &Recipients::key(key()), &orders()[2], None);
     let line = r#"2.00000000000000ab 1.ffffffffffffffff 1764000000000 {"code":"00","msg":"a b}"}"#;
     assert_eq!(kept, [b"\x01\x02\x01\x02\x03\x04\x05\x06\x07\x08\0", line.as_bytes()].concat());
     assert_eq!(line.split_once("000 ").unwrap().1, &*entry.push);
@@ -68,7 +69,10 @@ fn the_form_is_fixed() {
 fn a_later_version_may_add_fields_that_are_skipped() {
     let mut message = b"\x01\x04\x01\x02\x03\x04\x05\x06\x07\x08\x80\x02ab\0".to_vec();
     let received = decode(&Topic::ALL, message.clone().into()).unwrap();
-    assert_eq!(received, Received { node: NODE, to: Recipients::everyone(), order: Order::CatchUp });
+    assert_eq!(
+        received,
+        Received { node: NODE, to: Recipients::everyone(), order: Order::CatchUp, older_than: None }
+    );
     message[10] = 0x7f;
     assert_eq!(decode(&Topic::ALL, message.into()), None, "a field that must be understood");
 }
@@ -79,7 +83,7 @@ fn what_is_not_valid_is_refused() {
     let to =
         Recipients { target: Target::Session(key(), SessionId::next()), except: Some(SessionId::next()) };
     for order in orders() {
-        let whole = encode(NODE, &to, &order);
+        let whole = encode(NODE, &to, &order, None);
         for cut in 0..whole.len().min(200) {
             let part = decode(&Topic::key(&key()), whole.slice(..cut));
             let reason_is_cut = matches!(order, Order::Close(..)) && part.is_some();
@@ -91,7 +95,7 @@ fn what_is_not_valid_is_refused() {
             assert_eq!(decode(&Topic::key(&key()), wrong.into()), None, "{order:?} with {byte} at {at}");
         }
     }
-    let one = encode(NODE, &to, &Order::CatchUp);
+    let one = encode(NODE, &to, &Order::CatchUp, None);
     assert_eq!(decode(&Topic::ALL, one), None, "a session needs a key");
     for body in
         ["", "1.00 0.00 1 {}", "1.00000000000000ab 0.0000000000000000 x {\"code\":1}", "1 2 3 4", "\u{0}"]

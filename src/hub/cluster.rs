@@ -1,0 +1,152 @@
+//! A hub in a cluster: it applies what the other nodes send, and says when they cannot be reached.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Core, Hub};
+use crate::cluster::{Cluster, ClusterHealth, Clustered, Incoming, Outage, Timing};
+use crate::deadline::after;
+use crate::delivery::{Delivery, Order, Recipients};
+use crate::frame::Frame;
+use crate::store::SessionStore;
+
+/// What a hub holds of its cluster.
+pub(super) struct Joined {
+    store: Clustered,
+    outage: Outage,
+    outage_delay: Duration,
+    /// The task that listens to the other nodes. It ends with the hub.
+    listener: Mutex<Option<AbortHandle>>,
+}
+
+impl Joined {
+    pub(super) fn new(cluster: Cluster, here: Arc<dyn SessionStore>, store_timeout: Duration) -> Self {
+        let Cluster { node, backplane, timing, outage, .. } = cluster;
+        // A call to the store ends in time whatever the engine does, and then still tells what it has delivered.
+        let half = store_timeout / 2;
+        let capped =
+            Timing { publish: timing.publish.min(half), subscribe: timing.subscribe.min(half), ..timing };
+        Self {
+            store: Clustered::new(here, backplane, node, capped),
+            outage,
+            outage_delay: timing.outage,
+            listener: Mutex::default(),
+        }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn SessionStore> {
+        Arc::new(self.store.clone())
+    }
+
+    pub(super) fn health(&self) -> ClusterHealth {
+        self.store.health()
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = listener.take() {
+            listener.abort();
+        }
+    }
+}
+
+impl Hub {
+    /// Starts to listen to the other nodes, if there is a cluster.
+    pub(super) fn listen(&self) {
+        let Some(joined) = self.joined() else { return };
+        let listener = Listener {
+            hub: Arc::downgrade(&self.0),
+            store: joined.store.clone(),
+            outage: joined.outage.clone(),
+            delay: joined.outage_delay,
+        };
+        let task = tokio::spawn(listener.run());
+        *joined.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+    }
+
+    pub(super) fn joined(&self) -> Option<&Joined> {
+        self.0.joined.as_ref()
+    }
+
+    /// Applies an order to the sessions of this node alone, those whose opening has begun included.
+    pub(super) async fn dispatch_here(&self, to: &Recipients, order: &Order) -> Delivery {
+        let promised = self.underway().apply(to, order);
+        let call = self.ask_store("dispatch", || self.0.here.dispatch(to, order));
+        let mut delivery = call.await.unwrap_or_else(|_| Delivery::unknown());
+        delivery.delivered += promised.delivered;
+        delivery
+    }
+}
+
+/// Applies what comes from the other nodes, one after the other. It does not keep the hub alive.
+struct Listener {
+    hub: Weak<Core>,
+    store: Clustered,
+    outage: Outage,
+    delay: Duration,
+}
+
+impl Listener {
+    async fn run(self) {
+        // When the outage is to be told to the sessions.
+        let mut tell = (!self.store.join().await).then(|| after(Instant::now(), self.delay));
+        let mut told = false;
+        loop {
+            let incoming = match tell {
+                Some(moment) => timeout_at(moment, self.store.next()).await.ok(),
+                None => Some(self.store.next().await),
+            };
+            let Some(hub) = self.hub.upgrade().map(Hub) else { return };
+            match incoming {
+                Some(Incoming::Order(to, order)) => {
+                    hub.dispatch_here(&to, &order).await;
+                }
+                Some(Incoming::Interrupted) => tell = Some(after(Instant::now(), self.delay)),
+                Some(Incoming::Restored) => {
+                    tell = None;
+                    hub.dispatch_here(&Recipients::everyone(), &Order::CatchUp).await;
+                    let store = self.store.clone();
+                    tokio::spawn(async move { store.replace_again().await });
+                    if std::mem::take(&mut told)
+                        && let Outage::Tell { restored, .. } = &self.outage
+                    {
+                        hub.tell_all(Frame::push(restored)).await;
+                    }
+                }
+                None => {
+                    (tell, told) = (None, true);
+                    match &self.outage {
+                        Outage::Ignore => {}
+                        Outage::Tell { lost, .. } => hub.tell_all(Frame::push(lost)).await,
+                        Outage::Close => {
+                            tracing::warn!(
+                                "closing all sessions: the cluster is away. Setting: Cluster::on_outage"
+                            );
+                            // A task of its own: the closes are spread over time.
+                            let hub = hub.clone();
+                            tokio::spawn(async move { hub.close_in_batches(SPREAD, &spread()).await });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Time over which the sessions of a node are closed, and over which their clients come back.
+const SPREAD: Duration = Duration::from_secs(10);
+
+fn spread() -> String {
+    SPREAD.as_millis().to_string()
+}
+
+impl Hub {
+    async fn tell_all(&self, frame: Frame) {
+        self.dispatch_here(&Recipients::everyone(), &Order::Deliver(frame)).await;
+    }
+}
