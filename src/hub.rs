@@ -5,6 +5,7 @@ mod cluster;
 pub(crate) mod drain;
 mod health;
 mod identify;
+mod joined;
 mod keep;
 mod log;
 mod shutdown;
@@ -17,7 +18,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 pub use self::builder::HubBuilder;
-use self::cluster::Joined;
+use self::joined::Joined;
 pub(crate) use self::log::HubLog;
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;

@@ -23,9 +23,7 @@
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
 //!     let hub = Hub::builder(RawKey::from_path()).handler(Switch::new().inform(relay)).build();
-//!     let push = hub.clone();
-//!     tokio::spawn(async move { push.send_to("alice", Push::message("block found")).await });
-//!
+//!     hub.send_to("alice", Push::message("from anywhere")).await;
 //!     let routes = keywire::adapter::warp::websocket("websocket", hub.clone()).or(warp::fs::dir("page"));
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8090").await?;
 //!     keywire::serve(listener, warp::service(routes)).run().await;
@@ -45,11 +43,11 @@
 //! | `client` | no | a client that reconnects, for services and tests, `client::Client` |
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
 //! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
+//! | `redis`, `nats` | no | a cluster on Redis, Valkey or NATS: `cluster::Redis`, `cluster::Nats` |
 //! | `testing` | no | checks for your own implementations of the traits, `testing` |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-
 // Authentication and limits.
 pub mod auth;
 mod group;
@@ -70,18 +68,16 @@ pub mod frame;
 pub mod message;
 mod text;
 
-// Handlers, sessions, their store, logs, and the hub that joins them.
+// Handlers, sessions, their store, logs, clusters, and the hub that joins them.
+pub mod cluster;
 mod follow;
 pub mod handler;
 mod hub;
 pub mod log;
 mod outbox;
+pub mod presence;
 pub mod session;
 pub mod store;
-
-// Several nodes.
-pub mod cluster;
-pub mod presence;
 
 // Connections: from the opening request to the close frame; the clients.
 pub mod adapter;

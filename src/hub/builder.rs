@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::cluster::Joined;
+use super::joined::Joined;
 use super::{Core, Hub, HubLog};
 use crate::auth::KeyExtractor;
 use crate::cluster::Cluster;
@@ -115,7 +115,7 @@ impl HubBuilder {
             );
             Joined::new(cluster, here.clone(), self.config.store_timeout)
         });
-        let store = joined.as_ref().map_or_else(|| here.clone(), Joined::store);
+        let store = joined.as_ref().map_or_else(|| here.clone(), Joined::as_store);
         let hub = Hub(Arc::new(Core {
             keys: self.keys,
             handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),

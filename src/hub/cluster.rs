@@ -1,59 +1,16 @@
 //! A hub in a cluster: it applies what the other nodes send, and says when they cannot be reached.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::joined::Joined;
 use super::{Core, Hub};
-use crate::cluster::{Cluster, ClusterHealth, Clustered, Incoming, Outage, Timing};
+use crate::cluster::{Clustered, Incoming, Outage};
 use crate::deadline::after;
 use crate::delivery::{Delivery, Order, Recipients};
 use crate::frame::Frame;
-use crate::store::SessionStore;
-
-/// What a hub holds of its cluster.
-pub(super) struct Joined {
-    store: Clustered,
-    outage: Outage,
-    outage_delay: Duration,
-    /// The task that listens to the other nodes. It ends with the hub.
-    listener: Mutex<Option<AbortHandle>>,
-}
-
-impl Joined {
-    pub(super) fn new(cluster: Cluster, here: Arc<dyn SessionStore>, store_timeout: Duration) -> Self {
-        let Cluster { node, backplane, timing, outage, .. } = cluster;
-        // A call to the store ends in time whatever the engine does, and then still tells what it has delivered.
-        let half = store_timeout / 2;
-        let capped =
-            Timing { publish: timing.publish.min(half), subscribe: timing.subscribe.min(half), ..timing };
-        Self {
-            store: Clustered::new(here, backplane, node, capped),
-            outage,
-            outage_delay: timing.outage,
-            listener: Mutex::default(),
-        }
-    }
-
-    pub(super) fn store(&self) -> Arc<dyn SessionStore> {
-        Arc::new(self.store.clone())
-    }
-
-    pub(super) fn health(&self) -> ClusterHealth {
-        self.store.health()
-    }
-}
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listener) = listener.take() {
-            listener.abort();
-        }
-    }
-}
 
 impl Hub {
     /// Starts to listen to the other nodes, if there is a cluster.
@@ -66,7 +23,7 @@ impl Hub {
             delay: joined.outage_delay,
         };
         let task = tokio::spawn(listener.run());
-        *joined.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+        joined.end_with_hub(task.abort_handle());
     }
 
     pub(super) fn joined(&self) -> Option<&Joined> {

@@ -11,7 +11,7 @@ fn key() -> Key {
 }
 
 fn orders() -> Vec<Order> {
-    let push = Push::message("a b}").to_json();
+    let push = Push::message("a b").to_json();
     let entry = Entry {
         at: Position::new(2, 0xab),
         prev: Position::new(1, u64::MAX),
@@ -60,7 +60,7 @@ fn the_form_is_fixed() {
     assert_eq!(message, expected);
     let Order::Keep(entry) = &orders()[2] else { panic!("a kept push") };
     let kept = encode(NODE, &Recipients::key(key()), &orders()[2], None);
-    let line = r#"2.00000000000000ab 1.ffffffffffffffff 1764000000000 {"code":"00","msg":"a b}"}"#;
+    let line = r#"2.00000000000000ab 1.ffffffffffffffff 1764000000000 {"code":"00","msg":"a b"}"#;
     assert_eq!(kept, [b"\x01\x02\x01\x02\x03\x04\x05\x06\x07\x08\0", line.as_bytes()].concat());
     assert_eq!(line.split_once("000 ").unwrap().1, &*entry.push);
 }
