@@ -2,7 +2,6 @@
 //!
 //! A browser opens `ws://host/websocket/{key}`. From then on any part of the backend can send to that user:
 //! `hub.send_to("alice", push)` reaches all of alice's tabs. Three traits decide the rest:
-//!
 //! - a [`KeyExtractor`] authenticates a client: [`RawKey`](auth::RawKey), `JwtKey`, several in turn, or your own;
 //! - a [`MessageHandler`] handles its messages: a [`Switch`] over the flag, or your own;
 //! - a [`SessionStore`] holds the sessions: [`MemoryStore`](store::MemoryStore), or your own.
