@@ -8,6 +8,7 @@ mod identify;
 mod joined;
 mod keep;
 mod log;
+mod presence;
 mod shutdown;
 pub(crate) mod underway;
 
@@ -20,9 +21,10 @@ use tokio::sync::Notify;
 pub use self::builder::HubBuilder;
 use self::joined::Joined;
 pub(crate) use self::log::HubLog;
+use self::presence::HubPresence;
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;
-use crate::delivery::{Delivery, Message, Order, Recipients};
+use crate::delivery::{Delivery, Message, NodeId, Order, Recipients};
 use crate::excerpt::Excerpt;
 use crate::handler::MessageHandler;
 use crate::hub::drain::Drain;
@@ -69,6 +71,8 @@ struct Core {
     /// The store of this node alone. Without a cluster the same as `store`.
     here: Arc<dyn SessionStore>,
     joined: Option<Joined>,
+    node: NodeId,
+    presence: Option<HubPresence>,
     origins: Origins,
     admission: Admission,
     config: Config,

@@ -180,6 +180,7 @@ impl Registered<'_> {
         match inserted {
             Ok(Inserted { replaced, first }) => {
                 hub.metrics().opened(first);
+                hub.touch_presence(session.key());
                 for former in replaced {
                     former.close(CloseCode::REPLACED, REPLACED);
                 }
@@ -229,7 +230,9 @@ impl Registered<'_> {
 /// Takes a session out of the store. Of one that is counted in the metrics its key is counted as well.
 async fn remove(session: &Session, counted: bool) {
     let hub = session.hub();
-    match hub.ask_store("remove", || hub.store().remove(session)).await {
+    let removed = hub.ask_store("remove", || hub.store().remove(session)).await;
+    hub.touch_presence(session.key());
+    match removed {
         Ok(Removed { last }) if counted && last => hub.metrics().key_left(),
         Ok(_) => {}
         // The failure is logged.

@@ -22,6 +22,7 @@ pub use switch::Switch;
 
 use crate::close::Closed;
 use crate::excerpt::Excerpt;
+use crate::key::Key;
 use crate::message::{Code, Envelope};
 use crate::session::Session;
 use crate::span;
@@ -137,6 +138,15 @@ pub trait MessageHandler: Send + Sync + 'static {
     /// Called when the session has ended and left the store.
     async fn closed(&self, _session: &Session, _closed: &Closed) {}
 
+    /// Called when a key comes online, with [`presence`](crate::HubBuilder::presence) only: its first session in the cluster has opened.
+    /// On one node, which is a node that has a session of the key. [`Hub::presence_changes`](crate::Hub::presence_changes) is the
+    /// same as a stream, where the hub is at hand.
+    async fn joined(&self, _key: &Key) {}
+
+    /// Called when a key goes offline, with [`presence`](crate::HubBuilder::presence) only: its last session in the cluster has been
+    /// gone for a while. On one node, which is any node if the key's own has been killed.
+    async fn left(&self, _key: &Key) {}
+
     /// Called when a handler has failed. Default: logs the failure.
     async fn failed(&self, session: &Session, failure: &Failure) {
         log_failure(session, failure);
@@ -191,6 +201,14 @@ impl<H: MessageHandler + ?Sized> MessageHandler for Arc<H> {
 
     async fn closed(&self, session: &Session, closed: &Closed) {
         (**self).closed(session, closed).await;
+    }
+
+    async fn joined(&self, key: &Key) {
+        (**self).joined(key).await;
+    }
+
+    async fn left(&self, key: &Key) {
+        (**self).left(key).await;
     }
 
     async fn failed(&self, session: &Session, failure: &Failure) {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{HandlerError, HandlerResult, Hook, IntoRoute, MessageHandler, Reply, Route, RouteKind};
 use crate::close::Closed;
+use crate::key::Key;
 use crate::message::{Envelope, Flag};
 use crate::session::Session;
 use crate::text::Text;
@@ -144,6 +145,8 @@ pub struct Switch<S = ()> {
     unknown: Option<Route>,
     opened: Option<Hook<(Session,), HandlerResult>>,
     closed: Option<Hook<(Session, Closed), ()>>,
+    joined: Option<Hook<(Key,), ()>>,
+    left: Option<Hook<(Key,), ()>>,
     failed: Option<Hook<(Session, String), ()>>,
     text: Option<TextHook>,
     binary: Option<Hook<(Session, Bytes), HandlerResult>>,
@@ -202,6 +205,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
             unknown: None,
             opened: None,
             closed: None,
+            joined: None,
+            left: None,
             failed: None,
             text: None,
             binary: None,

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::joined::Joined;
+use super::presence::HubPresence;
 use super::{Core, Hub, HubLog};
 use crate::auth::KeyExtractor;
 use crate::cluster::Cluster;
+use crate::delivery::NodeId;
 use crate::handler::{MessageHandler, Switch};
 use crate::hub::drain::Drain;
 use crate::hub::underway::Underway;
@@ -15,6 +17,7 @@ use crate::limits::Config;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::presence::{Presence, PresenceTiming};
 use crate::refusal::RefusalLog;
 use crate::store::{MemoryStore, SessionStore};
 use crate::turns::Turns;
@@ -29,6 +32,8 @@ pub struct HubBuilder {
     config: Config,
     log: Option<Arc<dyn Log>>,
     cluster: Option<Cluster>,
+    presence: Option<Arc<dyn Presence>>,
+    presence_timing: PresenceTiming,
 }
 
 impl Hub {
@@ -49,6 +54,8 @@ impl HubBuilder {
             config: Config::default(),
             log: None,
             cluster: None,
+            presence: None,
+            presence_timing: PresenceTiming::default(),
         }
     }
 
@@ -86,6 +93,18 @@ impl HubBuilder {
         self
     }
 
+    /// Record of the keys that are online. Default: that of the [`cluster`](Self::cluster), else none.
+    pub fn presence(mut self, presence: impl Presence) -> Self {
+        self.presence = Some(Arc::new(presence));
+        self
+    }
+
+    /// Times of presence. Default: [`PresenceTiming::default`].
+    pub fn presence_timing(mut self, timing: PresenceTiming) -> Self {
+        self.presence_timing = timing;
+        self
+    }
+
     /// Origins whose pages may connect. Default: the server's own.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
@@ -102,13 +121,15 @@ impl HubBuilder {
     ///
     /// # Panics
     ///
-    /// With a [`cluster`](Self::cluster): outside of a tokio runtime, and if the log is not [`shared`](Log::shared), since a push
+    /// With a [`cluster`](Self::cluster) or [`presence`](Self::presence): outside of a tokio runtime. With a cluster: if the log is not [`shared`](Log::shared), since a push
     /// that is kept on one node could not be read on another.
     pub fn build(self) -> Hub {
         let here = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
-        let mut log = self.log;
+        let (mut log, mut presence, mut node) = (self.log, self.presence, None);
         let joined = self.cluster.map(|cluster| {
             log = log.take().or_else(|| cluster.log.clone());
+            presence = presence.take().or_else(|| cluster.presence.clone());
+            node = Some(cluster.node);
             assert!(
                 log.as_ref().is_none_or(|log| log.shared()),
                 "HubBuilder::build: the log of a cluster must be shared by its nodes, and this one is not"
@@ -116,12 +137,15 @@ impl HubBuilder {
             Joined::new(cluster, here.clone(), self.config.store_timeout)
         });
         let store = joined.as_ref().map_or_else(|| here.clone(), Joined::as_store);
+        let node = node.unwrap_or_else(NodeId::random);
         let hub = Hub(Arc::new(Core {
             keys: self.keys,
             handler: self.handler.unwrap_or_else(|| Arc::new(Switch::new())),
             store,
             here,
             joined,
+            node,
+            presence: presence.map(|record| HubPresence::new(record, node, self.presence_timing)),
             origins: self.origins,
             admission: Admission::new(&self.config.limits),
             config: self.config,
@@ -134,6 +158,7 @@ impl HubBuilder {
             log: log.map(HubLog::new),
         }));
         hub.listen();
+        hub.keep_presence();
         hub
     }
 }

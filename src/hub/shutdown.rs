@@ -50,6 +50,7 @@ impl Hub {
         };
         // A timeout is said by what is left.
         let _ = timeout(wait, orderly).await;
+        let _ = timeout(CUT, self.end_presence()).await;
         let left = drain.connections.len();
         if left > 0 {
             // Whoever has not been told in time is told now.

@@ -1,5 +1,9 @@
 //! Presence: which keys are online, on any node of a cluster.
 
+mod change;
+mod pending;
+mod timing;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub use self::change::{Change, Changes, Missed};
+pub(crate) use self::pending::Pending;
+pub use self::timing::PresenceTiming;
 use crate::delivery::NodeId;
 use crate::key::Key;
 
@@ -16,7 +23,8 @@ use crate::key::Key;
 ///
 /// - `update` sets numbers, and does not add to them: a call that is made twice changes nothing. Updates of one key are atomic:
 ///   each returns the number of sessions on all nodes before it and after it, so exactly one of them sees the key arrive or leave.
-/// - What a node has recorded counts until its lease ends. [`renew`](Self::renew) extends it. A node whose lease has ended may
+/// - What a node has recorded counts until its lease ends. [`renew`](Self::renew) extends it, or shortens it when the node shuts
+///   down. A node whose lease has ended may
 ///   still count until another node has swept it.
 /// - `renew` also sweeps: it removes what nodes whose leases have ended had recorded, a bounded part in each call. Each key that
 ///   loses its last session by that is reported by one call on one node.
@@ -34,20 +42,12 @@ pub trait Presence: Send + Sync + 'static {
     /// If the changes were not made, or may not have been made.
     async fn update(&self, node: NodeId, sessions: &[(Key, usize)]) -> Result<Vec<Updated>, PresenceError>;
 
-    /// Extends the lease of this node, and sweeps nodes whose leases have ended.
+    /// Sets the lease of this node to this time from now, and sweeps nodes whose leases have ended.
     ///
     /// # Errors
     ///
     /// If the lease was not extended.
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError>;
-
-    /// Removes the lease of this node and all that it has recorded, as far as one call can. Returns the keys that have no session
-    /// any more, and whether there is more to remove.
-    ///
-    /// # Errors
-    ///
-    /// If it may not have been removed. It ends with the lease.
-    async fn release(&self, node: NodeId) -> Result<Swept, PresenceError>;
 
     /// The nodes that have sessions of each of these keys, in the order of the keys.
     ///
@@ -133,10 +133,6 @@ impl<P: Presence + ?Sized> Presence for Arc<P> {
 
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
         (**self).renew(node, lease).await
-    }
-
-    async fn release(&self, node: NodeId) -> Result<Swept, PresenceError> {
-        (**self).release(node).await
     }
 
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {

@@ -12,6 +12,7 @@ use crate::close::Closed;
 use crate::handler::{
     Failure, HandlerError, HandlerResult, MessageHandler, Reply, log_failure, not_understood, unknown_flag,
 };
+use crate::key::Key;
 use crate::message::Envelope;
 use crate::session::Session;
 use crate::text::Text;
@@ -81,6 +82,22 @@ impl<S: Send + Sync + 'static> MessageHandler for Switch<S> {
         match (&self.closed, &self.fallback) {
             (Some(hook), _) => hook((session.clone(), closed.clone())).await,
             (None, Some(fallback)) => fallback.closed(session, closed).await,
+            (None, None) => {}
+        }
+    }
+
+    async fn joined(&self, key: &Key) {
+        match (&self.joined, &self.fallback) {
+            (Some(hook), _) => hook((key.clone(),)).await,
+            (None, Some(fallback)) => fallback.joined(key).await,
+            (None, None) => {}
+        }
+    }
+
+    async fn left(&self, key: &Key) {
+        match (&self.left, &self.fallback) {
+            (Some(hook), _) => hook((key.clone(),)).await,
+            (None, Some(fallback)) => fallback.left(key).await,
             (None, None) => {}
         }
     }

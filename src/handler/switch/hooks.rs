@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Switch;
 use crate::close::Closed;
 use crate::handler::{HandlerError, HandlerResult, Hook, HookKind, IntoHook, MessageHandler, Reply};
+use crate::key::Key;
 use crate::message::Envelope;
 use crate::session::Session;
 use crate::text::Text;
@@ -76,6 +77,38 @@ impl<S: Send + Sync + 'static> Switch<S> {
     {
         let former = self.binary.replace(replying(Kind::hook(hook, &self.state)));
         assert!(former.is_none(), "a switch must have only one hook for binary frames");
+        self
+    }
+
+    /// Sets the hook for a key that comes online, see [`MessageHandler::joined`]: `async fn(Key)`.
+    ///
+    /// # Panics
+    ///
+    /// If the switch already has this hook.
+    #[must_use]
+    pub fn joined<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Key,), Kind>,
+        Kind: HookKind<H, S, (Key,), ()>,
+    {
+        let former = self.joined.replace(Kind::hook(hook, &self.state));
+        assert!(former.is_none(), "a switch must have only one hook for keys that come online");
+        self
+    }
+
+    /// Sets the hook for a key that goes offline, see [`MessageHandler::left`]: `async fn(Key)`.
+    ///
+    /// # Panics
+    ///
+    /// If the switch already has this hook.
+    #[must_use]
+    pub fn left<H, Kind>(mut self, hook: H) -> Self
+    where
+        H: IntoHook<(Key,), Kind>,
+        Kind: HookKind<H, S, (Key,), ()>,
+    {
+        let former = self.left.replace(Kind::hook(hook, &self.state));
+        assert!(former.is_none(), "a switch must have only one hook for keys that go offline");
         self
     }
 
