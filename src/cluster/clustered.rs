@@ -12,11 +12,12 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::timeout;
 
 use super::form::{self, Received, Seniority};
-use super::health::{Counters, count};
+use super::health::Counters;
 use super::{Backplane, ClusterHealth, Event, Timing, Topic};
 use crate::delivery::{Delivery, NodeId, Order, Recipients, Remote, Target};
 use crate::key::Key;
 use crate::limits::SessionPolicy;
+use crate::metrics::ClusterMetrics;
 use crate::session::Session;
 use crate::store::{Counts, Inserted, Removed, SessionStore, StoreError};
 use crate::websocket::CloseCode;
@@ -60,13 +61,14 @@ impl Clustered {
         backplane: Arc<dyn Backplane>,
         node: NodeId,
         timing: Timing,
+        metrics: ClusterMetrics,
     ) -> Self {
         Self(Arc::new(Node {
             inner,
             backplane,
             node,
             timing,
-            health: Counters::new(node),
+            health: Counters::new(node, metrics),
             aligning: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             hasher: RandomState::new(),
             newest: Mutex::default(),
@@ -107,7 +109,7 @@ impl Clustered {
                     // The node's own message, which the engine returned.
                     Some(Received { node: from, .. }) if from == node.node => {}
                     Some(Received { to, order, older_than, .. }) => {
-                        count(&node.health.received);
+                        node.health.received(true);
                         if older_than.is_none_or(|newest| node.is_outranked(&to, newest)) {
                             return Incoming::Order(to, order);
                         }
@@ -130,9 +132,8 @@ impl Clustered {
 
 impl Node {
     fn drop_unreadable(&self, topic: &Topic) {
-        count(&self.health.unreadable);
         // Once for each power of two: a later version may send many.
-        if self.health.now().unreadable.is_power_of_two() {
+        if self.health.received(false).is_power_of_two() {
             tracing::warn!(%topic, "dropped a message of another node that cannot be read: from a later version?");
         }
     }
@@ -178,13 +179,13 @@ impl Node {
     async fn publish(&self, topic: &Topic, message: Bytes) -> bool {
         let failed = match timeout(self.timing.publish, self.backplane.publish(topic, message)).await {
             Ok(Ok(())) => {
-                count(&self.health.published);
+                self.health.published(true);
                 return true;
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time. Setting: Cluster::publish_timeout".to_owned(),
         };
-        count(&self.health.unpublished);
+        self.health.published(false);
         tracing::debug!(failed, "a message was not published to the other nodes");
         false
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tokio::time::{Duration, Instant};
 
 use crate::delivery::NodeId;
+use crate::metrics::ClusterMetrics;
 
 /// State of a hub, for a health check or a page of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,15 +55,15 @@ fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok
 }
 
 /// Counts what happens between a node and its cluster.
-#[derive(Debug)]
 pub(super) struct Counters {
     node: NodeId,
     link: Mutex<Link>,
     interruptions: AtomicU64,
-    pub(super) published: AtomicU64,
-    pub(super) unpublished: AtomicU64,
-    pub(super) received: AtomicU64,
-    pub(super) unreadable: AtomicU64,
+    published: AtomicU64,
+    unpublished: AtomicU64,
+    received: AtomicU64,
+    unreadable: AtomicU64,
+    metrics: ClusterMetrics,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +73,7 @@ struct Link {
 }
 
 impl Counters {
-    pub(super) fn new(node: NodeId) -> Self {
+    pub(super) fn new(node: NodeId, metrics: ClusterMetrics) -> Self {
         Self {
             node,
             link: Mutex::new(Link { is_connected: false, changed: Instant::now() }),
@@ -81,6 +82,7 @@ impl Counters {
             unpublished: AtomicU64::new(0),
             received: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
+            metrics,
         }
     }
 
@@ -91,8 +93,21 @@ impl Counters {
         if is_new {
             *link = Link { is_connected, changed: Instant::now() };
             self.interruptions.fetch_add(u64::from(!is_connected), Ordering::Relaxed);
+            self.metrics.connected(is_connected);
         }
         is_new
+    }
+
+    /// Counts a message for the other nodes.
+    pub(super) fn published(&self, is_published: bool) {
+        if is_published { &self.published } else { &self.unpublished }.fetch_add(1, Ordering::Relaxed);
+        self.metrics.published(is_published);
+    }
+
+    /// Counts a message of another node. Returns how many of its kind there were.
+    pub(super) fn received(&self, is_readable: bool) -> u64 {
+        self.metrics.received(is_readable);
+        if is_readable { &self.received } else { &self.unreadable }.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn now(&self) -> ClusterHealth {
@@ -109,8 +124,4 @@ impl Counters {
             unreadable: count(&self.unreadable),
         }
     }
-}
-
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -124,6 +124,7 @@ impl HubBuilder {
     /// With a [`cluster`](Self::cluster) or [`presence`](Self::presence): outside of a tokio runtime. With a cluster: if the log is not [`shared`](Log::shared), since a push
     /// that is kept on one node could not be read on another.
     pub fn build(self) -> Hub {
+        let metrics = Metrics::register();
         let here = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let (mut log, mut presence, mut node) = (self.log, self.presence, None);
         let joined = self.cluster.map(|cluster| {
@@ -134,7 +135,7 @@ impl HubBuilder {
                 log.as_ref().is_none_or(|log| log.shared()),
                 "HubBuilder::build: the log of a cluster must be shared by its nodes, and this one is not"
             );
-            Joined::new(cluster, here.clone(), self.config.store_timeout)
+            Joined::new(cluster, here.clone(), self.config.store_timeout, &metrics)
         });
         let store = joined.as_ref().map_or_else(|| here.clone(), Joined::as_store);
         let node = node.unwrap_or_else(NodeId::random);
@@ -149,7 +150,7 @@ impl HubBuilder {
             origins: self.origins,
             admission: Admission::new(&self.config.limits),
             config: self.config,
-            metrics: Metrics::register(),
+            metrics,
             drain: Drain::default(),
             underway: Underway::default(),
             refusal_log: RefusalLog::default(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::cluster::{Cluster, ClusterHealth, Clustered, Outage, Timing};
+use crate::metrics::Metrics;
 use crate::store::SessionStore;
 
 /// What a hub holds of its cluster.
@@ -16,14 +17,19 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    pub(super) fn new(cluster: Cluster, here: Arc<dyn SessionStore>, store_timeout: Duration) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        here: Arc<dyn SessionStore>,
+        store_timeout: Duration,
+        metrics: &Metrics,
+    ) -> Self {
         let Cluster { node, backplane, timing, outage, .. } = cluster;
         // A call to the store ends in time whatever the engine does, and then still tells what it has delivered.
         let half = store_timeout / 2;
         let capped =
             Timing { publish: timing.publish.min(half), subscribe: timing.subscribe.min(half), ..timing };
         Self {
-            store: Clustered::new(here, backplane, node, capped),
+            store: Clustered::new(here, backplane, node, capped, metrics.cluster().clone()),
             outage,
             outage_delay: timing.outage,
             listener: Mutex::default(),

@@ -1,6 +1,8 @@
 //! Metrics for the recorder of the `metrics` facade (feature `metrics`).
 
 #[cfg(feature = "metrics")]
+mod cluster;
+#[cfg(feature = "metrics")]
 mod handle;
 #[cfg(feature = "metrics")]
 mod log;
@@ -15,9 +17,11 @@ mod table;
 
 // Other modules call these methods whether or not the feature is enabled. Without it the methods are empty.
 #[cfg(feature = "metrics")]
+pub(crate) use self::cluster::ClusterMetrics;
+#[cfg(feature = "metrics")]
 pub(crate) use self::recorded::Metrics;
 #[cfg(not(feature = "metrics"))]
-pub(crate) use self::silent::{Metrics, Stopwatch};
+pub(crate) use self::silent::{ClusterMetrics, Metrics, Stopwatch};
 #[cfg(feature = "metrics")]
 pub(crate) use self::stopwatch::Stopwatch;
 #[cfg(feature = "metrics")]

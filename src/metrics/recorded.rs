@@ -1,5 +1,6 @@
 use ::metrics::{Counter, Gauge, Histogram};
 
+use super::cluster::ClusterMetrics;
 use super::handle::{counter, describe, gauge, histogram};
 use super::log::LogMetrics;
 use super::stopwatch::Stopwatch;
@@ -32,6 +33,7 @@ pub(crate) struct Metrics {
     timeouts: Counter,
     hook_failures: Counter,
     log: LogMetrics,
+    cluster: ClusterMetrics,
 }
 
 /// One counter for each kind of refusal. [`Refusals::of`] makes a [`Rejection`] without a counter a compile error.
@@ -130,7 +132,13 @@ impl Metrics {
             timeouts: failure("timeout"),
             hook_failures: failure("hook"),
             log: LogMetrics::register(),
+            cluster: ClusterMetrics::register(),
         }
+    }
+
+    /// Metrics of the node in its cluster.
+    pub(crate) fn cluster(&self) -> &ClusterMetrics {
+        &self.cluster
     }
 
     /// Metrics of the log of kept pushes.

@@ -13,6 +13,10 @@ impl Metrics {
         Self
     }
 
+    pub(crate) fn cluster(&self) -> &ClusterMetrics {
+        &ClusterMetrics
+    }
+
     pub(crate) fn log(&self) -> LogMetrics {
         LogMetrics
     }
@@ -48,6 +52,17 @@ impl Metrics {
     pub(crate) fn handler_timeout(&self) {}
 
     pub(crate) fn hook_failed(&self) {}
+}
+
+#[derive(Clone)]
+pub(crate) struct ClusterMetrics;
+
+impl ClusterMetrics {
+    pub(crate) fn published(&self, _: bool) {}
+
+    pub(crate) fn received(&self, _: bool) {}
+
+    pub(crate) fn connected(&self, _: bool) {}
 }
 
 pub(crate) struct LogMetrics;

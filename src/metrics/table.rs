@@ -17,7 +17,7 @@
 /// let recorder = prometheus.build_recorder();
 /// # Ok::<(), metrics_exporter_prometheus::BuildError>(())
 /// ```
-pub const METRICS: [&Metric; 21] = [
+pub const METRICS: [&Metric; 25] = [
     &SESSIONS,
     &KEYS,
     &OPENED,
@@ -39,6 +39,10 @@ pub const METRICS: [&Metric; 21] = [
     &LOG_READ,
     &LOG_REPLAYED,
     &LOG_GAPS,
+    &CLUSTER_CONNECTED,
+    &CLUSTER_PUBLISHED,
+    &CLUSTER_RECEIVED,
+    &CLUSTER_INTERRUPTIONS,
 ];
 
 /// Description of one metric.
@@ -166,6 +170,29 @@ pub(super) const LOG_GAPS: Metric = counter(
     "keywire_log_gaps_total",
     &["kind"],
     "Gaps that followers were told of, by kind (trimmed: the log has removed entries; reset: it is another log than before).",
+);
+
+pub(super) const CLUSTER_CONNECTED: Metric = gauge(
+    "keywire_cluster_connected",
+    "1 while all subscriptions of this node to its cluster are in force, else 0.",
+);
+
+pub(super) const CLUSTER_PUBLISHED: Metric = counter(
+    "keywire_cluster_published_total",
+    &["outcome"],
+    "Messages for the other nodes of the cluster, by outcome (published: the engine has it; failed: it has not, or may not have).",
+);
+
+pub(super) const CLUSTER_RECEIVED: Metric = counter(
+    "keywire_cluster_received_total",
+    &["outcome"],
+    "Messages from other nodes, by outcome (applied: given to this node's sessions; unreadable: dropped, from a later version?).",
+);
+
+pub(super) const CLUSTER_INTERRUPTIONS: Metric = counter(
+    "keywire_cluster_interruptions_total",
+    &[],
+    "Interruptions of the cluster, in which messages from other nodes may have been lost.",
 );
 
 /// From an operation in memory to a call that waits for an external timeout.
