@@ -25,11 +25,16 @@ impl Frame {
     /// A text frame with the JSON of `push`.
     #[must_use]
     pub fn push(push: &Push) -> Self {
+        Self::text_of(push.size_hint(), |bytes| push.write(bytes))
+    }
+
+    /// A text frame with what `write` appends, which is UTF-8 of about `size` bytes.
+    pub(crate) fn text_of(size: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         // The header's length depends on the payload's, so there is room for the longest header in front.
         const ROOM: usize = websocket::MAX_HEADER;
-        let mut bytes = Vec::with_capacity(ROOM + push.size_hint());
+        let mut bytes = Vec::with_capacity(ROOM + size);
         bytes.resize(ROOM, 0);
-        push.write(&mut bytes);
+        write(&mut bytes);
         let (header, len) = websocket::header(OpCode::Text, bytes.len() - ROOM);
         bytes[ROOM - len..ROOM].copy_from_slice(&header[..len]);
         Self::one(Bytes::from(bytes).slice(ROOM - len..))

@@ -36,6 +36,12 @@ impl From<String> for Text {
     }
 }
 
+/// The string with these bytes, which were written as UTF-8.
+pub(crate) fn utf8(bytes: Vec<u8>) -> String {
+    // The lossy conversion is never needed, and takes several times as long.
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 impl AsRef<str> for Text {
     fn as_ref(&self) -> &str {
         self

@@ -1,10 +1,9 @@
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
 use super::Position;
+use super::position::write_decimal;
 use crate::frame::Frame;
-use crate::text::Text;
+use crate::text::{Text, utf8};
 
 /// A kept push in the log of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,19 +27,31 @@ impl Entry {
 
     /// The frame for a session that follows the log: the push with the fields `at` and `time`.
     pub(crate) fn followed(&self) -> Frame {
-        Frame::text(&self.to_json())
+        Frame::text_of(self.push.len() + ROOM, |json| self.write_json(json))
     }
 
     /// The JSON of the push with the fields `at` and `time`.
     pub(crate) fn to_json(&self) -> String {
+        let mut json = Vec::with_capacity(self.push.len() + ROOM);
+        self.write_json(&mut json);
+        utf8(json)
+    }
+
+    /// Appends the JSON of the push with the fields `at` and `time`.
+    pub(crate) fn write_json(&self, json: &mut Vec<u8>) {
         // The text is a push's: an object that is not empty, since it has a code.
         let open = self.push.strip_suffix('}').unwrap_or(&self.push);
-        let mut json = String::with_capacity(open.len() + 80);
-        json.push_str(open);
-        let _ = write!(json, r#","at":"{}","time":{}}}"#, self.at, self.time);
-        json
+        json.extend_from_slice(open.as_bytes());
+        json.extend_from_slice(br#","at":""#);
+        self.at.write(json);
+        json.extend_from_slice(br#"","time":"#);
+        write_decimal(json, self.time);
+        json.push(b'}');
     }
 }
+
+/// The longest two fields.
+const ROOM: usize = 80;
 
 #[cfg(test)]
 mod tests {

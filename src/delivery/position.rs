@@ -3,7 +3,6 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -42,17 +41,15 @@ impl Position {
 
     /// The position of the entry that follows this one, with a new random tag. `text` is the entry's content.
     ///
-    /// A tag is 64 bits of SipHash, under a key that the operating system drew for this process, over a counter, the time and
-    /// the content: also after a copy of the whole machine two different entries get different tags.
+    /// A tag is 64 bits of SipHash, under a key that the operating system drew for this process, over a counter and a
+    /// fingerprint of the content: also after a copy of the whole machine two different entries get different tags.
     #[must_use]
     pub fn next(self, text: &str) -> Self {
         static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut hasher = STATE.build_hasher();
         hasher.write_u64(COUNT.fetch_add(1, Ordering::Relaxed));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        hasher.write_u128(now.as_nanos());
-        hasher.write(text.as_bytes());
+        hasher.write_u64(fingerprint(text.as_bytes()));
         Self { seq: self.seq + 1, tag: hasher.finish() }
     }
 
@@ -91,6 +88,37 @@ impl FromStr for Position {
 
 /// The length of the longest form: 20 digits, a dot, 16 digits.
 const LONGEST: usize = 37;
+
+impl Position {
+    /// Appends the string form. Each kept push for a follower has two of them, so this takes no formatter.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        write_decimal(out, self.seq);
+        out.push(b'.');
+        out.extend((0..16).rev().map(|digit| b"0123456789abcdef"[(self.tag >> (4 * digit)) as usize & 15]));
+    }
+}
+
+/// Appends a number in decimal digits.
+pub(super) fn write_decimal(out: &mut Vec<u8>, number: u64) {
+    let (mut digits, mut begin, mut rest) = ([0; 20], 20, number);
+    loop {
+        begin -= 1;
+        digits[begin] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return out.extend_from_slice(&digits[begin..]);
+        }
+    }
+}
+
+/// A number that differs for different contents, with high probability. It need not resist an attacker: the tag is random without it.
+fn fingerprint(text: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(ODD);
+    let (words, rest) = text.as_chunks::<8>();
+    let hash = words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+}
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,10 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hashbrown::HashTable;
 
 use super::clock::now;
 use super::trail::Trail;
@@ -24,13 +25,29 @@ pub struct MemoryLog {
 
 #[derive(Debug, Default)]
 struct Shard {
-    keys: HashMap<Key, Trail>,
+    keys: HashTable<Logged>,
     bytes: usize,
     entries: usize,
     /// All entries, the oldest first. Some may already be removed.
-    order: VecDeque<(Key, u64)>,
+    order: VecDeque<Placed>,
     /// The time of the last search for idle keys, in milliseconds since 1970.
     swept: u64,
+}
+
+/// The log of a key, with the hash of the key, so that a key is hashed once for each call.
+#[derive(Debug)]
+struct Logged {
+    hash: u64,
+    key: Key,
+    trail: Trail,
+}
+
+/// An entry in the order of all keys.
+#[derive(Debug)]
+struct Placed {
+    hash: u64,
+    key: Key,
+    seq: u64,
 }
 
 const SHARDS: usize = 16;
@@ -91,8 +108,13 @@ impl MemoryLog {
         self
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
+    fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The table in the shard uses the bits at both ends.
+        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
         // A poisoned lock is safe to use: no panic can interrupt a change.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,11 +129,11 @@ impl Default for MemoryLog {
 #[async_trait]
 impl Log for MemoryLog {
     async fn append(&self, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
-        let now = now();
-        let mut shard = self.shard(key);
-        let appended = shard.change(key, |trail| trail.append(draft, now, &self.retention))?;
+        let (now, hash) = (now(), self.hash(key));
+        let mut shard = self.shard(hash);
+        let appended = shard.change(hash, key, |trail| trail.append(draft, now, &self.retention))?;
         if !appended.repeated {
-            shard.order.push_back((key.clone(), appended.at.seq()));
+            shard.order.push_back(Placed { hash, key: key.clone(), seq: appended.at.seq() });
             shard.shrink(self.shard_bytes);
             shard.sweep(now, &self.retention);
         }
@@ -119,29 +141,33 @@ impl Log for MemoryLog {
     }
 
     async fn read(&self, key: &Key, from: ReadFrom, limit: Limit) -> Result<Page, LogError> {
-        let now = now();
-        let mut shard = self.shard(key);
-        if !shard.keys.contains_key(key) {
+        let (now, hash) = (now(), self.hash(key));
+        let mut shard = self.shard(hash);
+        if shard.find(hash, key).is_none() {
             // Reading an unknown key must not allocate memory for it.
             return Ok(Trail::default().read(from, limit, now, &self.retention));
         }
-        Ok(shard.change(key, |trail| trail.read(from, limit, now, &self.retention)))
+        Ok(shard.change(hash, key, |trail| trail.read(from, limit, now, &self.retention)))
     }
 
     async fn end(&self, key: &Key) -> Result<Position, LogError> {
-        Ok(self.shard(key).keys.get(key).map_or(Position::BEGINNING, Trail::end))
+        let hash = self.hash(key);
+        Ok(self.shard(hash).find(hash, key).map_or(Position::BEGINNING, Trail::end))
     }
 
     async fn seen(&self, key: &Key, at: Position) -> Result<(), LogError> {
-        if let Some(trail) = self.shard(key).keys.get_mut(key) {
-            trail.see(at);
+        let hash = self.hash(key);
+        if let Some(logged) = self.shard(hash).keys.find_mut(hash, |logged| logged.key == *key) {
+            logged.trail.see(at);
         }
         Ok(())
     }
 
     async fn forget(&self, key: &Key) -> Result<(), LogError> {
-        let mut shard = self.shard(key);
-        if let Some(trail) = shard.keys.remove(key) {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        if let Ok(found) = shard.keys.find_entry(hash, |logged| logged.key == *key) {
+            let (Logged { trail, .. }, _) = found.remove();
             shard.bytes -= trail.bytes();
             shard.entries -= trail.len();
         }
@@ -154,12 +180,15 @@ impl Log for MemoryLog {
 }
 
 impl Shard {
+    fn find(&self, hash: u64, key: &Key) -> Option<&Trail> {
+        self.keys.find(hash, |logged| logged.key == *key).map(|logged| &logged.trail)
+    }
+
     /// Changes the log of a key, and counts the bytes that this adds and removes.
-    fn change<R>(&mut self, key: &Key, change: impl FnOnce(&mut Trail) -> R) -> R {
-        let trail = match self.keys.get_mut(key) {
-            Some(trail) => trail,
-            None => self.keys.entry(key.clone()).or_default(),
-        };
+    fn change<R>(&mut self, hash: u64, key: &Key, change: impl FnOnce(&mut Trail) -> R) -> R {
+        let found = self.keys.entry(hash, |logged| logged.key == *key, |logged| logged.hash);
+        let mut found = found.or_insert_with(|| Logged { hash, key: key.clone(), trail: Trail::default() });
+        let trail = &mut found.get_mut().trail;
         let (bytes, entries) = (trail.bytes(), trail.len());
         let changed = change(trail);
         self.bytes = self.bytes + trail.bytes() - bytes;
@@ -170,19 +199,28 @@ impl Shard {
     /// Removes the oldest entries of all keys beyond the limit.
     fn shrink(&mut self, limit: usize) {
         while self.bytes > limit
-            && let Some((key, seq)) = self.order.pop_front()
+            && let Some(Placed { hash, key, seq }) = self.order.pop_front()
         {
-            if self.keys.contains_key(&key) {
-                self.change(&key, |trail| trail.drop_first(seq));
+            if self.find(hash, &key).is_some() {
+                self.change(hash, &key, |trail| trail.drop_first(seq));
             }
         }
-        // Removed entries stay in the order as long as they are fewer than the others.
-        if self.order.len() > 2 * self.entries + 64 {
-            let keys = &self.keys;
-            self.order.retain(|(key, seq)| {
-                keys.get(key).and_then(Trail::first_seq).is_some_and(|first| first <= *seq)
-            });
+        // A key that is at its limit removes one entry for each that it adds. Most of these are at the front.
+        for _ in 0..2 {
+            if self.order.front().is_some_and(|placed| !self.is_there(placed)) {
+                self.order.pop_front();
+            }
         }
+        // The other removed entries stay in the order as long as they are fewer than those that are there.
+        if self.order.len() > 2 * self.entries + 64 {
+            let mut order = std::mem::take(&mut self.order);
+            order.retain(|placed| self.is_there(placed));
+            self.order = order;
+        }
+    }
+
+    fn is_there(&self, Placed { hash, key, seq }: &Placed) -> bool {
+        self.find(*hash, key).and_then(Trail::first_seq).is_some_and(|first| first <= *seq)
     }
 
     /// Removes old entries of keys that get no more pushes.
@@ -191,12 +229,12 @@ impl Shard {
             return;
         }
         self.swept = now;
-        self.keys.retain(|_, trail| {
+        self.keys.retain(|Logged { trail, .. }| {
             trail.trim(now, retention);
             !trail.is_over(now, retention)
         });
-        self.bytes = self.keys.values().map(Trail::bytes).sum();
-        self.entries = self.keys.values().map(Trail::len).sum();
+        self.bytes = self.keys.iter().map(|logged| logged.trail.bytes()).sum();
+        self.entries = self.keys.iter().map(|logged| logged.trail.len()).sum();
     }
 }
 
@@ -218,7 +256,7 @@ mod tests {
         let log = MemoryLog::new().with_total_bytes(SHARDS * 3 * len);
         let last = (0..100).map(|_| append(&log, "alice")).last().unwrap();
         assert_eq!(last.at.seq(), 100);
-        let shard = log.shard(&Key::new("alice").unwrap());
+        let shard = log.shard(log.hash(&Key::new("alice").unwrap()));
         assert_eq!((shard.bytes, shard.entries), (3 * len, 3));
     }
 
@@ -231,9 +269,9 @@ mod tests {
         for _ in 0..10_000 {
             append(log, "alice");
         }
-        assert!(log.shard(&alice).order.len() < 100);
+        assert!(log.shard(log.hash(&alice)).order.len() < 100);
         log.forget(&alice).now_or_never().unwrap().unwrap();
-        let shard = log.shard(&alice);
+        let shard = log.shard(log.hash(&alice));
         assert_eq!((shard.bytes, shard.entries, shard.keys.len()), (0, 0, 0));
     }
 
@@ -242,7 +280,7 @@ mod tests {
         let log = MemoryLog::new();
         append(&log, "alice");
         let alice = Key::new("alice").unwrap();
-        let mut shard = log.shard(&alice);
+        let mut shard = log.shard(log.hash(&alice));
         let day = 24 * 60 * 60 * 1000;
         shard.sweep(now() + 8 * day, &log.retention);
         assert_eq!((shard.bytes, shard.entries, shard.keys.len()), (0, 0, 1));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Code, Flag, Json, JsonError, MessageId};
 use crate::key::Key;
+use crate::text::utf8;
 
 /// A message from the server to a page.
 ///
@@ -118,9 +119,9 @@ impl Push {
     /// The JSON that goes over the wire.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(self.size_hint());
         self.write(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
+        utf8(text)
     }
 
     /// Parses a push that the server wrote, with its sender. `None`: `text` is not such a push.
