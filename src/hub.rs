@@ -2,6 +2,7 @@
 
 mod builder;
 pub(crate) mod drain;
+mod groups;
 mod identify;
 mod keep;
 mod log;
@@ -15,6 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 pub use self::builder::HubBuilder;
+pub(crate) use self::groups::valid_group;
 pub(crate) use self::log::HubLog;
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;
@@ -87,7 +89,7 @@ impl Hub {
         match valid(key) {
             Ok(key) => {
                 let to = Recipients::key(key);
-                let order = match message.into().into_order() {
+                let order = match message.into().into_order(&to) {
                     Ok(order) => order,
                     Err(push) => return self.keep(&to, push).await,
                 };
@@ -105,7 +107,7 @@ impl Hub {
     /// Sends to the sessions that `to` includes: one push or several, see [`Hub::send_to`]. Each push is encoded once for
     /// all of them.
     pub async fn send(&self, to: &Recipients, message: impl Into<Message>) -> Delivery {
-        let order = match message.into().into_order() {
+        let order = match message.into().into_order(to) {
             Ok(order) => order,
             Err(push) => return self.keep(to, push).await,
         };
