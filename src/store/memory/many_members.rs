@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -171,5 +171,38 @@ fn no_member_is_left_behind() {
     });
     assert_eq!(now(store.sessions(&Recipients::group(group(0)))), std::slice::from_ref(witness));
     assert_eq!(now(store.leave(witness, &group(0))), Left { left: true, last: true });
+    assert!(store.groups.is_empty());
+}
+
+/// A first group, since later ones find out in the session itself that it has ended.
+#[test]
+fn a_first_join_meets_the_end() {
+    const TURNS: usize = 20_000;
+    let (hub, store) = (&hub(None), &MemoryStore::new());
+    let sessions: Vec<_> = (0..TURNS).map(|number| enter(hub, store, &number.to_string())).collect();
+    let (sessions, joined, removed) = (&sessions, &AtomicUsize::new(0), &AtomicUsize::new(0));
+    // Both begin with a session at the same time, as far as that can be.
+    let meet = |mine: &AtomicUsize, other: &AtomicUsize, turn| {
+        mine.store(turn, Ordering::SeqCst);
+        while other.load(Ordering::SeqCst) < turn {
+            thread::yield_now();
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for (turn, session) in sessions.iter().enumerate() {
+                meet(joined, removed, turn + 1);
+                let _ = now(store.join(session, &group("all")));
+            }
+        });
+        scope.spawn(move || {
+            for (turn, session) in sessions.iter().enumerate() {
+                meet(removed, joined, turn + 1);
+                // At another moment of the join each time.
+                (0..turn % 64).for_each(|_| std::hint::spin_loop());
+                now(store.remove(session));
+            }
+        });
+    });
     assert!(store.groups.is_empty());
 }
