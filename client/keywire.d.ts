@@ -6,6 +6,7 @@ export type Push = {
     flag?: string;
     sender?: string;
     id?: number | string;
+    group?: string;
     at?: string;
     time?: number;
 };

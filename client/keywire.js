@@ -12,7 +12,8 @@
 /**
  * A message of the server. Kept pushes have `at` and `time` (ms since 1970) if the page follows the log.
  * @typedef {{
- *   code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string, at?: string, time?: number,
+ *   code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string, group?: string,
+ *   at?: string, time?: number,
  * }} Push
  */
 /** A message of the page. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */

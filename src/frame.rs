@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::compression::{CompressedCache, Compression};
+use crate::group::Group;
 use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
@@ -85,6 +86,15 @@ impl Frame {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The same pushes with the field `group`. Only for a frame of pushes that do not have it.
+    pub(crate) fn with_group(&self, group: &Group) -> Self {
+        let text = |(_, push)| Self::one(websocket::frame(OpCode::Text, &Push::add_group(push, group)));
+        match self.count {
+            1 => self.messages().map(text).next().unwrap_or_else(|| self.clone()),
+            _ => Self::join(self.messages().map(text)),
+        }
     }
 
     /// The messages of this frame in order, without headers.

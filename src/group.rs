@@ -47,7 +47,7 @@ impl Group {
 /// A string is not a [`Group`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("invalid group: a name follows the rules of a key, and {0}")]
-pub struct InvalidGroup(#[from] InvalidKey);
+pub struct InvalidGroup(#[from] pub(crate) InvalidKey);
 
 impl From<Infallible> for InvalidGroup {
     fn from(never: Infallible) -> Self {

@@ -3,6 +3,7 @@
 mod builder;
 mod cluster;
 pub(crate) mod drain;
+mod groups;
 mod health;
 mod identify;
 mod joined;
@@ -19,6 +20,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 pub use self::builder::HubBuilder;
+pub(crate) use self::groups::valid_group;
 use self::joined::Joined;
 pub(crate) use self::log::HubLog;
 use self::presence::HubPresence;
@@ -98,7 +100,7 @@ impl Hub {
         match valid(key) {
             Ok(key) => {
                 let to = Recipients::key(key);
-                let order = match message.into().into_order() {
+                let order = match message.into().into_order(&to) {
                     Ok(order) => order,
                     Err(push) => return self.keep(&to, push).await,
                 };
@@ -116,7 +118,7 @@ impl Hub {
     /// Sends to the sessions that `to` includes: one push or several, see [`Hub::send_to`]. Each push is encoded once for
     /// all of them.
     pub async fn send(&self, to: &Recipients, message: impl Into<Message>) -> Delivery {
-        let order = match message.into().into_order() {
+        let order = match message.into().into_order(to) {
             Ok(order) => order,
             Err(push) => return self.keep(to, push).await,
         };

@@ -3,6 +3,7 @@
 mod detached;
 mod extensions;
 mod following;
+mod groups;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub use self::detached::{Sent, SentFrame};
 pub use self::extensions::Extensions;
+pub use self::groups::{JoinError, Joined, Left};
 pub use crate::close::{Closed, ClosedBy};
 pub use crate::delivery::{InvalidSessionId, SessionId};
 use crate::delivery::{Order, Outcome, Recipients, Target};
@@ -255,6 +257,11 @@ impl Session {
         &self.0.refreshes
     }
 
+    /// Differs from that of any other session while this handle is held. Known without a look at the session.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     pub(crate) fn compresses(&self) -> bool {
         self.0.compresses
     }
@@ -306,7 +313,10 @@ impl Recipients {
     #[must_use]
     #[inline]
     pub fn includes(&self, session: &Session) -> bool {
-        self.match_id(session.key(), session.id())
+        match &self.target {
+            Target::Group(group) => self.except != Some(session.id()) && session.is_in(group),
+            _ => self.match_id(session.key(), session.id()),
+        }
     }
 }
 

@@ -166,6 +166,43 @@ async fn of_sessions_that_open_at_once_on_two_nodes_one_remains() {
 }
 
 #[tokio::test]
+async fn groups_reach_over_nodes_while_they_have_members() {
+    let (_, [one, other, third]) = nodes(Config::default()).await;
+    let (mut alice, mut bob) = (one.client("alice").await, other.client("bob").await);
+    let mut carol = third.client("carol").await;
+    let session = async |server: &Server, key: &str| server.hub.sessions(key).await.remove(0);
+    let (a, b) = (session(&one, "alice").await, session(&other, "bob").await);
+    for session in [&a, &b] {
+        session.join("room").await.unwrap();
+    }
+    third.hub.send_to_group("room", Push::message("hello")).await;
+    for client in [&mut alice, &mut bob] {
+        let push = client.next().await;
+        assert_eq!((&push["msg"], &push["group"]), (&json!("hello"), &json!("room")));
+    }
+    let others = Recipients::group("room".parse().unwrap()).except(&a);
+    other.hub.send(&others, Push::message("to others")).await;
+    assert_eq!(bob.next().await["msg"], "to others");
+    let received = |server: &Server| server.hub.health().cluster.unwrap().received;
+    let before = received(&one);
+    a.leave("room").await;
+    drop(bob);
+    while other.hub.counts().await.sessions > 0 {
+        tokio::task::yield_now().await;
+    }
+    third.hub.send_to_group("room", Push::message("for nobody")).await;
+    third.hub.broadcast(Push::message("for all")).await;
+    for client in [&mut alice, &mut carol] {
+        assert_eq!(client.next().await["msg"], "for all");
+    }
+    assert_eq!(
+        (received(&one) - before, received(&other)),
+        (1, 3),
+        "a group without members is not subscribed"
+    );
+}
+
+#[tokio::test]
 async fn kept_pushes_are_followed_on_any_node() {
     let backplane = MemoryBackplane::new();
     let log = MemoryLog::new().shared_in_process();

@@ -23,6 +23,7 @@ use super::state::State;
 use super::writer::Writer;
 use super::{ClientError, Credential, Event, Message, Outgoing};
 use crate::deadline::after;
+use crate::group::Group;
 use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
 use crate::websocket::CloseCode;
@@ -318,7 +319,7 @@ impl Conversation {
     }
 }
 
-/// Parses a push of the server, with its sender.
+/// Parses a push of the server, with its sender and group.
 fn read(text: &str) -> Option<Push> {
     #[derive(Deserialize)]
     struct Sent {
@@ -327,10 +328,13 @@ fn read(text: &str) -> Option<Push> {
         _code: Code,
         #[serde(default)]
         sender: Option<String>,
+        #[serde(default)]
+        group: Option<String>,
     }
-    let Sent { sender, .. } = serde_json::from_str(text).ok()?;
+    let Sent { sender, group, .. } = serde_json::from_str(text).ok()?;
     let mut push: Push = serde_json::from_str(text).ok()?;
     push.sender = sender.and_then(|sender| Key::new(sender).ok());
+    push.group = group.and_then(|group| Group::new(group).ok());
     Some(push)
 }
 

@@ -15,10 +15,12 @@ use super::form::{self, Received, Seniority};
 use super::health::Counters;
 use super::{Backplane, ClusterHealth, Event, Timing, Topic};
 use crate::delivery::{Delivery, NodeId, Order, Recipients, Remote, Target};
+use crate::group::Group;
 use crate::key::Key;
 use crate::limits::SessionPolicy;
 use crate::metrics::ClusterMetrics;
 use crate::session::Session;
+use crate::session::{JoinError, Joined, Left};
 use crate::store::{Counts, Inserted, Removed, SessionStore, StoreError};
 use crate::websocket::CloseCode;
 
@@ -144,7 +146,11 @@ impl Node {
         let Some(target) = topic.target() else { return };
         let stripe = &self.aligning[self.hasher.hash_one(topic) as usize % STRIPES];
         let turn = stripe.lock().await;
-        if self.inner.sessions(&target.into()).await.is_empty() {
+        let is_needed = match &target {
+            Target::Group(group) => self.inner.members(group).await > 0,
+            _ => !self.inner.sessions(&target.into()).await.is_empty(),
+        };
+        if !is_needed {
             self.backplane.unsubscribe(topic).await;
             return;
         }
@@ -162,18 +168,26 @@ impl Node {
         }
     }
 
-    /// Aligns the topic of a key that has come, for a limited time. If that is not enough, a task waits for the confirmation, and
-    /// lets the key's sessions look for what they have missed.
-    async fn arrive(self: &Arc<Self>, key: &Key) {
-        let topic = Topic::key(key);
+    /// Aligns the topic of a key or group that has come, for a limited time. If that is not enough, a task waits for the
+    /// confirmation, and lets the sessions look for what they have missed.
+    async fn arrive(self: &Arc<Self>, topic: Topic) {
         if timeout(self.timing.subscribe, self.align(&topic)).await.is_ok() {
             return;
         }
-        let (node, key) = (self.clone(), key.clone());
+        let node = self.clone();
         tokio::spawn(async move {
             node.align(&topic).await;
-            node.inner.dispatch(&Recipients::key(key), &Order::CatchUp).await;
+            if let Some(target) = topic.target() {
+                node.inner.dispatch(&target.into(), &Order::CatchUp).await;
+            }
         });
+    }
+
+    /// Aligns the topics of the groups of sessions that have left the store.
+    async fn leave_groups(&self, sessions: &[Session]) {
+        for group in sessions.iter().flat_map(Session::groups) {
+            self.align(&Topic::group(&group)).await;
+        }
     }
 
     async fn publish(&self, topic: &Topic, message: Bytes) -> bool {
@@ -231,13 +245,16 @@ impl Node {
 }
 
 /// The store of a hub in a cluster.
+// Every method is forwarded: otherwise the trait's default would replace the inner store's own method.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl SessionStore for Clustered {
     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         let (key, id) = (session.key().clone(), session.id());
         let inserted = self.0.inner.insert(session, policy).await?;
+        self.0.leave_groups(&inserted.replaced).await;
         if inserted.first {
-            self.0.arrive(&key).await;
+            self.0.arrive(Topic::key(&key)).await;
         }
         if policy == SessionPolicy::Replace {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -255,6 +272,7 @@ impl SessionStore for Clustered {
             self.0.newest().remove(session.key());
             self.0.align(&Topic::key(session.key())).await;
         }
+        self.0.leave_groups(std::slice::from_ref(session)).await;
         removed
     }
 
@@ -273,6 +291,26 @@ impl SessionStore for Clustered {
 
     async fn sessions(&self, of: &Recipients) -> Vec<Session> {
         self.0.inner.sessions(of).await
+    }
+
+    async fn join(&self, session: &Session, group: &Group) -> Result<Joined, JoinError> {
+        let joined = self.0.inner.join(session, group).await?;
+        if joined.first {
+            self.0.arrive(Topic::group(group)).await;
+        }
+        Ok(joined)
+    }
+
+    async fn leave(&self, session: &Session, group: &Group) -> Left {
+        let left = self.0.inner.leave(session, group).await;
+        if left.last {
+            self.0.align(&Topic::group(group)).await;
+        }
+        left
+    }
+
+    async fn members(&self, group: &Group) -> usize {
+        self.0.inner.members(group).await
     }
 
     async fn counts(&self) -> Counts {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ impl Recipients {
         Target::Everyone.into()
     }
 
-    /// Whether the session with this key and id is one of them.
+    /// Whether the session with this key and id is one of them. `false` for a group, since only the session knows its groups.
     pub(crate) fn match_id(&self, key: &Key, id: SessionId) -> bool {
         let meant = match &self.target {
             Target::Key(target) => target == key,
@@ -82,6 +83,17 @@ impl Recipients {
             Target::Everyone => true,
         };
         meant && self.except != Some(id)
+    }
+}
+
+impl Target {
+    /// The keys of [`Target::Keys`], each of them once also where somebody has put them together by hand.
+    pub(crate) fn distinct(keys: &[Key]) -> Cow<'_, [Key]> {
+        if keys.is_sorted_by(|a, b| a < b) {
+            return Cow::Borrowed(keys);
+        }
+        let keys: BTreeSet<&Key> = keys.iter().collect();
+        Cow::Owned(keys.into_iter().cloned().collect())
     }
 }
 

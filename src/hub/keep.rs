@@ -97,7 +97,8 @@ impl Hub {
     async fn append_and_send(&self, to: &Recipients, push: Box<KeptPush>) -> Delivery {
         let (Some(log), Target::Key(key), None) = (self.log(), &to.target, to.except) else {
             self.warn_not_kept(to);
-            return self.dispatch(to, &Order::Deliver(push.push().into())).await;
+            let order = Message::from(push.push()).into_order(to);
+            return self.dispatch(to, &order.unwrap_or_else(|push| Order::Deliver(push.push().into()))).await;
         };
         let draft = Draft::from(*push);
         let since = Stopwatch::start();

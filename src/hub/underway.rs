@@ -103,20 +103,24 @@ pub(crate) const REPLACED: &str = "replaced by a newer session";
 impl State {
     fn promised(&self, to: &Recipients) -> Vec<Session> {
         let meant = |(_, session): (&_, &Session)| to.includes(session).then(|| session.clone());
+        let of_key = |key: &Key| (key.clone(), SessionId::MIN)..=(key.clone(), SessionId::MAX);
         match &to.target {
             Target::Key(key) | Target::Session(key, _) => {
-                let all = (key.clone(), SessionId::MIN)..=(key.clone(), SessionId::MAX);
-                self.promised.range(all).filter_map(meant).collect()
+                self.promised.range(of_key(key)).filter_map(meant).collect()
             }
-            Target::Keys(_) | Target::Group(_) | Target::Everyone => {
-                self.promised.iter().filter_map(meant).collect()
+            Target::Keys(keys) => {
+                let keys = Target::distinct(keys);
+                keys.iter().flat_map(|key| self.promised.range(of_key(key)).filter_map(meant)).collect()
             }
+            // A session joins groups once it is in the store.
+            Target::Group(_) => Vec::new(),
+            Target::Everyone => self.promised.iter().filter_map(meant).collect(),
         }
     }
 
     fn remember(&mut self, before: SessionId, to: &Recipients, code: CloseCode, reason: &str) {
-        // Nobody knows the id of a session that is undecided.
-        if self.undecided.is_empty() || matches!(to.target, Target::Session(..)) {
+        // Nobody knows the id of a session that is undecided, and it is in no group.
+        if self.undecided.is_empty() || matches!(to.target, Target::Session(..) | Target::Group(_)) {
             return;
         }
         if self.closes.len() == MOST {

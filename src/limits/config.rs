@@ -53,6 +53,8 @@ pub struct Config {
     /// Capacity of a session's queue, in bytes after compression. Default: 1 MiB. An empty queue takes one message of any
     /// size.
     pub queue_bytes: usize,
+    /// Number of groups that a session may be in, see [`Session::join`](crate::Session::join). Default: 1,024. `None`: unlimited.
+    pub groups_per_session: Option<usize>,
     /// Policy for a client whose queue is full. Default: [`SlowPolicy::Close`], which ends the session with 4003.
     pub slow_readers: SlowPolicy,
     /// Silence of the client after which the server pings. Default: 25 s. `None`: no pings, so a connection
@@ -94,6 +96,7 @@ impl Default for Config {
             first_message_timeout: None,
             queue_messages: 256,
             queue_bytes: 1024 * 1024,
+            groups_per_session: Some(1024),
             slow_readers: SlowPolicy::default(),
             ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(10),

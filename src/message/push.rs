@@ -3,12 +3,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Code, Flag, Json, JsonError, MessageId};
+use crate::group::Group;
 use crate::key::Key;
 use crate::text::utf8;
 
 /// A message from the server to a page.
 ///
-/// On the wire: `{"code":"00","msg":"saved","data":{"any":"json"},"flag":"inform","sender":"bob","id":7}`.
+/// On the wire: `{"code":"00","msg":"saved","data":{"any":"json"},"flag":"inform","sender":"bob","id":7,"group":"room-7"}`.
 /// `code` and `msg` are always present. The other fields are present only if they have a value.
 ///
 /// ```
@@ -40,6 +41,10 @@ pub struct Push {
     /// The id of the message that this push answers.
     #[serde(default)]
     pub id: Option<MessageId>,
+    /// The group that the push was sent to. Sending to a group sets it, so that the page knows which of its groups this is for. It
+    /// is not read from JSON.
+    #[serde(skip)]
+    pub group: Option<Group>,
 }
 
 fn done() -> Code {
@@ -49,7 +54,15 @@ fn done() -> Code {
 impl Push {
     /// A push with this code and message.
     pub fn new(code: impl Into<Code>, msg: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), msg: msg.into(), data: None, flag: None, sender: None, id: None }
+        Self {
+            code: code.into(),
+            msg: msg.into(),
+            data: None,
+            flag: None,
+            sender: None,
+            id: None,
+            group: None,
+        }
     }
 
     /// A push with a message for a person: code `00`.
@@ -116,6 +129,14 @@ impl Push {
         self
     }
 
+    /// The same push with a group. Sending to a group sets it by itself: this is for a push that goes to a part of the group in
+    /// another way.
+    #[must_use]
+    pub fn with_group(mut self, group: &Group) -> Self {
+        self.group = Some(group.clone());
+        self
+    }
+
     /// The JSON that goes over the wire.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -124,11 +145,12 @@ impl Push {
         utf8(text)
     }
 
-    /// Parses a push that the server wrote, with its sender. `None`: `text` is not such a push.
+    /// Parses a push that the server wrote, with its sender and group. `None`: `text` is not such a push.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let Written { code, msg, data, flag, sender, id } = serde_json::from_str(text).ok()?;
+        let Written { code, msg, data, flag, sender, id, group } = serde_json::from_str(text).ok()?;
         let sender = sender.map(Key::new).transpose().ok()?;
-        let push = Self { code, msg: msg.into(), data, flag, sender, id };
+        let group = group.map(Group::new).transpose().ok()?;
+        let push = Self { code, msg: msg.into(), data, flag, sender, id, group };
         (push.to_json() == text).then_some(push)
     }
 
@@ -156,7 +178,19 @@ impl Push {
             out.extend_from_slice(br#","id":"#);
             write_value(out, id);
         }
+        if let Some(group) = &self.group {
+            write_group(out, group);
+        }
         out.push(b'}');
+    }
+
+    /// Adds the field `group` to the JSON of a push that does not have it. It is the last field.
+    pub(crate) fn add_group(json: &[u8], group: &Group) -> Vec<u8> {
+        let mut out = Vec::with_capacity(json.len() + group.as_str().len() + 16);
+        out.extend_from_slice(json.strip_suffix(b"}").unwrap_or(json));
+        write_group(&mut out, group);
+        out.push(b'}');
+        out
     }
 
     /// Estimated length of the JSON, to allocate once.
@@ -166,10 +200,11 @@ impl Push {
             + optional(self.data.as_ref().map(|data| data.as_str().len()))
             + optional(self.flag.as_ref().map(|flag| flag.as_str().len()))
             + optional(self.sender.as_ref().map(|sender| sender.as_str().len()))
+            + optional(self.group.as_ref().map(|group| group.as_str().len()))
     }
 }
 
-/// The JSON of a push. Unlike `Push` it keeps the sender, and data that is `null`.
+/// The JSON of a push. Unlike `Push` it keeps the sender and the group, and data that is `null`.
 #[derive(Deserialize)]
 struct Written {
     code: Code,
@@ -179,10 +214,16 @@ struct Written {
     flag: Option<Flag>,
     sender: Option<String>,
     id: Option<MessageId>,
+    group: Option<String>,
 }
 
 fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(json).map(Some)
+}
+
+fn write_group(out: &mut Vec<u8>, group: &Group) {
+    out.extend_from_slice(br#","group":"#);
+    write_text(out, group.as_str());
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
@@ -216,11 +257,13 @@ mod tests {
             .with_json(Json::NULL)
             .with_flag("inform")
             .with_sender(&Key::new("zoë\"").unwrap())
-            .with_id(MessageId::Text("\\".into()));
+            .with_id(MessageId::Text("\\".into()))
+            .with_group(&Group::new("g\"").unwrap());
         assert_eq!(
             push.to_json(),
-            r#"{"code":"x\"","msg":"line\n","data":null,"flag":"inform","sender":"zoë\"","id":"\\"}"#
+            r#"{"code":"x\"","msg":"line\n","data":null,"flag":"inform","sender":"zoë\"","id":"\\","group":"g\""}"#
         );
+        assert_eq!(Push::read(&push.to_json()), Some(push));
     }
 
     #[test]
@@ -234,8 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn is_read_from_what_a_backend_posts_but_not_its_sender() {
-        let push: Push = serde_json::from_str(r#"{"msg":"hi","data":[1],"sender":"eve"}"#).unwrap();
+    fn is_read_from_what_a_backend_posts_but_not_its_sender_and_group() {
+        let push: Push =
+            serde_json::from_str(r#"{"msg":"hi","data":[1],"sender":"eve","group":"g"}"#).unwrap();
         assert_eq!(push.to_json(), r#"{"code":"00","msg":"hi","data":[1]}"#);
     }
 

@@ -1,3 +1,6 @@
+mod groups;
+mod members;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -5,8 +8,10 @@ use async_trait::async_trait;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::{Counts, Inserted, Removed, SessionStore, StoreError};
-use crate::delivery::{Delivery, Order, Recipients, Target};
+use self::groups::Groups;
+use super::{Counts, Inserted, JoinError, Joined, Left, Removed, SessionStore, StoreError};
+use crate::delivery::{Delivery, Order, Recipients, SessionId, Target};
+use crate::group::Group;
 use crate::key::Key;
 use crate::limits::SessionPolicy;
 use crate::session::Session;
@@ -20,6 +25,7 @@ pub struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
     /// Random, so that nobody can choose keys that all fall into one shard.
     hasher: RandomState,
+    groups: Groups,
 }
 
 #[derive(Debug, Default)]
@@ -58,22 +64,7 @@ impl MemoryStore {
         lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
 
-    /// The sessions of a key, none if it has none.
-    fn of(&self, key: &Key) -> Option<Sessions> {
-        let hash = self.hash(key.as_str());
-        self.shard(hash).keys.find(hash, |sessions| sessions.key() == key.as_str()).cloned()
-    }
-}
-
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
-    }
-}
-
-#[async_trait]
-impl SessionStore for MemoryStore {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
+    fn put_in(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
@@ -95,7 +86,7 @@ impl SessionStore for MemoryStore {
         }
     }
 
-    async fn remove(&self, session: &Session) -> Removed {
+    fn take_out(&self, session: &Session) -> Removed {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
@@ -115,6 +106,75 @@ impl SessionStore for MemoryStore {
         Removed { last }
     }
 
+    fn has(&self, session: &Session) -> bool {
+        let key = session.key().as_str();
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let sessions = shard.keys.find(hash, |sessions| sessions.key() == key);
+        sessions.is_some_and(|sessions| sessions.as_slice().contains(session))
+    }
+
+    /// Ends all memberships of a session that has left the store.
+    fn leave_all(&self, session: &Session) {
+        for group in session.end_groups() {
+            self.groups.leave(&group, session);
+        }
+    }
+
+    async fn dispatch_to_keys(&self, keys: &[Key], to: &Recipients, order: &Order) -> Delivery {
+        let (mut delivery, mut left) = (Delivery::default(), SESSIONS_PER_TURN);
+        for key in &*Target::distinct(keys) {
+            match self.of(key) {
+                Some(sessions) => {
+                    let deliver = |part: &[Session]| deliver_found(part, to, order, &mut delivery);
+                    in_turns(&[sessions], Sessions::as_slice, &mut left, deliver).await;
+                }
+                // A key without sessions takes its time too.
+                None => turn_for(1, &mut left).await,
+            }
+        }
+        delivery
+    }
+
+    async fn dispatch_to_group(&self, group: &Group, to: &Recipients, order: &Order) -> Delivery {
+        let (mut delivery, mut left) = (Delivery::default(), SESSIONS_PER_TURN);
+        let deliver = |part: &[Session]| deliver_found(part, to, order, &mut delivery);
+        in_turns(&self.groups.of(group), |chunk| chunk, &mut left, deliver).await;
+        delivery
+    }
+
+    /// The sessions of a key, none if it has none.
+    fn of(&self, key: &Key) -> Option<Sessions> {
+        let hash = self.hash(key.as_str());
+        self.shard(hash).keys.find(hash, |sessions| sessions.key() == key.as_str()).cloned()
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            groups: Groups::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
+        let inserted = self.put_in(session, policy)?;
+        inserted.replaced.iter().for_each(|session| self.leave_all(session));
+        Ok(inserted)
+    }
+
+    async fn remove(&self, session: &Session) -> Removed {
+        let removed = self.take_out(session);
+        // Whoever joins now finds the session gone, and whoever has joined is found here.
+        self.leave_all(session);
+        removed
+    }
+
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let mut delivery = Delivery::default();
         let mut left = SESSIONS_PER_TURN;
@@ -125,10 +185,15 @@ impl SessionStore for MemoryStore {
                     deliver(sessions.as_slice(), to, order, &mut delivery);
                 }
                 Some(sessions) => {
-                    in_turns(&[sessions], &mut left, |part| deliver(part, to, order, &mut delivery)).await;
+                    in_turns(&[sessions], Sessions::as_slice, &mut left, |part| {
+                        deliver(part, to, order, &mut delivery)
+                    })
+                    .await;
                 }
             },
-            Target::Keys(_) | Target::Group(_) => {}
+            // Boxed, since they would enlarge the future of every other dispatch.
+            Target::Keys(keys) => return Box::pin(self.dispatch_to_keys(keys, to, order)).await,
+            Target::Group(group) => return Box::pin(self.dispatch_to_group(group, to, order)).await,
             Target::Everyone => {
                 for shard in &self.shards {
                     let (everyone, sessions) = lock(shard).copy();
@@ -138,7 +203,10 @@ impl SessionStore for MemoryStore {
                         }
                         left -= sessions;
                     } else {
-                        in_turns(&everyone, &mut left, |part| deliver(part, to, order, &mut delivery)).await;
+                        in_turns(&everyone, Sessions::as_slice, &mut left, |part| {
+                            deliver(part, to, order, &mut delivery)
+                        })
+                        .await;
                     }
                 }
             }
@@ -158,13 +226,35 @@ impl SessionStore for MemoryStore {
             Target::Key(key) | Target::Session(key, _) => {
                 self.of(key).map(|found| chosen(&found)).unwrap_or_default()
             }
-            Target::Keys(_) | Target::Group(_) => Vec::new(),
+            Target::Keys(keys) => {
+                let keys = Target::distinct(keys);
+                let found = keys.iter().filter_map(|key| self.of(key));
+                found.flat_map(|sessions| remaining(sessions.as_slice(), of.except)).collect()
+            }
+            Target::Group(group) => {
+                self.groups.of(group).iter().flat_map(|chunk| remaining(chunk, of.except)).collect()
+            }
             Target::Everyone => self
                 .shards
                 .iter()
                 .flat_map(|shard| lock(shard).keys.iter().flat_map(chosen).collect::<Vec<_>>())
                 .collect(),
         }
+    }
+
+    async fn join(&self, session: &Session, group: &Group) -> Result<Joined, JoinError> {
+        session.add_group(group, || {
+            // If the session is removed from here on, its removal waits for the end of this.
+            if self.has(session) { Ok(self.groups.join(group, session)) } else { Err(JoinError::Ended) }
+        })
+    }
+
+    async fn leave(&self, session: &Session, group: &Group) -> Left {
+        session.remove_group(group, || self.groups.leave(group, session))
+    }
+
+    async fn members(&self, group: &Group) -> usize {
+        self.groups.count(group)
     }
 
     async fn counts(&self) -> Counts {
@@ -185,16 +275,38 @@ fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut 
     }
 }
 
-/// Gives other tasks a turn whenever none are left of this one.
-async fn in_turns(all: &[Sessions], left: &mut usize, mut deliver: impl FnMut(&[Session])) {
-    for part in all.iter().flat_map(|sessions| sessions.as_slice().chunks(SESSIONS_PER_TURN)) {
-        if part.len() > *left {
-            tokio::task::yield_now().await;
-            *left = SESSIONS_PER_TURN;
-        }
-        deliver(part);
-        *left -= part.len();
+/// Delivers to sessions that belong to the target. To ask [`Recipients::includes`] would be to look for each of them again.
+fn deliver_found(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
+    for session in sessions.iter().filter(|session| to.except != Some(session.id())) {
+        delivery.count(session.apply(order));
     }
+}
+
+fn remaining(sessions: &[Session], except: Option<SessionId>) -> Vec<Session> {
+    sessions.iter().filter(|session| except != Some(session.id())).cloned().collect()
+}
+
+/// Delivers to all, and gives other tasks a turn whenever none are left of this one.
+async fn in_turns<T>(
+    all: &[T],
+    sessions: fn(&T) -> &[Session],
+    left: &mut usize,
+    mut deliver: impl FnMut(&[Session]),
+) {
+    for some in all {
+        for part in sessions(some).chunks(SESSIONS_PER_TURN) {
+            turn_for(part.len(), left).await;
+            deliver(part);
+        }
+    }
+}
+
+async fn turn_for(sessions: usize, left: &mut usize) {
+    if sessions > *left {
+        tokio::task::yield_now().await;
+        *left = SESSIONS_PER_TURN;
+    }
+    *left -= sessions;
 }
 
 impl Sessions {
@@ -238,6 +350,8 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod many_members;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -10,8 +10,10 @@ use async_trait::async_trait;
 pub use memory::MemoryStore;
 
 pub use crate::delivery::{Delivery, Message, Order, Outcome, Recipients, Remote, Target};
+use crate::group::Group;
 use crate::limits::SessionPolicy;
 use crate::session::Session;
+pub use crate::session::{JoinError, Joined, Left};
 
 /// The registry of live sessions, by key.
 ///
@@ -82,6 +84,12 @@ use crate::session::Session;
 /// - `sessions` returns the sessions of this node only, those of one key in the order in which they were inserted.
 ///   keywire asks for a key when it has a full set of sessions and wants to know whether they are alive, and for
 ///   everyone at a shutdown. A session that the store is still inserting may be missing.
+/// - A membership of a group ends when its session leaves the store, by `remove` or because `insert` replaced it.
+///   [`Session::groups`] names the groups also afterwards. So a decorator that must know which groups have no members
+///   any more, for example to end subscriptions, asks `members` for each of them behind its `remove`.
+/// - The defaults of `join`, `leave` and `members` suit a store that chooses recipients by [`Recipients::includes`], as
+///   the one above. They look through all members, and `first` and `last` are only true where no other session joins or
+///   leaves the group at the same time. A decorator forwards all three.
 /// - A store that forwards orders to other nodes delivers an order that came from one to its own sessions only.
 /// - [`Order`] and [`Target`] may get variants: pass on what you do not know, to [`Session::apply`] and
 ///   [`Recipients::includes`].
@@ -118,6 +126,38 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// The number of sessions and keys on this node.
     async fn counts(&self) -> Counts;
+
+    /// Makes a session a member of a group. Default: the session alone knows it, as [`Recipients::includes`] does then.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Ended`] if the session is not in the store, [`JoinError::TooMany`] if it is in too many groups,
+    /// [`JoinError::Unavailable`] if the store cannot add it.
+    async fn join(&self, session: &Session, group: &Group) -> Result<Joined, JoinError> {
+        let first = self.members(group).await == 0;
+        let joined = session.add_group(group, || Ok(first))?;
+        if joined.joined && !self.sessions(&Recipients::group(group.clone())).await.contains(session) {
+            session.remove_group(group, || false);
+            return Err(match self.sessions(&Recipients::session(session)).await.is_empty() {
+                true => JoinError::Ended,
+                false => {
+                    JoinError::Unavailable("the store does not find sessions by Recipients::includes".into())
+                }
+            });
+        }
+        Ok(joined)
+    }
+
+    /// Ends the membership of a session in a group. Nothing happens if it is not a member.
+    async fn leave(&self, session: &Session, group: &Group) -> Left {
+        let left = session.remove_group(group, || false);
+        Left { last: left.left && self.members(group).await == 0, ..left }
+    }
+
+    /// The number of members of a group on this node. Default: the length of [`sessions`](Self::sessions).
+    async fn members(&self, group: &Group) -> usize {
+        self.sessions(&Recipients::group(group.clone())).await.len()
+    }
 }
 
 /// Result of [`SessionStore::insert`].
@@ -196,5 +236,17 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn counts(&self) -> Counts {
         (**self).counts().await
+    }
+
+    async fn join(&self, session: &Session, group: &Group) -> Result<Joined, JoinError> {
+        (**self).join(session, group).await
+    }
+
+    async fn leave(&self, session: &Session, group: &Group) -> Left {
+        (**self).leave(session, group).await
+    }
+
+    async fn members(&self, group: &Group) -> usize {
+        (**self).members(group).await
     }
 }

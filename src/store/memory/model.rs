@@ -16,9 +16,14 @@ use crate::delivery::Outcome;
 use crate::frame::Frame;
 use crate::hub::Hub;
 use crate::key::Identity;
+use crate::limits::Config;
 use crate::websocket::CloseCode;
 
 const KEYS: usize = 3;
+
+const GROUPS: usize = 3;
+
+const GROUPS_PER_SESSION: usize = 2;
 
 #[derive(Debug, Clone)]
 enum Call {
@@ -28,6 +33,14 @@ enum Call {
     /// Of the session with this number, be it there or not.
     Remove {
         session: usize,
+    },
+    Join {
+        session: usize,
+        group: usize,
+    },
+    Leave {
+        session: usize,
+        group: usize,
     },
     Dispatch {
         to: Whom,
@@ -39,6 +52,8 @@ enum Call {
 #[derive(Debug, Clone)]
 enum Whom {
     Key(usize),
+    Keys(Vec<usize>),
+    Group(usize),
     Session(usize),
     Everyone,
 }
@@ -47,13 +62,17 @@ fn call() -> impl Strategy<Value = Call> {
     let session = 0..30_usize;
     let to = prop_oneof![
         (0..KEYS).prop_map(Whom::Key),
+        vec(0..KEYS, 0..4).prop_map(Whom::Keys),
+        (0..GROUPS).prop_map(Whom::Group),
         session.clone().prop_map(Whom::Session),
         Just(Whom::Everyone)
     ];
     let except = proptest::option::of(session.clone());
     prop_oneof![
         3 => (0..KEYS).prop_map(|key| Call::Insert { key }),
-        2 => session.prop_map(|session| Call::Remove { session }),
+        2 => session.clone().prop_map(|session| Call::Remove { session }),
+        4 => (session.clone(), 0..GROUPS).prop_map(|(session, group)| Call::Join { session, group }),
+        1 => (session, 0..GROUPS).prop_map(|(session, group)| Call::Leave { session, group }),
         2 => (to, except, proptest::bool::weighted(0.2))
             .prop_map(|(to, except, close)| Call::Dispatch { to, except, close }),
     ]
@@ -65,7 +84,12 @@ fn policy() -> impl Strategy<Value = SessionPolicy> {
 }
 
 fn hub() -> Hub {
-    Hub::builder(RawKey::from_path()).build()
+    let config = Config { groups_per_session: Some(GROUPS_PER_SESSION), ..Config::default() };
+    Hub::builder(RawKey::from_path()).config(config).build()
+}
+
+fn group(number: usize) -> Group {
+    Group::new(format!("group-{number}")).unwrap()
 }
 
 fn key(number: usize) -> Key {
@@ -90,6 +114,8 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 struct Model {
     sessions: Vec<(Session, bool)>,
     stored: Vec<usize>,
+    /// Sessions and groups that they have joined, also of sessions that have ended.
+    joined: HashSet<(usize, usize)>,
 }
 
 impl Model {
@@ -115,9 +141,45 @@ impl Model {
         Some(replaced.into_iter().map(|number| self.sessions[number].0.clone()).collect())
     }
 
+    fn members(&self, group: usize) -> Vec<usize> {
+        self.stored.iter().copied().filter(|&session| self.joined.contains(&(session, group))).collect()
+    }
+
+    fn groups(&self, session: usize) -> HashSet<Group> {
+        (0..GROUPS).filter(|&number| self.joined.contains(&(session, number))).map(group).collect()
+    }
+
+    fn join(&mut self, session: usize, group: usize) -> Result<Joined, &'static str> {
+        if !self.stored.contains(&session) {
+            return Err("ended");
+        }
+        if self.joined.contains(&(session, group)) {
+            return Ok(Joined::default());
+        }
+        if self.groups(session).len() == GROUPS_PER_SESSION {
+            return Err("too many");
+        }
+        let first = self.members(group).is_empty();
+        self.joined.insert((session, group));
+        Ok(Joined { joined: true, first })
+    }
+
+    fn leave(&mut self, session: usize, group: usize) -> Left {
+        if !self.stored.contains(&session) {
+            return Left::default();
+        }
+        let left = self.joined.remove(&(session, group));
+        Left { left, last: left && self.members(group).is_empty() }
+    }
+
     fn dispatch(&mut self, to: &Recipients, close: bool) -> usize {
+        let meant = |number: usize| match &to.target {
+            Target::Group(target) => self.groups(number).contains(target),
+            _ => Recipients::from(to.target.clone()).includes(&self.sessions[number].0),
+        };
+        let excepted = |number: usize| to.except == Some(self.sessions[number].0.id());
         let meant: Vec<_> =
-            self.stored.iter().copied().filter(|&number| to.includes(&self.sessions[number].0)).collect();
+            self.stored.iter().copied().filter(|&number| meant(number) && !excepted(number)).collect();
         let mut delivered = 0;
         for number in meant {
             let open = &mut self.sessions[number].1;
@@ -151,10 +213,27 @@ proptest! {
                         prop_assert_eq!(now(store.remove(session)), Removed { last });
                     }
                 }
+                Call::Join { session: number, group: to } => {
+                    let Some((session, _)) = model.sessions.get(number) else { continue };
+                    let joined = now(store.join(session, &group(to))).map_err(|error| match error {
+                        JoinError::Ended => "ended",
+                        JoinError::TooMany { limit: GROUPS_PER_SESSION } => "too many",
+                        _ => "an unknown error",
+                    });
+                    prop_assert_eq!(joined, model.join(number, to));
+                }
+                Call::Leave { session: number, group: from } => {
+                    let Some((session, _)) = model.sessions.get(number) else { continue };
+                    let left = now(store.leave(session, &group(from)));
+                    prop_assert_eq!(left, model.leave(number, from));
+                }
                 Call::Dispatch { to, except, close } => {
                     let known = |number: usize| model.sessions.get(number).map(|(session, _)| session);
                     let to = match to {
                         Whom::Key(number) => Recipients::key(key(number)),
+                        // Put together by hand, so a key may be in there twice.
+                        Whom::Keys(numbers) => Target::Keys(numbers.into_iter().map(key).collect()).into(),
+                        Whom::Group(number) => Recipients::group(group(number)),
                         Whom::Session(number) => match known(number) {
                             Some(session) => Recipients::session(session),
                             None => continue,
@@ -178,6 +257,19 @@ proptest! {
             for number in 0..KEYS {
                 let expected: Vec<_> = model.of_key(&key(number)).into_iter().map(|at| &model.sessions[at].0).cloned().collect();
                 prop_assert_eq!(now(store.sessions(&of(&key(number)))), expected);
+            }
+            let keys = Recipients::keys((0..KEYS).map(key));
+            prop_assert_eq!(now(store.sessions(&keys)).len(), model.stored.len());
+            for number in 0..GROUPS {
+                let expected: HashSet<_> = model.members(number).into_iter().map(|at| model.sessions[at].0.clone()).collect();
+                let members = now(store.sessions(&Recipients::group(group(number))));
+                prop_assert_eq!(now(store.members(&group(number))), expected.len());
+                prop_assert_eq!(members.len(), expected.len());
+                prop_assert_eq!(members.into_iter().collect::<HashSet<_>>(), expected);
+            }
+            prop_assert_eq!(store.groups.is_empty(), (0..GROUPS).all(|number| model.members(number).is_empty()));
+            for (number, (session, _)) in model.sessions.iter().enumerate() {
+                prop_assert_eq!(session.groups().into_iter().collect::<HashSet<_>>(), model.groups(number));
             }
             let everyone = now(store.sessions(&Recipients::everyone()));
             prop_assert_eq!(everyone.len(), model.stored.len());
