@@ -1,5 +1,6 @@
 //! The hub: what a backend holds on to.
 
+mod attendance;
 mod builder;
 mod cluster;
 pub(crate) mod drain;
@@ -19,11 +20,12 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
+use self::attendance::HubPresence;
 pub use self::builder::HubBuilder;
 pub(crate) use self::groups::valid_group;
 use self::joined::Joined;
 pub(crate) use self::log::HubLog;
-use self::presence::HubPresence;
+
 use crate::app_call::{CallError, call_app};
 use crate::auth::KeyExtractor;
 use crate::delivery::{Delivery, Message, NodeId, Order, Recipients};

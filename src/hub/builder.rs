@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::attendance::HubPresence;
 use super::joined::Joined;
-use super::presence::HubPresence;
 use super::{Core, Hub, HubLog};
 use crate::auth::KeyExtractor;
 use crate::cluster::Cluster;

@@ -1,13 +1,13 @@
 //! Presence of a hub's keys: records how many sessions each key has here, and reports who has come and gone.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{Notify, broadcast};
-use tokio::task::AbortHandle;
+use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::attendance::Touched;
 use super::{Core, Hub, valid};
 use crate::app_call::call_app;
 use crate::deadline::after;
@@ -15,50 +15,15 @@ use crate::delivery::{NodeId, Recipients};
 use crate::key::{InvalidKey, Key};
 use crate::limits::SessionPolicy;
 use crate::presence::{
-    Change, Changes, ClusterCounts, NodeSessions, Pending, Presence, PresenceError, PresenceTiming, Swept,
-    Updated,
+    Change, Changes, ClusterCounts, NodeSessions, PresenceError, PresenceTiming, Swept, Updated,
 };
 use crate::websocket::CloseCode;
-
-/// What a hub holds of its presence.
-pub(super) struct HubPresence {
-    record: Arc<dyn Presence>,
-    node: NodeId,
-    timing: PresenceTiming,
-    touched: Arc<Touched>,
-    changes: broadcast::Sender<Change>,
-    keeper: Mutex<Option<AbortHandle>>,
-}
-
-#[derive(Default)]
-struct Touched {
-    pending: Mutex<Pending>,
-    wake: Notify,
-}
 
 /// Keys in one update.
 const BATCH: usize = 500;
 
-/// Changes that wait for a reader of the stream.
-const CHANGES: usize = 1024;
-
 /// The first and the longest delay before a failed update is repeated.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
-
-impl HubPresence {
-    pub(super) fn new(record: Arc<dyn Presence>, node: NodeId, timing: PresenceTiming) -> Self {
-        let changes = broadcast::Sender::new(CHANGES);
-        Self { record, node, timing, touched: Arc::default(), changes, keeper: Mutex::default() }
-    }
-}
-
-impl Drop for HubPresence {
-    fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            keeper.abort();
-        }
-    }
-}
 
 /// Presence: who is online.
 impl Hub {
@@ -165,7 +130,7 @@ impl Hub {
             retry: RETRY.0,
         };
         let task = tokio::spawn(keeper.run());
-        *presence.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+        presence.end_with_hub(task.abort_handle());
     }
 
     async fn ask_presence<T>(
@@ -223,13 +188,6 @@ impl Hub {
             tracing::error!(%key, hook, %error, "a hook of presence failed");
             self.metrics().hook_failed();
         }
-    }
-}
-
-impl Touched {
-    fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
-        // A poisoned lock is safe to use: no panic can interrupt a change.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
