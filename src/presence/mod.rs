@@ -1,6 +1,7 @@
 //! Presence: which keys are online, on any node of a cluster.
 
 mod change;
+mod memory;
 mod pending;
 mod timing;
 
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 pub use self::change::{Change, Changes, Missed};
+pub use self::memory::MemoryPresence;
 pub(crate) use self::pending::Pending;
 pub use self::timing::PresenceTiming;
 use crate::delivery::NodeId;

@@ -4,6 +4,7 @@
 
 pub mod backplane;
 pub mod log;
+pub mod presence;
 
 use crate::delivery::Position;
 use crate::key::Key;

@@ -93,7 +93,8 @@ async fn serve() -> Result<()> {
     Ok(())
 }
 
-/// Obeys `<plain|kept> <count> <keys>`: so many pushes to `user0` up to the last key in turn. Then says `done`.
+/// Obeys `<plain|kept> <count> <keys> <burst>`: so many pushes to `user0` up to the last key in turn, of which so many may leave in
+/// one write. Then says `done`.
 struct Sender;
 
 #[async_trait]
@@ -104,8 +105,8 @@ impl MessageHandler for Sender {
         text: Text,
     ) -> std::result::Result<ControlFlow<Reply, Text>, HandlerError> {
         let words: Vec<_> = text.split(' ').collect();
-        let [how, count, keys] = words[..] else { return Ok(ControlFlow::Continue(text)) };
-        let (count, keys): (usize, usize) = (count.parse()?, keys.parse()?);
+        let [how, count, keys, burst] = words[..] else { return Ok(ControlFlow::Continue(text)) };
+        let (count, keys, burst): (usize, usize, usize) = (count.parse()?, keys.parse()?, burst.parse()?);
         let msg = "x".repeat(SIZE);
         for number in 0..count {
             let (key, push) = (format!("user{}", number % keys), Push::message(msg.clone()));
@@ -113,7 +114,7 @@ impl MessageHandler for Sender {
                 "kept" => session.hub().send_to(key, push.kept()).await,
                 _ => session.hub().send_to(key, push).await,
             };
-            if number % 16 == 15 {
+            if (number + 1) % burst == 0 {
                 tokio::task::yield_now().await;
             }
         }
@@ -126,13 +127,16 @@ impl MessageHandler for Sender {
 async fn measure(options: &Options) -> Result<()> {
     println!("| | measured | beside | ratio | to reach |\n|---|---|---|---|---|");
     let server = Server::start()?;
-    let [mut plain, mut kept] = [Vec::new(), Vec::new()];
-    for _ in 0..options.rounds {
-        plain.push(server.pushes("plain", "").await?);
-        kept.push(server.pushes("kept", "from.keywire.now").await?);
+    for (how, burst) in [("alone", 1), ("in bursts of 16, which leave in one write", 16)] {
+        let [mut plain, mut kept] = [Vec::new(), Vec::new()];
+        for _ in 0..options.rounds {
+            plain.push(server.pushes("plain", "", burst).await?);
+            kept.push(server.pushes("kept", "from.keywire.now", burst).await?);
+        }
+        let (plain, kept) = (median(&mut plain), median(&mut kept));
+        let what = format!("a kept push, one follower, {how}, server CPU");
+        row(&what, &micros(kept), &micros(plain), kept / plain, "≤ 1.5");
     }
-    let (plain, kept) = (median(&mut plain), median(&mut kept));
-    row("a kept push, one follower, server CPU", &micros(kept), &micros(plain), kept / plain, "≤ 1.5");
     drop(server);
 
     let [mut stayed, mut back] = [Vec::new(), Vec::new()];
@@ -171,12 +175,12 @@ impl Server {
     }
 
     /// CPU time of a push, in seconds.
-    async fn pushes(&self, how: &str, follow: &str) -> Result<f64> {
+    async fn pushes(&self, how: &str, follow: &str, burst: usize) -> Result<f64> {
         const COUNT: usize = 100_000;
         let mut page = Page::open(self.address, "user0", follow).await?;
         let mut sender = Page::open(self.address, "sender", "").await?;
         let before = self.cpu()?;
-        sender.send(&format!("{how} {COUNT} 1")).await?;
+        sender.send(&format!("{how} {COUNT} 1 {burst}")).await?;
         page.receive(COUNT + usize::from(!follow.is_empty())).await?;
         sender.receive(1).await?;
         Ok((self.cpu()? - before) / COUNT as f64)
@@ -194,7 +198,7 @@ impl Server {
             .into_iter()
             .map(|mut page| async move { page.receive(MISSED).await.map(|()| page) })
             .collect();
-        sender.send(&format!("plain {} {pages}", MISSED * pages)).await?;
+        sender.send(&format!("plain {} {pages} 16", MISSED * pages)).await?;
         let mut done = Vec::new();
         while let Some(page) = receiving.join_next().await {
             done.push(page??);
@@ -206,7 +210,7 @@ impl Server {
     /// CPU time of pages that open and get what they missed.
     async fn came_back(&self, pages: usize) -> Result<f64> {
         let mut sender = Page::open(self.address, "sender", "").await?;
-        sender.send(&format!("kept {} {pages}", MISSED * pages)).await?;
+        sender.send(&format!("kept {} {pages} 16", MISSED * pages)).await?;
         sender.receive(1).await?;
         let before = self.cpu()?;
         let mut open = Vec::new();
