@@ -19,3 +19,7 @@ struct Proxies;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/delivery.md")]
 struct Delivery;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/groups.md")]
+struct Groups;

@@ -8,7 +8,7 @@ use std::thread;
 
 use futures_util::FutureExt as _;
 
-use super::*;
+use super::super::*;
 use crate::auth::RawKey;
 use crate::frame::Frame;
 use crate::hub::Hub;
