@@ -23,3 +23,7 @@ struct Delivery;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/cluster.md")]
 struct Cluster;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/groups.md")]
+struct Groups;

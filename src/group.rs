@@ -49,6 +49,19 @@ impl Group {
 #[error("invalid group: a name follows the rules of a key, and {0}")]
 pub struct InvalidGroup(#[from] pub(crate) InvalidKey);
 
+/// The group, or why it is none (logged).
+pub(crate) fn valid<G>(group: G) -> Result<Group, InvalidGroup>
+where
+    G: TryInto<Group>,
+    G::Error: Into<InvalidGroup>,
+{
+    group.try_into().map_err(|error| {
+        let error = error.into();
+        tracing::warn!(%error, "invalid group");
+        error
+    })
+}
+
 impl From<Infallible> for InvalidGroup {
     fn from(never: Infallible) -> Self {
         match never {}

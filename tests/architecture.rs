@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// The limits of what a reader can hold.
 const LIB_LINES: usize = 120;
-const ROOT_NAMES: usize = 30;
+const ROOT_NAMES: usize = 33;
 const FILE_LINES: usize = 400;
 const PAGE_LINES: usize = 200;
 

@@ -168,12 +168,12 @@ struct ListStore(Mutex<Vec<Session>>);
 #[async_trait]
 impl SessionStore for ListStore {
     async fn insert(&self, session: Session, _: SessionPolicy) -> Result<Inserted, StoreError> {
-        self.0.lock().unwrap().push(session);
+        self.0.lock().expect("no panic").push(session);
         Ok(Inserted::default())
     }
 
     async fn remove(&self, session: &Session) -> Removed {
-        self.0.lock().unwrap().retain(|other| other != session);
+        self.0.lock().expect("no panic").retain(|other| other != session);
         Removed::default()
     }
 
@@ -182,7 +182,7 @@ impl SessionStore for ListStore {
     }
 
     async fn sessions(&self, of: &Recipients) -> Vec<Session> {
-        self.0.lock().unwrap().iter().filter(|session| of.includes(session)).cloned().collect()
+        self.0.lock().expect("no panic").iter().filter(|session| of.includes(session)).cloned().collect()
     }
 
     async fn counts(&self) -> Counts {
@@ -217,8 +217,8 @@ impl SessionStore for Decorator {
 }
 
 async fn inserted(hub: &Hub, store: &dyn SessionStore, key: &str) -> Session {
-    let (session, _) = Session::detached_on(hub, Identity::new(Key::new(key).unwrap()));
-    store.insert(session.clone(), SessionPolicy::default()).await.unwrap();
+    let (session, _) = Session::detached_on(hub, Identity::new(Key::new(key).expect("a key")));
+    store.insert(session.clone(), SessionPolicy::default()).await.expect("room for it");
     session
 }
 

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::delivery::{Delivery, Message, Recipients};
-use crate::group::{Group, InvalidGroup};
+use crate::group::{Group, InvalidGroup, valid};
 use crate::session::{JoinError, Joined, Left, Session};
 
 /// Groups, which sessions enter by [`Session::join`].
@@ -38,7 +38,7 @@ impl Hub {
         G: TryInto<Group>,
         G::Error: Into<InvalidGroup>,
     {
-        match valid_group(group) {
+        match valid(group) {
             Ok(group) => self.send(&Recipients::group(group), message).await,
             Err(InvalidGroup(name)) => Delivery::to_invalid_key(name),
         }
@@ -50,7 +50,7 @@ impl Hub {
         G: TryInto<Group>,
         G::Error: Into<InvalidGroup>,
     {
-        match valid_group(group) {
+        match valid(group) {
             Ok(group) => self.ask_store("members", || self.store().members(&group)).await.unwrap_or_default(),
             Err(_) => 0,
         }
@@ -64,17 +64,4 @@ impl Hub {
     pub(crate) async fn leave(&self, session: &Session, group: &Group) -> Left {
         self.ask_store("leave", || self.store().leave(session, group)).await.unwrap_or_default()
     }
-}
-
-/// The group, or why it is none.
-pub(crate) fn valid_group<G>(group: G) -> Result<Group, InvalidGroup>
-where
-    G: TryInto<Group>,
-    G::Error: Into<InvalidGroup>,
-{
-    group.try_into().map_err(|error| {
-        let error = error.into();
-        tracing::warn!(%error, "invalid group");
-        error
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::error::Error;
 
 use super::Session;
-use crate::group::{Group, InvalidGroup};
+use crate::group::{Group, InvalidGroup, valid};
 
 /// Groups.
 impl Session {
@@ -62,7 +62,7 @@ impl Session {
         G: TryInto<Group>,
         G::Error: Into<InvalidGroup>,
     {
-        match crate::hub::valid_group(group) {
+        match valid(group) {
             Ok(group) => self.hub().leave(self, &group).await,
             Err(_) => Left::default(),
         }

@@ -199,12 +199,12 @@ impl SessionStore for MemoryStore {
                     let (everyone, sessions) = lock(shard).copy();
                     if sessions <= left {
                         for sessions in &everyone {
-                            deliver(sessions.as_slice(), to, order, &mut delivery);
+                            deliver_found(sessions.as_slice(), to, order, &mut delivery);
                         }
                         left -= sessions;
                     } else {
                         in_turns(&everyone, Sessions::as_slice, &mut left, |part| {
-                            deliver(part, to, order, &mut delivery)
+                            deliver_found(part, to, order, &mut delivery)
                         })
                         .await;
                     }
@@ -276,6 +276,7 @@ fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut 
 }
 
 /// Delivers to sessions that belong to the target. To ask [`Recipients::includes`] would be to look for each of them again.
+#[inline(always)]
 fn deliver_found(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
     for session in sessions.iter().filter(|session| to.except != Some(session.id())) {
         delivery.count(session.apply(order));
@@ -350,8 +351,6 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
-mod many_members;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

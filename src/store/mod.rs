@@ -1,4 +1,4 @@
-//! The registry of live sessions, by key.
+//! The registry of live sessions, by key and by group.
 
 mod memory;
 

@@ -92,3 +92,6 @@ impl Default for Groups {
         Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::thread;
 
 use futures_util::FutureExt as _;
 
-use super::*;
+use super::super::*;
 use crate::auth::RawKey;
 use crate::frame::Frame;
 use crate::hub::Hub;
@@ -79,7 +79,7 @@ fn a_dispatch_reaches_each_of_many_members_once_and_others_get_turns() {
     for (_, session) in stay.iter().chain(&gone) {
         now(store.remove(session));
     }
-    assert_eq!(now(store.sessions(&Recipients::group(all.clone()))), [out.clone()]);
+    assert_eq!(now(store.sessions(&Recipients::group(all.clone()))), std::slice::from_ref(&out));
     assert_eq!(now(store.leave(&out, &all)), Left { left: true, last: true });
     assert!(store.groups.is_empty());
 }
