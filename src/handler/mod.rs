@@ -134,7 +134,7 @@ pub trait MessageHandler: Send + Sync + 'static {
         Ok(Reply::none())
     }
 
-    /// Called when the session has ended and left the store.
+    /// Called when the session has ended and left the store. [`Session::groups`] still names its groups.
     async fn closed(&self, _session: &Session, _closed: &Closed) {}
 
     /// Called when a handler has failed. Default: logs the failure.
