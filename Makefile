@@ -77,3 +77,5 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(ARGS)
 	@$(STEP) "kept pushes" cargo run --locked --profile bench-lto --package keywire-bench --bin kept -- \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--keys 20000 --pages 1000)
+	@$(STEP) "groups" cargo run --locked --profile bench-lto --package keywire-bench --bin groups -- \
+		$(if $(ROUNDS),--rounds $(ROUNDS))

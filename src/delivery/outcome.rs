@@ -74,7 +74,8 @@ pub struct Delivery {
     /// The store failed or took too long ([`Config::store_timeout`](crate::Config::store_timeout)). More sessions than
     /// counted here may have got the message.
     pub incomplete: bool,
-    /// The recipient's key was not a valid [`Key`](crate::Key), so nobody could have the message. Also logged, at `warn`.
+    /// The recipient's key was not a valid [`Key`](crate::Key), or the group not a valid [`Group`](crate::Group), so nobody could
+    /// have the message. Also logged, at `warn`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid_key: Option<InvalidKey>,
     /// Whether other nodes of the cluster were reached.

@@ -135,7 +135,7 @@ pub trait MessageHandler: Send + Sync + 'static {
         Ok(Reply::none())
     }
 
-    /// Called when the session has ended and left the store.
+    /// Called when the session has ended and left the store. [`Session::groups`] still names its groups.
     async fn closed(&self, _session: &Session, _closed: &Closed) {}
 
     /// Called when a key comes online, with [`presence`](crate::HubBuilder::presence) only: its first session in the cluster has opened.

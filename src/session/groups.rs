@@ -182,7 +182,7 @@ pub enum JoinError {
     #[error(transparent)]
     Invalid(#[from] InvalidGroup),
     /// The session is not in the store: it has ended, or has not begun.
-    #[error("the session has ended")]
+    #[error("the session is not in the store: it has ended")]
     Ended,
     /// The session is in as many groups as it may be.
     #[error("the session is in {limit} groups, as many as it may be in. Setting: Config::groups_per_session")]

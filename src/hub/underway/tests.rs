@@ -1,5 +1,6 @@
 use super::*;
 use crate::auth::RawKey;
+use crate::group::Group;
 use crate::hub::Hub;
 use crate::key::Identity;
 use crate::rejection::Rejection;
@@ -74,5 +75,23 @@ fn an_order_finds_those_that_it_is_meant_for() {
     assert_eq!(open(), [true, true, true, true, false]);
     assert_eq!(close(&hub, &Recipients::key(Key::new("alice").unwrap()).except(&promised[1].1)), 1);
     assert_eq!(open(), [true, true, false, true, false]);
-    assert_eq!(close(&hub, &Recipients::everyone()), 3);
+    let keys = ["alice", "nobody", "alice2"].map(|key| Key::new(key).unwrap());
+    assert_eq!(close(&hub, &Recipients::keys(keys)), 2);
+    assert_eq!(open(), [true, false, false, false, false]);
+    let group = Group::new("a").unwrap();
+    let undecided = Undecided::begin(&hub);
+    assert_eq!(close(&hub, &Recipients::group(group)), 0, "nobody on the way in is in a group");
+    assert_eq!(kept(&hub), (1, 5, 0));
+    drop(undecided);
+    assert_eq!(close(&hub, &Recipients::everyone()), 1);
+}
+
+#[test]
+fn several_keys_are_remembered_for_those_that_are_undecided() {
+    let hub = hub();
+    let [alice, bob] = [Undecided::begin(&hub), Undecided::begin(&hub)];
+    close(&hub, &Recipients::keys([Key::new("alice").unwrap(), Key::new("eve").unwrap()]));
+    let sessions = [session(&hub, &alice, "alice"), session(&hub, &bob, "bob")];
+    let _promised = [alice.promise(&sessions[0]).unwrap(), bob.promise(&sessions[1]).unwrap()];
+    assert_eq!(sessions.map(|session| session.is_open()), [false, true]);
 }
