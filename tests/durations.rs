@@ -6,7 +6,9 @@ mod support;
 use std::time::Duration;
 
 use keywire::auth::RawKey;
+use keywire::cluster::{Cluster, MemoryBackplane};
 use keywire::limits::{Limits, Rate};
+use keywire::presence::{MemoryPresence, PresenceTiming};
 use keywire::{Config, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::Server;
@@ -27,6 +29,7 @@ fn settings() -> Vec<(&'static str, Set)> {
                 proxies: _,
                 non_exhaustive: (),
             },
+        groups_per_session: _,
         message_bytes: _,
         message_rate: _,
         first_message_timeout: _,
@@ -110,6 +113,47 @@ async fn a_time_may_be_as_short_as_there_is() {
                 sessions => Err(format!("{name}: {sessions} sessions")),
             })
             .await;
+        }
+    }
+}
+
+/// The times of a cluster and of presence: a push reaches another node before and after an outage.
+#[tokio::test]
+async fn the_times_of_a_cluster_may_be_as_short_and_as_long_as_there_is() {
+    type SetBoth = fn(Cluster, &mut PresenceTiming, Duration) -> Cluster;
+    let settings: [(&str, SetBoth); 5] = [
+        ("publish_timeout", |cluster, _, time| cluster.publish_timeout(time)),
+        ("subscribe_timeout", |cluster, _, time| cluster.subscribe_timeout(time)),
+        ("outage_delay", |cluster, _, time| cluster.outage_delay(time)),
+        ("delay", |cluster, timing, time| {
+            timing.delay = time;
+            cluster
+        }),
+        ("lease", |cluster, timing, time| {
+            timing.lease = time;
+            cluster
+        }),
+    ];
+    for (name, set) in settings {
+        for time in [Duration::MAX, YEAR * 100, Duration::ZERO, Duration::from_nanos(1)] {
+            let (backplane, presence) = (MemoryBackplane::new(), MemoryPresence::new());
+            let node = || {
+                let mut timing = PresenceTiming::default();
+                let cluster = Cluster::from(backplane.join()).presence(presence.clone());
+                let cluster = set(cluster, &mut timing, time);
+                Hub::builder(RawKey::from_path()).cluster(cluster).presence_timing(timing).build()
+            };
+            let (one, other) = (Server::start(node()).await, Server::start(node()).await);
+            let mut alice = other.client("alice").await;
+            for number in 0..2 {
+                one.hub.send_to("alice", Push::data(number)).await;
+                assert_eq!(alice.next().await["data"], number, "{name}: {time:?}");
+                backplane.set_available(false);
+                backplane.set_available(true);
+            }
+            drop(alice);
+            let all = [one.hub.shutdown(Duration::ZERO).await, other.hub.shutdown(Duration::ZERO).await];
+            assert!(all[0] == 0 && all[1] <= 1, "{name}: {time:?}");
         }
     }
 }

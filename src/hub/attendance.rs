@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
@@ -22,11 +23,16 @@ pub(super) struct Touched {
     pub(super) wake: Notify,
 }
 
+/// Shortest lease. A third of it passes between two renewals.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
 /// Changes that wait for a reader of the stream.
 const CHANGES: usize = 1024;
 
 impl HubPresence {
     pub(super) fn new(record: Arc<dyn Presence>, node: NodeId, timing: PresenceTiming) -> Self {
+        // A shorter lease would keep the task from everything else.
+        let timing = PresenceTiming { lease: timing.lease.max(SHORTEST_LEASE), ..timing };
         let changes = broadcast::Sender::new(CHANGES);
         Self { record, node, timing, touched: Arc::default(), changes, keeper: Mutex::default() }
     }

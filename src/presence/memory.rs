@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
+use crate::deadline::after;
 use crate::delivery::NodeId;
 use crate::key::Key;
 
@@ -57,7 +58,7 @@ impl Presence for MemoryPresence {
 
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
         let (mut record, now) = (self.record(), Instant::now());
-        let former = record.leases.insert(node, now + lease);
+        let former = record.leases.insert(node, after(now, lease));
         let swept = record.sweep(now);
         Ok(Renewed { is_new: former.is_none_or(|end| end <= now), swept })
     }

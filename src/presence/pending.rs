@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::deadline::after;
 use crate::key::Key;
 
 /// The keys whose number of sessions may differ from what is recorded. Without I/O.
@@ -47,8 +48,9 @@ impl Pending {
             Some(_) => false,
             None if delay.is_zero() => true,
             None => {
-                self.departing.insert(key.clone(), now + delay);
-                self.waiting.push_back((now + delay, key.clone()));
+                let due = after(now, delay);
+                self.departing.insert(key.clone(), due);
+                self.waiting.push_back((due, key.clone()));
                 false
             }
         }
