@@ -1,0 +1,135 @@
+//! Redis and Valkey.
+
+mod backoff;
+mod backplane;
+mod commands;
+mod connection;
+mod desired;
+mod error;
+mod link;
+mod names;
+mod options;
+mod queue;
+mod resp;
+mod source;
+mod subscriber;
+mod task;
+mod url;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::backplane::Subscriptions;
+use self::commands::Commands;
+use self::connection::Connection;
+pub use self::error::RedisError;
+use self::link::Access;
+use self::names::Names;
+pub use self::options::RedisOptions;
+use self::queue::Queue;
+use self::source::{Place, Source};
+use self::url::Target;
+use crate::cluster::NodeId;
+
+/// A cluster on Redis or Valkey, version 6.2 or later: backplane, log, presence and tickets.
+///
+/// ```no_run
+/// use keywire::cluster::{Redis, RedisError};
+///
+/// # async fn example() -> Result<(), RedisError> {
+/// let redis = Redis::connect("redis://:password@localhost").await?;
+/// # drop(redis);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A clone shares the connections: one for commands, and one for subscriptions. Both are probed while they are idle, and come back by
+/// themselves, without end. While the connection for commands is away, calls fail at once.
+///
+/// # URLs
+///
+/// | | |
+/// |---|---|
+/// | `redis://user:password@host:6379/0` | a server; `valkey://` is the same |
+/// | `rediss://…` | with TLS, and the certificate authorities of the system |
+/// | `unix:///run/redis.sock?db=0` | a server on this machine |
+///
+/// A password is percent-encoded. It is not logged and not in errors.
+#[derive(Clone)]
+pub struct Redis {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    node: NodeId,
+    names: Names,
+    commands: Commands,
+    subscriptions: Subscriptions,
+    server: String,
+}
+
+impl Redis {
+    /// Connects, with default settings.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not valid, or the server cannot be reached, wants another login, is not Redis, is older than 6.2 or is a
+    /// replica.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn connect(url: impl AsRef<str>) -> Result<Self, RedisError> {
+        Self::options().connect(url).await
+    }
+
+    /// Settings to connect with.
+    ///
+    /// ```no_run
+    /// use keywire::cluster::{Redis, RedisError};
+    ///
+    /// # async fn example() -> Result<(), RedisError> {
+    /// let redis = Redis::options().prefix("shop").connect("redis://localhost").await?;
+    /// # drop(redis);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// The id of this node: drawn when it connected, and shared by clones.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    async fn with_options(url: &str, options: RedisOptions) -> Result<Self, RedisError> {
+        let target = Target::parse(url)?;
+        let names = Names::new(&options.prefix)?;
+        let access = Access::new(&target, options.connect_timeout)?;
+        let server = target.servers[0].clone();
+        let source = Source { access, place: Place::Server(server.clone()) };
+        let queue = Arc::new(Queue::new(options.bound));
+        let commands = Connection::start(source.open().await?, source.clone(), options.times);
+        let subscriptions =
+            Subscriptions::single(source.open().await?, source, names.clone(), queue, options.times);
+        let shared = Shared {
+            node: NodeId::random(),
+            names,
+            commands: Commands::Single(commands),
+            subscriptions,
+            server: server.to_string(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("node", &self.shared.node)
+            .field("server", &self.shared.server)
+            .finish_non_exhaustive()
+    }
+}
