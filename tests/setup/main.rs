@@ -186,7 +186,14 @@ fn no_service_starts() {
     machine.boot();
     let outcome = machine.setup("test");
     let calls: Vec<_> = outcome.calls.iter().filter(|call| call.starts_with("systemctl ")).collect();
-    assert_eq!(calls, ["systemctl disable --now nginx", "systemctl disable --now caddy"]);
+    assert_eq!(
+        calls,
+        [
+            "systemctl disable --now nginx",
+            "systemctl disable --now caddy",
+            "systemctl disable --now redis-server"
+        ]
+    );
 }
 
 #[test]

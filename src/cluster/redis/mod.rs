@@ -7,6 +7,7 @@ mod connection;
 mod desired;
 mod error;
 mod link;
+mod log;
 mod names;
 mod options;
 mod queue;
@@ -19,17 +20,22 @@ mod url;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use self::backplane::Subscriptions;
 use self::commands::Commands;
 use self::connection::Connection;
 pub use self::error::RedisError;
 use self::link::Access;
+use self::log::Scripts;
 use self::names::Names;
 pub use self::options::RedisOptions;
 use self::queue::Queue;
 use self::source::{Place, Source};
 use self::url::Target;
 use crate::cluster::NodeId;
+use crate::cluster::form::announcement;
+use crate::log::Retention;
 
 /// A cluster on Redis or Valkey, version 6.2 or later: backplane, log, presence and tickets.
 ///
@@ -65,6 +71,10 @@ struct Shared {
     names: Names,
     commands: Commands,
     subscriptions: Subscriptions,
+    log: Scripts,
+    /// The head of the message with which the log announces an entry of this node.
+    announcement: Bytes,
+    retention: Retention,
     server: String,
 }
 
@@ -114,8 +124,12 @@ impl Redis {
         let commands = Connection::start(source.open().await?, source.clone(), options.times);
         let subscriptions =
             Subscriptions::single(source.open().await?, source, names.clone(), queue, options.times);
+        let node = NodeId::random();
         let shared = Shared {
-            node: NodeId::random(),
+            node,
+            log: Scripts::new(&options.retention, false),
+            announcement: announcement(node),
+            retention: options.retention,
             names,
             commands: Commands::Single(commands),
             subscriptions,

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(names.of(partition, 'l', "alice"), "keywire{2b}l:alice");
         assert_eq!(names.channel(&Topic::key(&key)), "keywire{2b}k:alice");
         let tags: Vec<_> = [0, 1, 128, 255].map(|number| Partition(number).tag()).into();
-        assert_eq!(tags, ["3e", "jq", "1k", "9d"]);
+        assert_eq!(tags, ["cv", "14", "16", "fv"]);
     }
 
     #[test]
