@@ -1,5 +1,7 @@
 //! Presence: which keys are online, on any node of a cluster.
 
+mod memory;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub use self::memory::MemoryPresence;
 use crate::cluster::NodeId;
 use crate::key::Key;
 

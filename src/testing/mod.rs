@@ -3,3 +3,4 @@
 //! Each check is a function that panics if the implementation violates the contract.
 
 pub mod log;
+pub mod presence;

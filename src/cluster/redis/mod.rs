@@ -10,11 +10,13 @@ mod link;
 mod log;
 mod names;
 mod options;
+mod presence;
 mod queue;
 mod resp;
 mod source;
 mod subscriber;
 mod task;
+mod tickets;
 mod url;
 
 use std::fmt;
@@ -30,6 +32,7 @@ use self::link::Access;
 use self::log::Scripts;
 use self::names::Names;
 pub use self::options::RedisOptions;
+use self::presence::Leases;
 use self::queue::Queue;
 use self::source::{Place, Source};
 use self::url::Target;
@@ -75,6 +78,7 @@ struct Shared {
     /// The head of the message with which the log announces an entry of this node.
     announcement: Bytes,
     retention: Retention,
+    leases: Leases,
     server: String,
 }
 
@@ -130,6 +134,7 @@ impl Redis {
             log: Scripts::new(&options.retention, false),
             announcement: announcement(node),
             retention: options.retention,
+            leases: Leases::default(),
             names,
             commands: Commands::Single(commands),
             subscriptions,
