@@ -32,6 +32,8 @@ mod clustered;
 mod form;
 mod health;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod settings;
 mod topic;
 
@@ -39,6 +41,8 @@ pub use self::backplane::{Backplane, BackplaneError, Event};
 pub(crate) use self::clustered::{Clustered, Incoming};
 pub use self::health::{ClusterHealth, Health};
 pub use self::memory::MemoryBackplane;
+#[cfg(feature = "redis")]
+pub use self::redis::{Redis, RedisError, RedisOptions};
 pub(crate) use self::settings::Timing;
 pub use self::settings::{Cluster, Outage};
 pub use self::topic::Topic;

@@ -10,7 +10,7 @@ use machine::{ESSENTIAL, GIVEN, Machine, NODE_PACKAGES, TOOLS, repository};
 /// The targets, and what each of them needs of `TOOLS`.
 const TARGETS: [(&str, &[&str]); 4] = [
     ("build", &["bin/cc"]),
-    ("test", &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", NODE_PACKAGES]),
+    ("test", &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", "bin/redis-server", NODE_PACKAGES]),
     (
         "lint",
         &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny", "bin/cargo-hack"],
@@ -186,7 +186,14 @@ fn no_service_starts() {
     machine.boot();
     let outcome = machine.setup("test");
     let calls: Vec<_> = outcome.calls.iter().filter(|call| call.starts_with("systemctl ")).collect();
-    assert_eq!(calls, ["systemctl disable --now nginx", "systemctl disable --now caddy"]);
+    assert_eq!(
+        calls,
+        [
+            "systemctl disable --now nginx",
+            "systemctl disable --now caddy",
+            "systemctl disable --now redis-server"
+        ]
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod lines;
 mod numbers;
 mod peer;
 mod raw;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 #[cfg(feature = "warp")]
 mod server;
 pub(crate) mod tokens;

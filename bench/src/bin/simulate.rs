@@ -69,7 +69,12 @@ async fn simulate(options: &Options) -> Result<()> {
     };
     let nodes: Vec<Hub> = (0..options.nodes).map(|_| node()).collect();
     let mut random = Random(1);
-    println!("| {} nodes, {} users, {} sessions | |\n|---|---|", options.nodes, options.keys, options.keys * options.tabs);
+    println!(
+        "| {} nodes, {} users, {} sessions | |\n|---|---|",
+        options.nodes,
+        options.keys,
+        options.keys * options.tabs
+    );
 
     let (memory, cpu, since) = (resident()?, processor()?, Instant::now());
     let mut tabs = Vec::new();
@@ -81,7 +86,10 @@ async fn simulate(options: &Options) -> Result<()> {
     }
     settle(&nodes, &tabs).await;
     let each = (resident()? - memory) / tabs.len();
-    row("memory of a session, with its topic, presence, and the pipe of this simulation", &format!("{each} B"));
+    row(
+        "memory of a session, with its topic, presence, and the pipe of this simulation",
+        &format!("{each} B"),
+    );
     let opened = micros(processor()? - cpu, tabs.len());
     row("CPU of an opening, with its subscription and presence", &opened);
     row("openings", &format!("{:.1} s", since.elapsed().as_secs_f64()));
@@ -105,9 +113,15 @@ async fn simulate(options: &Options) -> Result<()> {
     if crossed != expected {
         return Err(format!("{crossed} messages reached nodes, {expected} have the users").into());
     }
-    row("messages that reached a node, of one push", &format!("{:.2}", crossed as f64 / options.pushes as f64));
+    row(
+        "messages that reached a node, of one push",
+        &format!("{:.2}", crossed as f64 / options.pushes as f64),
+    );
     row("of these at nodes without the user", "0");
-    row("sessions of the sending node that a push reached", &format!("{:.2}", delivered as f64 / options.pushes as f64));
+    row(
+        "sessions of the sending node that a push reached",
+        &format!("{:.2}", delivered as f64 / options.pushes as f64),
+    );
     row("CPU of a push on all nodes", &micros(processor()? - cpu, options.pushes));
 
     let before = received(&nodes);
@@ -116,7 +130,10 @@ async fn simulate(options: &Options) -> Result<()> {
     }
     let expected = (nodes.len().min(10) * (nodes.len() - 1)) as u64;
     until(|| received(&nodes) - before >= expected).await;
-    row("messages that reached a node, of one broadcast", &format!("{}", (received(&nodes) - before) / nodes.len().min(10) as u64));
+    row(
+        "messages that reached a node, of one broadcast",
+        &format!("{}", (received(&nodes) - before) / nodes.len().min(10) as u64),
+    );
     drain(&mut tabs).await;
 
     // The engine is away while each user gets a kept push, and comes back.
@@ -141,7 +158,10 @@ async fn simulate(options: &Options) -> Result<()> {
             slowest = slowest.max(since.elapsed());
         }
     }
-    row("every follower has its kept push, after an outage", &format!("{:.1} s", since.elapsed().as_secs_f64()));
+    row(
+        "every follower has its kept push, after an outage",
+        &format!("{:.1} s", since.elapsed().as_secs_f64()),
+    );
     row("CPU of that, for each follower", &micros(processor()? - cpu, back.len()));
     row("the slowest send meanwhile", &format!("{:.1} ms", slowest.as_secs_f64() * 1000.0));
 

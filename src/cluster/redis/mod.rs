@@ -1,0 +1,162 @@
+//! Redis and Valkey.
+
+mod backoff;
+mod backplane;
+mod commands;
+mod connection;
+mod desired;
+mod error;
+mod link;
+mod log;
+mod names;
+mod options;
+mod presence;
+mod queue;
+mod resp;
+mod source;
+mod subscriber;
+mod task;
+mod tickets;
+mod url;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::backplane::Subscriptions;
+use self::commands::Commands;
+use self::connection::Connection;
+pub use self::error::RedisError;
+use self::link::Access;
+use self::log::Scripts;
+use self::names::Names;
+pub use self::options::RedisOptions;
+use self::presence::Leases;
+use self::queue::Queue;
+use self::source::{Place, Source};
+use self::url::Target;
+use crate::cluster::form::announcement;
+use crate::cluster::{Cluster, NodeId};
+use crate::log::Retention;
+
+/// A cluster on Redis or Valkey, version 6.2 or later: backplane, log, presence and tickets.
+///
+/// ```no_run
+/// use keywire::cluster::{Redis, RedisError};
+///
+/// # async fn example() -> Result<(), RedisError> {
+/// let redis = Redis::connect("redis://:password@localhost").await?;
+/// # drop(redis);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A clone shares the connections: one for commands, and one for subscriptions. Both are probed while they are idle, and come back by
+/// themselves, without end. While the connection for commands is away, calls fail at once.
+///
+/// # URLs
+///
+/// | | |
+/// |---|---|
+/// | `redis://user:password@host:6379/0` | a server; `valkey://` is the same |
+/// | `rediss://…` | with TLS, and the certificate authorities of the system |
+/// | `unix:///run/redis.sock?db=0` | a server on this machine |
+///
+/// A password is percent-encoded. It is not logged and not in errors.
+#[derive(Clone)]
+pub struct Redis {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    node: NodeId,
+    names: Names,
+    commands: Commands,
+    subscriptions: Subscriptions,
+    log: Scripts,
+    /// The head of the message with which the log announces an entry of this node.
+    announcement: Bytes,
+    retention: Retention,
+    leases: Leases,
+    server: String,
+}
+
+impl Redis {
+    /// Connects, with default settings.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not valid, or the server cannot be reached, wants another login, is not Redis, is older than 6.2 or is a
+    /// replica.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn connect(url: impl AsRef<str>) -> Result<Self, RedisError> {
+        Self::options().connect(url).await
+    }
+
+    /// Settings to connect with.
+    ///
+    /// ```no_run
+    /// use keywire::cluster::{Redis, RedisError};
+    ///
+    /// # async fn example() -> Result<(), RedisError> {
+    /// let redis = Redis::options().prefix("shop").connect("redis://localhost").await?;
+    /// # drop(redis);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// The id of this node: drawn when it connected, and shared by clones.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    async fn with_options(url: &str, options: RedisOptions) -> Result<Self, RedisError> {
+        let target = Target::parse(url)?;
+        let names = Names::new(&options.prefix)?;
+        let access = Access::new(&target, options.connect_timeout)?;
+        let server = target.servers[0].clone();
+        let source = Source { access, place: Place::Server(server.clone()) };
+        let queue = Arc::new(Queue::new(options.bound));
+        let commands = Connection::start(source.open().await?, source.clone(), options.times);
+        let subscriptions =
+            Subscriptions::single(source.open().await?, source, names.clone(), queue, options.times);
+        let node = NodeId::random();
+        let shared = Shared {
+            node,
+            log: Scripts::new(&options.retention, false),
+            announcement: announcement(node),
+            retention: options.retention,
+            leases: Leases::default(),
+            names,
+            commands: Commands::Single(commands),
+            subscriptions,
+            server: server.to_string(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+/// Backplane, log and presence.
+impl From<Redis> for Cluster {
+    fn from(redis: Redis) -> Self {
+        let node = redis.node();
+        Self::new(redis.clone()).node(node).log(redis.clone()).presence(redis)
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("node", &self.shared.node)
+            .field("server", &self.shared.server)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! `Redis::connect`: what it accepts, and what it says about what it does not accept.
+#![cfg(feature = "redis")]
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use keywire::cluster::{Backplane, Redis, RedisError, Topic};
+use support::redis::{RedisServer, answering, free_port};
+use support::within;
+
+async fn refused(url: &str) -> (RedisError, String) {
+    let options = Redis::options().connect_timeout(Duration::from_secs(2));
+    let error = within("an answer", options.connect(url)).await.expect_err("a refusal");
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("secret"), "{shown}");
+    (error, shown)
+}
+
+#[tokio::test]
+async fn each_way_to_the_server_works() {
+    let server = RedisServer::start().await;
+    let socket = format!("unix://{}?db=3", server.socket().display());
+    for url in [server.url(), format!("{}/2", server.url()), socket] {
+        let redis = Redis::connect(&url).await.expect("a connection");
+        redis.publish(&Topic::ALL, Bytes::from_static(b"a")).await.expect("it is there");
+        assert_eq!(redis.node(), redis.clone().node());
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_needed_and_never_shown() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]).await;
+    let right = format!("redis://:right@127.0.0.1:{}", server.port());
+    let redis = Redis::connect(right).await.expect("a connection");
+    assert!(!format!("{redis:?}").contains("right"));
+    for login in ["", ":secret@", "default:secret@", "nobody:secret@"] {
+        let (error, shown) = refused(&format!("redis://{login}127.0.0.1:{}", server.port())).await;
+        assert!(matches!(error, RedisError::Unauthorized { .. }), "{login} {shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_fit_is_named() {
+    let port = free_port();
+    let (error, shown) = refused(&format!("redis://:secret@127.0.0.1:{port}")).await;
+    assert!(matches!(error, RedisError::Unreachable { .. }) && shown.contains(&port.to_string()), "{shown}");
+
+    let old: &[u8] = b"*4\r\n+server\r\n+redis\r\n+version\r\n+6.0.16\r\n";
+    let replica: &[u8] = b"*6\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+role\r\n+replica\r\n";
+    let cluster: &[u8] = b"*6\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+mode\r\n+cluster\r\n";
+    let sentinel: &[u8] = b"*6\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+mode\r\n+sentinel\r\n";
+    for (answer, part) in [
+        (old, "6.0.16, and keywire needs 6.2"),
+        (b"-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n", "needs 6.2"),
+        (b"-NOPROTO unsupported protocol version\r\n", "needs 6.2"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not Redis"),
+        (b"+OK\r\n", "is not Redis"),
+        (b"*1\r\n$-1\r\n", "is not Redis"),
+        (b"-ERR max number of clients reached\r\n", "max number of clients"),
+        (replica, "is a replica"),
+        (cluster, "redis+cluster://"),
+        (sentinel, "redis+sentinel://"),
+        (b"$10\r\nnever ends", "timed out"),
+    ] {
+        let (address, _server) = answering(answer).await;
+        let (_, shown) = refused(&format!("redis://:secret@{address}")).await;
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_checked() {
+    for prefix in ["", "a{b"] {
+        let error =
+            Redis::options().prefix(prefix).connect("redis://127.0.0.1:1").await.expect_err("a refusal");
+        assert!(matches!(error, RedisError::Options(_)), "{error}");
+    }
+    let (error, _) = refused("redis://:secret@h:x").await;
+    assert!(matches!(error, RedisError::Url(_)), "{error}");
+    let options = Redis::options().sentinel_login("", "secret");
+    assert!(!format!("{options:?}").contains("secret"));
+}
