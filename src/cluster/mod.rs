@@ -2,9 +2,13 @@
 
 mod backplane;
 mod form;
+#[cfg(feature = "nats")]
+mod nats;
 mod node;
 mod topic;
 
 pub use self::backplane::{Backplane, BackplaneError, Event};
+#[cfg(feature = "nats")]
+pub use self::nats::{Nats, NatsError, NatsOptions, NatsStorage};
 pub use self::node::{InvalidNodeId, NodeId};
 pub use self::topic::Topic;
