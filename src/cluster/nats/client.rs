@@ -86,7 +86,7 @@ impl Client {
     pub(super) async fn request(
         &self,
         subject: &str,
-        headers: Option<HeadersOut>,
+        headers: Option<&HeadersOut>,
         payload: &[&[u8]],
     ) -> Result<Message, NatsError> {
         let mut answers = self.call(subject, headers, payload, Pending::One).await?;
@@ -105,12 +105,12 @@ impl Client {
     async fn call(
         &self,
         subject: &str,
-        headers: Option<HeadersOut>,
+        headers: Option<&HeadersOut>,
         payload: &[&[u8]],
         pending: impl FnOnce(oneshot::Sender<Vec<Message>>) -> Pending,
     ) -> Result<Vec<Message>, NatsError> {
         let (answer, answered) = oneshot::channel();
-        let headers = headers.map(HeadersOut::into_wire).unwrap_or_default();
+        let headers = headers.map(HeadersOut::to_wire).unwrap_or_default();
         let shared = &*self.shared;
         let number = shared.state().request(subject, &shared.inbox, &headers, payload, pending(answer))?;
         let _request = Request { shared, number };

@@ -55,9 +55,8 @@ impl HeadersOut {
         self
     }
 
-    pub(super) fn into_wire(mut self) -> String {
-        self.0.push_str("\r\n");
-        self.0
+    pub(super) fn to_wire(&self) -> String {
+        [&self.0, "\r\n"].concat()
     }
 }
 
@@ -67,7 +66,7 @@ mod tests {
 
     #[test]
     fn headers_are_found_by_name() {
-        let wire = HeadersOut::new().with("Nats-Sequence", 7).with("Keywire", "1 2").into_wire();
+        let wire = HeadersOut::new().with("Nats-Sequence", 7).with("Keywire", "1 2").to_wire();
         let headers = Headers::from_wire(wire.into());
         assert_eq!((headers.status(), headers.number("nats-sequence")), (None, Some(7)));
         assert_eq!((headers.get("Keywire"), headers.get("Key")), (Some("1 2"), None));

@@ -5,7 +5,9 @@ mod dial;
 mod error;
 mod events;
 mod headers;
+mod jetstream;
 mod keep;
+mod log;
 mod options;
 mod server;
 mod state;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 
 use self::client::Client;
 pub use self::error::NatsError;
+pub use self::log::NatsLog;
 pub use self::options::{NatsOptions, NatsStorage};
 use super::{Backplane, BackplaneError, Event, NodeId, Topic};
 
@@ -51,9 +54,13 @@ use super::{Backplane, BackplaneError, Event, NodeId, Topic};
 pub struct Nats(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    client: Arc<Client>,
     node: NodeId,
+    log: Option<NatsLog>,
 }
+
+/// The oldest server that the log and presence were tested with.
+const OLDEST: ((u64, u64), &str) = ((2, 10), "2.10");
 
 impl Nats {
     /// Connects with default settings, see [`Nats::options`].
@@ -76,6 +83,12 @@ impl Nats {
         self.0.node
     }
 
+    /// The log of kept pushes. `None` after [`NatsOptions::without_log`].
+    #[must_use]
+    pub fn log(&self) -> Option<NatsLog> {
+        self.0.log.clone()
+    }
+
     async fn with(options: NatsOptions, url: &str) -> Result<Self, NatsError> {
         options.check()?;
         let node = NodeId::random();
@@ -83,8 +96,25 @@ impl Nats {
         let servers = server::parse(url)?;
         let client =
             Client::connect(servers, &options.prefix, inbox, options.timeout, options.bounds).await?;
-        Ok(Self(Arc::new(Inner { client, node })))
+        let client = Arc::new(client);
+        if options.log.is_some() || options.presence {
+            jetstream::check(&client).await?;
+            check_version(&client)?;
+        }
+        let log = match options.log {
+            Some(retention) => Some(NatsLog::open(&client, &options, retention, node).await?),
+            None => None,
+        };
+        Ok(Self(Arc::new(Inner { client, node, log })))
     }
+}
+
+fn check_version(client: &Client) -> Result<(), NatsError> {
+    let found = client.info().ok_or(NatsError::Disconnected)?.version;
+    let mut numbers = found.split(['.', '-']).map(|number| number.parse::<u64>().unwrap_or_default());
+    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let (oldest, needed) = OLDEST;
+    if version < oldest { Err(NatsError::TooOld { found, needed }) } else { Ok(()) }
 }
 
 #[async_trait]

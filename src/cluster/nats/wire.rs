@@ -158,7 +158,7 @@ mod tests {
         ] {
             assert!(all(wrong.as_bytes()).is_err(), "{wrong}");
         }
-        assert!(all(&vec![b'a'; LINE]).is_err());
+        assert!(decode(&mut BytesMut::from(&vec![b'a'; LINE][..])).is_err());
         assert!(all(b"\xff\r\n").is_err());
     }
 }
