@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::NatsError;
 use super::client::Client;
@@ -20,6 +21,8 @@ pub(super) struct Stream {
     name: String,
     config: Value,
     replicas: usize,
+    /// The connection on which the stream was last seen to be there.
+    ready: Mutex<u64>,
 }
 
 /// A message of a stream.
@@ -93,11 +96,22 @@ impl Stream {
         config["retention"] = "limits".into();
         config["discard"] = "old".into();
         config["allow_direct"] = true.into();
-        let stream = Self { client: Arc::clone(client), name, config, replicas };
-        match stream.ensure().await {
-            Ok(()) => Ok(stream),
-            Err(error) => Err(NatsError::Stream { name: stream.name, source: Box::new(error) }),
+        let stream = Self { client: Arc::clone(client), name, config, replicas, ready: Mutex::new(0) };
+        stream.ready().await?;
+        Ok(stream)
+    }
+
+    /// Creates the stream if the server may have lost it: a server that comes back may be empty, and one before 2.11 does not answer
+    /// if it is asked for a stream that it has not.
+    async fn ready(&self) -> Result<(), NatsError> {
+        let epoch = self.client.epoch();
+        let mut ready = self.ready.lock().await;
+        if *ready != epoch {
+            let failed = |error| NatsError::Stream { name: self.name.clone(), source: Box::new(error) };
+            self.ensure().await.map_err(failed)?;
+            *ready = epoch;
         }
+        Ok(())
     }
 
     async fn ensure(&self) -> Result<(), NatsError> {
@@ -155,13 +169,7 @@ impl Stream {
         let mut request = json!({ "seq": seq.max(1), "next_by_subj": subject, "batch": count });
         request["max_bytes"] = bytes.into();
         let request = request.to_string();
-        let answers = match self.client.request_batch(&direct, request.as_bytes()).await {
-            Err(error) => {
-                self.repair(error).await?;
-                self.client.request_batch(&direct, request.as_bytes()).await?
-            }
-            Ok(answers) => answers,
-        };
+        let answers = self.ask_for_batch(&direct, request.as_bytes()).await?;
         let found: Vec<_> =
             answers.into_iter().filter_map(|answer| one(answer).transpose()).collect::<Result<_, _>>()?;
         if found.is_empty() && self.replicas > 1 {
@@ -198,6 +206,7 @@ impl Stream {
     }
 
     async fn call_again(&self, what: &str, request: &Value) -> Result<Value, NatsError> {
+        self.ready().await?;
         match self.call(what, request).await {
             Err(error) => {
                 self.repair(error).await?;
@@ -213,6 +222,7 @@ impl Stream {
         headers: Option<&HeadersOut>,
         payload: &[&[u8]],
     ) -> Result<Message, NatsError> {
+        self.ready().await?;
         match self.client.request(subject, headers, payload).await {
             Err(error) => {
                 self.repair(error).await?;
@@ -222,17 +232,30 @@ impl Stream {
         }
     }
 
+    async fn ask_for_batch(&self, subject: &str, payload: &[u8]) -> Result<Vec<Message>, NatsError> {
+        self.ready().await?;
+        match self.client.request_batch(subject, payload).await {
+            Err(error) => {
+                self.repair(error).await?;
+                self.client.request_batch(subject, payload).await
+            }
+            answers => answers,
+        }
+    }
+
     /// Creates the stream if that it is missing was the reason of the error, so that the request can be made again.
     async fn repair(&self, error: NatsError) -> Result<(), NatsError> {
-        if !error.is_stream_missing() {
+        let is_silent = matches!(error, NatsError::NoAnswer);
+        if !is_silent && !error.is_stream_missing() {
+            return Err(error);
+        }
+        *self.ready.lock().await = 0;
+        if is_silent {
+            // The next call looks whether the stream is there.
             return Err(error);
         }
         tracing::warn!(stream = self.name, "the server has lost a stream; it is created again");
-        // The request had no effect, whatever becomes of this.
-        self.ensure().await.map_err(|failed| {
-            tracing::warn!(stream = self.name, error = &failed as &dyn std::error::Error, "no stream");
-            error
-        })
+        self.ready().await
     }
 }
 
