@@ -9,6 +9,6 @@ mod topic;
 
 pub use self::backplane::{Backplane, BackplaneError, Event};
 #[cfg(feature = "nats")]
-pub use self::nats::{Nats, NatsError, NatsLog, NatsOptions, NatsStorage};
+pub use self::nats::{Nats, NatsError, NatsLog, NatsOptions, NatsPresence, NatsStorage};
 pub use self::node::{InvalidNodeId, NodeId};
 pub use self::topic::Topic;

@@ -1,6 +1,7 @@
 //! A NATS server of a test.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -79,6 +80,22 @@ impl NatsServer {
 
     pub(crate) fn thaw(&self) {
         self.signal("CONT");
+    }
+
+    /// The number of messages that clients have sent, by the server's own count. The server must be started with `-m -1`.
+    pub(crate) fn messages_in(&self) -> u64 {
+        let ports = self.directory.0.join(format!("nats-server_{}.ports", self.process.id()));
+        let ports: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(ports).expect("the ports")).expect("JSON");
+        let address = ports["monitoring"][0].as_str().expect("a monitoring port").replace("http://", "");
+        let mut stream = TcpStream::connect(&address).expect("the monitoring port");
+        let request = format!("GET /varz HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let numbers: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        numbers["in_msgs"].as_u64().expect("a number")
     }
 
     fn data(&self) -> PathBuf {

@@ -188,6 +188,19 @@ impl Stream {
         self.call_again("PURGE", &request).await.map(drop)
     }
 
+    /// Removes this one message. No effect if a later one has replaced it.
+    pub(super) async fn delete(&self, seq: u64) -> Result<(), NatsError> {
+        const NO_SUCH: u64 = 10057;
+        match self.call("MSG.DELETE", &json!({ "seq": seq, "no_erase": true })).await {
+            Ok(_) | Err(NatsError::JetStream { code: NO_SUCH, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn info(&self) -> Result<Value, NatsError> {
+        self.call_again("INFO", &Value::Null).await
+    }
+
     async fn ask_leader(&self, request: &Value) -> Result<Option<Stored>, NatsError> {
         const NO_MESSAGE: u64 = 10037;
         match self.call_again("MSG.GET", request).await {

@@ -9,6 +9,7 @@ mod jetstream;
 mod keep;
 mod log;
 mod options;
+mod presence;
 mod server;
 mod state;
 mod subject;
@@ -24,6 +25,7 @@ use self::client::Client;
 pub use self::error::NatsError;
 pub use self::log::NatsLog;
 pub use self::options::{NatsOptions, NatsStorage};
+pub use self::presence::NatsPresence;
 use super::{Backplane, BackplaneError, Event, NodeId, Topic};
 
 /// A cluster on NATS: messages between nodes by its core, the log and presence by JetStream. Clones share one connection.
@@ -57,6 +59,7 @@ struct Inner {
     client: Arc<Client>,
     node: NodeId,
     log: Option<NatsLog>,
+    presence: Option<NatsPresence>,
 }
 
 /// The oldest server that the log and presence were tested with.
@@ -89,6 +92,12 @@ impl Nats {
         self.0.log.clone()
     }
 
+    /// The record of the keys that are online. `None` after [`NatsOptions::without_presence`].
+    #[must_use]
+    pub fn presence(&self) -> Option<NatsPresence> {
+        self.0.presence.clone()
+    }
+
     async fn with(options: NatsOptions, url: &str) -> Result<Self, NatsError> {
         options.check()?;
         let node = NodeId::random();
@@ -105,7 +114,11 @@ impl Nats {
             Some(retention) => Some(NatsLog::open(&client, &options, retention, node).await?),
             None => None,
         };
-        Ok(Self(Arc::new(Inner { client, node, log })))
+        let presence = match options.presence {
+            true => Some(NatsPresence::open(&client, &options).await?),
+            false => None,
+        };
+        Ok(Self(Arc::new(Inner { client, node, log, presence })))
     }
 }
 

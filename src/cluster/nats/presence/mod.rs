@@ -1,0 +1,213 @@
+//! Presence on JetStream.
+
+mod lease;
+mod record;
+mod sweep;
+mod time;
+mod update;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use self::record::{Part, Record};
+use self::sweep::Pass;
+use self::time::millis;
+use super::client::Client;
+use super::jetstream::Stream;
+use super::{NatsError, NatsOptions, subject};
+use crate::cluster::NodeId;
+use crate::key::Key;
+use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
+
+/// Presence in a cluster on NATS: [`Nats::presence`](super::Nats::presence).
+///
+/// The stream `{prefix}-presence` has a message for each key that is online, with the number of its sessions on each node. It is
+/// changed by compare-and-set, so exactly one call sees a key arrive or leave. The stream `{prefix}-nodes` has two messages for each
+/// node: its lease, and how many sessions it has.
+///
+/// A renewal takes four requests, or five with more than 500 nodes, whatever the number of keys. All times are compared
+/// by the server's clock. After a node's lease has ended, other nodes look through the records of all keys, 4,096 with each renewal.
+#[derive(Clone)]
+pub struct NatsPresence(Arc<Inner>);
+
+struct Inner {
+    records: Stream,
+    beats: Stream,
+    prefix: String,
+    /// What this process knows of its nodes, usually one.
+    own: std::sync::Mutex<HashMap<NodeId, Own>>,
+    pass: Mutex<Option<Pass>>,
+    /// One at a time tells how many sessions a node has.
+    telling: Mutex<()>,
+}
+
+/// A node of this process.
+#[derive(Debug, Default)]
+struct Own {
+    /// Number of its lease. 0 before it has one.
+    lease: u64,
+    /// Sessions that it has recorded under this lease, and how many it has told of.
+    sessions: usize,
+    told: usize,
+    /// How many sessions of a key `sessions` contains, if a call for the key did not come to its end.
+    doubts: HashMap<Key, usize>,
+}
+
+/// Requests of one call in flight.
+const AT_ONCE: usize = 128;
+
+impl NatsPresence {
+    pub(super) async fn open(client: &Arc<Client>, options: &NatsOptions) -> Result<Self, NatsError> {
+        let NatsOptions { prefix, replicas, storage, .. } = options;
+        let settings = |subjects: String| json!({ "subjects": [subjects], "storage": storage.name(), "max_msgs_per_subject": 1 });
+        let (records, beats) = (settings(format!("{prefix}.p.*")), settings(format!("{prefix}.n.*.*")));
+        let records = Stream::open(client, format!("{prefix}-presence"), records, *replicas).await?;
+        let beats = Stream::open(client, format!("{prefix}-nodes"), beats, *replicas).await?;
+        let (own, pass, telling) = Default::default();
+        Ok(Self(Arc::new(Inner { records, beats, prefix: prefix.clone(), own, pass, telling })))
+    }
+}
+
+impl Inner {
+    fn subject_of(&self, key: &Key) -> String {
+        format!("{}.p.{}", self.prefix, subject::token(key.as_str()))
+    }
+
+    fn key_of(&self, subject: &str) -> Option<Key> {
+        let token = subject.strip_prefix(&self.prefix)?.strip_prefix(".p.")?;
+        Key::new(subject::text_of(token)?).ok()
+    }
+
+    fn all_keys(&self) -> String {
+        format!("{}.p.*", self.prefix)
+    }
+
+    fn own(&self) -> MutexGuard<'_, HashMap<NodeId, Own>> {
+        // A poisoned lock is safe to use: no panic can interrupt a change.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lease_of(&self, node: NodeId) -> u64 {
+        self.own().entry(node).or_default().lease
+    }
+
+    /// A call may change the sessions of a key, which had this number until now.
+    fn doubt(&self, part: Part, key: &Key, known: usize) {
+        if let Some(own) = self.own().get_mut(&part.node).filter(|own| own.lease == part.lease) {
+            own.doubts.entry(key.clone()).or_insert(known);
+        }
+    }
+
+    /// The sessions of a key are recorded. Before the call they were `known`, unless there was doubt.
+    fn count(&self, part: Part, key: &Key, known: usize) {
+        if let Some(own) = self.own().get_mut(&part.node).filter(|own| own.lease == part.lease) {
+            let counted = own.doubts.remove(key).unwrap_or(known);
+            own.sessions = own.sessions.saturating_sub(counted).saturating_add(part.sessions);
+        }
+    }
+
+    /// Tells the other nodes how many sessions this node has, if that has changed.
+    async fn tell(&self, node: NodeId) -> Result<(), NatsError> {
+        let _turn = self.telling.lock().await;
+        let (sessions, told) = self.own().get(&node).map_or((0, 0), |own| (own.sessions, own.told));
+        if sessions != told {
+            self.tell_sessions(node, sessions).await?;
+            self.own().entry(node).or_default().told = sessions;
+        }
+        Ok(())
+    }
+
+    async fn renew(&self, node: NodeId, duration: Duration) -> Result<Renewed, NatsError> {
+        let known = self.own().get(&node).map_or(0, |own| own.lease);
+        let previous = self.lease(node).await?;
+        let extends = previous.map(|lease| lease.number).filter(|number| *number == known);
+        let mut beat = self.beat(node, duration, extends).await?;
+        let (mut nodes, mut now) = self.nodes_since(&beat).await?;
+        // It ended before the beat came: others may have removed what it stands for.
+        let is_over = previous.is_some_and(|previous| previous.end < now);
+        if extends.is_some() && is_over {
+            beat = self.beat(node, duration, None).await?;
+            (nodes, now) = self.nodes_since(&beat).await?;
+        }
+        let is_new = extends.is_none() || is_over;
+        if is_new {
+            self.own().insert(node, Own { lease: beat.number, ..Own::default() });
+            self.tell_sessions(node, 0).await?;
+        }
+        let swept = self.sweep(&nodes, now, previous.is_some() && is_new).await?;
+        Ok(Renewed { is_new, swept })
+    }
+
+    /// Ends the lease at once. The sweep then removes it like that of any other node.
+    async fn release(&self, node: NodeId) -> Result<Swept, NatsError> {
+        let beat = self.beat(node, Duration::ZERO, Some(self.lease_of(node))).await?;
+        self.own().remove(&node);
+        let (nodes, now) = self.nodes_since(&beat).await?;
+        self.sweep(&nodes, now + 1, true).await
+    }
+
+    async fn counts(&self) -> Result<ClusterCounts, NatsError> {
+        let (nodes, records) = (self.nodes().await?, self.records.info().await?);
+        let now =
+            records["ts"].as_str().and_then(millis).ok_or(NatsError::Protocol("a stream tells no time"))?;
+        let alive: Vec<_> =
+            nodes.leases.iter().filter(|lease| lease.end >= now).map(|lease| lease.node).collect();
+        let sessions = nodes.sessions.iter().filter(|(node, _)| alive.contains(node));
+        Ok(ClusterCounts {
+            nodes: alive.len(),
+            keys: records["state"]["messages"].as_u64().and_then(|keys| keys.try_into().ok()).unwrap_or(0),
+            sessions: sessions.fold(0, |all, (_, sessions)| all.saturating_add(*sessions)),
+        })
+    }
+}
+
+#[async_trait]
+impl Presence for NatsPresence {
+    async fn update(&self, node: NodeId, sessions: &[(Key, usize)]) -> Result<Vec<Updated>, PresenceError> {
+        let calls =
+            sessions.iter().map(|(key, sessions)| self.0.set(node, key, *sessions)).collect::<Vec<_>>();
+        let updated = stream::iter(calls).buffered(AT_ONCE).try_collect().await.map_err(failed)?;
+        self.0.tell(node).await.map_err(failed)?;
+        Ok(updated)
+    }
+
+    async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
+        self.0.renew(node, lease).await.map_err(failed)
+    }
+
+    async fn release(&self, node: NodeId) -> Result<Swept, PresenceError> {
+        self.0.release(node).await.map_err(failed)
+    }
+
+    async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {
+        let subjects: Vec<_> = keys.iter().map(|key| self.0.subject_of(key)).collect();
+        let calls = subjects.iter().map(|subject| self.0.record(subject)).collect::<Vec<_>>();
+        let records: Vec<_> = stream::iter(calls).buffered(AT_ONCE).try_collect().await.map_err(failed)?;
+        let sessions = |(_, record): (u64, Record)| {
+            let parts = record.parts().iter();
+            parts.map(|part| NodeSessions { node: part.node, sessions: part.sessions }).collect()
+        };
+        Ok(records.into_iter().map(sessions).collect())
+    }
+
+    async fn counts(&self) -> Result<ClusterCounts, PresenceError> {
+        self.0.counts().await.map_err(failed)
+    }
+}
+
+impl fmt::Debug for NatsPresence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsPresence").field("prefix", &self.0.prefix).finish_non_exhaustive()
+    }
+}
+
+fn failed(error: NatsError) -> PresenceError {
+    PresenceError::new(error)
+}
