@@ -117,7 +117,8 @@ async fn a_node_whose_lease_ends_is_swept_and_each_key_is_reported_once() {
     let mut expected: Vec<_> =
         keys.iter().map(|(key, _)| key.clone()).filter(|key| key.as_str() != "key 7").collect();
     let mut left = left;
-    (expected.sort(), left.sort());
+    expected.sort();
+    left.sort();
     assert_eq!(left, expected);
     assert_eq!(one.nodes("key 7").await, [(other.1, 5)]);
     assert_eq!(one.counts().await, (2, 1, 5));
@@ -150,8 +151,11 @@ async fn a_node_that_comes_back_before_the_sweep_leaves_nothing_of_its_former_le
 async fn a_node_that_ends_releases_its_keys() {
     let server = NatsServer::start("released");
     let (one, other) = (Node::join(&server).await, Node::join(&server).await);
-    (one.renew(LONG).await, other.renew(LONG).await);
-    (one.update("alice", 1).await, one.update("bob", 1).await, other.update("bob", 1).await);
+    one.renew(LONG).await;
+    other.renew(LONG).await;
+    one.update("alice", 1).await;
+    one.update("bob", 1).await;
+    other.update("bob", 1).await;
     let swept = one.0.release(one.1).await.expect("a release");
     assert_eq!((swept.left, swept.more), (vec![key("alice")], false));
     assert_eq!(other.counts().await, (1, 1, 1));
@@ -162,8 +166,10 @@ async fn a_node_that_ends_releases_its_keys() {
 async fn a_server_that_was_killed_keeps_presence_or_asks_for_it() {
     let mut server = NatsServer::start("presence-killed");
     let (one, other) = (Node::join(&server).await, Node::join(&server).await);
-    (one.renew(LONG).await, other.renew(LONG).await);
-    (one.update("alice", 1).await, other.update("alice", 1).await);
+    one.renew(LONG).await;
+    other.renew(LONG).await;
+    one.update("alice", 1).await;
+    other.update("alice", 1).await;
     server.kill();
     until("the end of the connection", async || {
         one.0.update(one.1, &[(key("alice"), 3)]).await.err().ok_or_else(|| "no error".to_owned())
@@ -204,7 +210,8 @@ async fn a_call_that_was_dropped_is_counted_once() {
 async fn a_renewal_does_not_look_at_the_keys() {
     let server = NatsServer::start_with("renewal", &["-js", "-m", "-1"]);
     let (one, other) = (Node::join(&server).await, Node::join(&server).await);
-    (one.renew(LONG).await, other.renew(LONG).await);
+    one.renew(LONG).await;
+    other.renew(LONG).await;
     let keys: Vec<_> = (0..3000).map(|number| (key(&format!("key {number}")), 1)).collect();
     one.0.update(one.1, &keys).await.expect("updates");
     let before = server.messages_in();

@@ -95,7 +95,7 @@ async fn read(
 async fn write(shared: &Shared, mut writer: WriteHalf<Box<dyn Stream>>) -> Result<(), NatsError> {
     let mut bytes = BytesMut::new();
     loop {
-        shared.state().to_write(&mut bytes);
+        shared.state().swap_out(&mut bytes);
         if bytes.is_empty() {
             shared.filled.notified().await;
             continue;

@@ -263,7 +263,7 @@ impl State {
     }
 
     /// Swaps what is to be written for an empty buffer. A `PING` behind it asks for the confirmation, if anybody waits for one.
-    pub(super) fn to_write(&mut self, buffer: &mut BytesMut) {
+    pub(super) fn swap_out(&mut self, buffer: &mut BytesMut) {
         if !self.unconfirmed.waiting.is_empty() || self.unconfirmed.restores {
             self.out.extend_from_slice(b"PING\r\n");
             self.pings.push_back(std::mem::take(&mut self.unconfirmed));
