@@ -122,6 +122,17 @@ impl Nats {
     }
 }
 
+impl NatsOptions {
+    /// Connects, see [`Nats::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Nats::connect`].
+    pub async fn connect(self, url: &str) -> Result<Nats, NatsError> {
+        Nats::with(self, url).await
+    }
+}
+
 fn check_version(client: &Client) -> Result<(), NatsError> {
     let found = client.info().ok_or(NatsError::Disconnected)?.version;
     let mut numbers = found.split(['.', '-']).map(|number| number.parse::<u64>().unwrap_or_default());

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
+use super::NatsError;
 use super::events::Bounds;
-use super::{Nats, NatsError};
 use crate::log::Retention;
 
-/// Settings of [`Nats`].
+/// Settings of [`Nats`](super::Nats).
 ///
 /// ```no_run
 /// use keywire::cluster::{Nats, NatsStorage};
@@ -120,15 +120,6 @@ impl NatsOptions {
     pub fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.bounds = Bounds { messages, bytes };
         self
-    }
-
-    /// Connects, see [`Nats::connect`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Nats::connect`].
-    pub async fn connect(self, url: &str) -> Result<Nats, NatsError> {
-        Nats::with(self, url).await
     }
 
     pub(super) fn check(&self) -> Result<(), NatsError> {

@@ -8,7 +8,7 @@ use super::super::jetstream::{Ack, EXPECTED_LAST};
 use super::super::{NatsError, subject};
 use super::heads::Stripe;
 use super::kept::{Head, Kept};
-use super::{Inner, Line, failed};
+use super::store::{Line, Store, failed};
 use crate::cluster::form;
 use crate::key::Key;
 use crate::log::clock::now;
@@ -18,7 +18,7 @@ use crate::log::{Appended, Draft, LogError};
 const ATTEMPTS: u32 = 256;
 
 /// Appends an entry, under the turn of its key.
-pub(super) async fn append(log: &Arc<Inner>, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
+pub(super) async fn append(log: &Arc<Store>, key: &Key, draft: &Draft) -> Result<Appended, LogError> {
     let (bytes, limit) = (draft.push().len(), log.retention.bytes);
     if bytes > limit {
         return Err(LogError::TooLarge { bytes, limit });
@@ -34,7 +34,7 @@ pub(super) async fn append(log: &Arc<Inner>, key: &Key, draft: &Draft) -> Result
 }
 
 async fn attempts(
-    log: &Inner,
+    log: &Store,
     key: &Key,
     line: &Line,
     draft: &Draft,
@@ -84,7 +84,7 @@ async fn attempts(
     Err(LogError::Failed("other nodes append to this key all the time".into()))
 }
 
-impl Inner {
+impl Store {
     async fn put(
         &self,
         line: &Line,

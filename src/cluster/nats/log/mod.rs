@@ -6,6 +6,7 @@ mod heads;
 mod kept;
 mod read;
 mod seen;
+mod store;
 mod trim;
 
 use std::fmt;
@@ -15,10 +16,11 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use self::heads::Heads;
+use self::store::{Store, failed};
 use super::client::Client;
 use super::jetstream::{Stream, nanos};
 use super::{NatsError, NatsOptions, subject};
-use crate::cluster::{NodeId, Topic};
+use crate::cluster::NodeId;
 use crate::delivery::Position;
 use crate::key::Key;
 use crate::log::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retention};
@@ -57,17 +59,7 @@ use crate::log::{Appended, Draft, Limit, Log, LogError, Page, ReadFrom, Retentio
 ///
 /// The server keeps an index of all subjects in memory, so its memory grows with the number of keys.
 #[derive(Clone)]
-pub struct NatsLog(Arc<Inner>);
-
-struct Inner {
-    client: Arc<Client>,
-    entries: Stream,
-    seen: Stream,
-    node: NodeId,
-    prefix: String,
-    retention: Retention,
-    heads: Heads,
-}
+pub struct NatsLog(Arc<Store>);
 
 impl NatsLog {
     pub(super) async fn open(
@@ -102,26 +94,8 @@ impl NatsLog {
         let entries = Stream::open(client, format!("{prefix}-log"), entries, *replicas).await?;
         let seen = Stream::open(client, format!("{prefix}-seen"), seen, *replicas).await?;
         let (client, prefix, heads) = (Arc::clone(client), prefix.clone(), Heads::new());
-        Ok(Self(Arc::new(Inner { client, entries, seen, node, prefix, retention, heads })))
+        Ok(Self(Arc::new(Store { client, entries, seen, node, prefix, retention, heads })))
     }
-}
-
-impl Inner {
-    fn line(&self, key: &Key) -> Line {
-        let token = subject::token(key.as_str());
-        Line {
-            entries: format!("{}.log.{token}", self.prefix),
-            seen: format!("{}.seen.{token}", self.prefix),
-            topic: Topic::key(key),
-        }
-    }
-}
-
-/// The names of a key's log.
-struct Line {
-    entries: String,
-    seen: String,
-    topic: Topic,
 }
 
 #[async_trait]
@@ -160,9 +134,4 @@ impl fmt::Debug for NatsLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsLog").field("prefix", &self.0.prefix).finish_non_exhaustive()
     }
-}
-
-/// The failure of a call that changes nothing, or nothing that a retry would not.
-fn failed(error: NatsError) -> LogError {
-    LogError::Failed(error.into())
 }

@@ -1,6 +1,6 @@
 use super::super::NatsError;
 use super::kept::Kept;
-use super::{Inner, Line};
+use super::store::{Line, Store};
 use crate::delivery::{Entry, Position};
 use crate::log::clock::{is_older, now};
 use crate::log::{GapKind, Limit, Page, ReadFrom};
@@ -15,7 +15,7 @@ const FRAME: usize = 512;
 /// Other nodes may remove entries while this one reads.
 const ATTEMPTS: usize = 8;
 
-impl Inner {
+impl Store {
     /// The last entry of a key.
     pub(super) async fn last(&self, line: &Line) -> Result<Option<Kept>, NatsError> {
         let last = self.entries.last(&line.entries).await?;

@@ -2,14 +2,14 @@ use super::super::NatsError;
 use super::super::headers::HeadersOut;
 use super::super::jetstream::EXPECTED_LAST;
 use super::kept::Kept;
-use super::{Inner, Line};
+use super::store::{Line, Store};
 use crate::delivery::Position;
 use crate::log::{GapKind, Limit, ReadFrom};
 
 /// Other devices may move the position at the same time.
 const ATTEMPTS: usize = 64;
 
-impl Inner {
+impl Store {
     /// What was seen of a key, and its number in the stream.
     pub(super) async fn seen_of(&self, line: &Line) -> Result<Option<(u64, Position)>, NatsError> {
         let Some(stored) = self.seen.last(&line.seen).await? else { return Ok(None) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::NatsError;
 use super::kept::{Head, Kept};
-use super::{Inner, Line};
+use super::store::{Line, Store};
 use crate::log::clock::{is_older, now};
 
 /// A key is looked at once in this many entries, and each time that it has got this part of its bytes.
@@ -16,7 +16,7 @@ const MESSAGES: usize = 64;
 const BYTES: usize = 256 * 1024;
 
 /// Looks at a key now and then, in a task of its own: the append is not held up.
-pub(super) fn after_append(log: &Arc<Inner>, line: Line, head: Head, bytes: usize) {
+pub(super) fn after_append(log: &Arc<Store>, line: Line, head: Head, bytes: usize) {
     let part = (log.retention.bytes as u64 / PART).max(1);
     let is_due = head.total / part != (head.total - bytes as u64) / part;
     if is_due || head.at.seq().is_multiple_of(ENTRIES) {
@@ -30,7 +30,7 @@ pub(super) fn after_append(log: &Arc<Inner>, line: Line, head: Head, bytes: usiz
     }
 }
 
-impl Inner {
+impl Store {
     /// Removes the oldest entries of a key that ends with `head`, but never the last one.
     async fn trim(&self, line: &Line, head: &Head) -> Result<(), NatsError> {
         let (mut stream, mut before, now) = (0, None, now());

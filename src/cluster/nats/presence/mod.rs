@@ -1,27 +1,27 @@
 //! Presence on JetStream.
 
 mod lease;
+mod nodes;
 mod record;
+mod store;
 mod sweep;
 mod time;
 mod update;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
-use tokio::sync::Mutex;
 
-use self::record::{Part, Record};
-use self::sweep::Pass;
+use self::record::Record;
+use self::store::{Own, Store};
 use self::time::millis;
 use super::client::Client;
 use super::jetstream::Stream;
-use super::{NatsError, NatsOptions, subject};
+use super::{NatsError, NatsOptions};
 use crate::cluster::NodeId;
 use crate::key::Key;
 use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
@@ -35,30 +35,7 @@ use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Rene
 /// A renewal takes four requests, or five with more than 500 nodes, whatever the number of keys. All times are compared
 /// by the server's clock. After a node's lease has ended, other nodes look through the records of all keys, 4,096 with each renewal.
 #[derive(Clone)]
-pub struct NatsPresence(Arc<Inner>);
-
-struct Inner {
-    records: Stream,
-    beats: Stream,
-    prefix: String,
-    /// What this process knows of its nodes, usually one.
-    own: std::sync::Mutex<HashMap<NodeId, Own>>,
-    pass: Mutex<Option<Pass>>,
-    /// One at a time tells how many sessions a node has.
-    telling: Mutex<()>,
-}
-
-/// A node of this process.
-#[derive(Debug, Default)]
-struct Own {
-    /// Number of its lease. 0 before it has one.
-    lease: u64,
-    /// Sessions that it has recorded under this lease, and how many it has told of.
-    sessions: usize,
-    told: usize,
-    /// How many sessions of a key `sessions` contains, if a call for the key did not come to its end.
-    doubts: HashMap<Key, usize>,
-}
+pub struct NatsPresence(Arc<Store>);
 
 /// Requests of one call in flight.
 const AT_ONCE: usize = 128;
@@ -71,59 +48,11 @@ impl NatsPresence {
         let records = Stream::open(client, format!("{prefix}-presence"), records, *replicas).await?;
         let beats = Stream::open(client, format!("{prefix}-nodes"), beats, *replicas).await?;
         let (own, pass, telling) = Default::default();
-        Ok(Self(Arc::new(Inner { records, beats, prefix: prefix.clone(), own, pass, telling })))
+        Ok(Self(Arc::new(Store { records, beats, prefix: prefix.clone(), own, pass, telling })))
     }
 }
 
-impl Inner {
-    fn subject_of(&self, key: &Key) -> String {
-        format!("{}.p.{}", self.prefix, subject::token(key.as_str()))
-    }
-
-    fn key_of(&self, subject: &str) -> Option<Key> {
-        let token = subject.strip_prefix(&self.prefix)?.strip_prefix(".p.")?;
-        Key::new(subject::text_of(token)?).ok()
-    }
-
-    fn all_keys(&self) -> String {
-        format!("{}.p.*", self.prefix)
-    }
-
-    fn own(&self) -> MutexGuard<'_, HashMap<NodeId, Own>> {
-        // A poisoned lock is safe to use: no panic can interrupt a change.
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lease_of(&self, node: NodeId) -> u64 {
-        self.own().entry(node).or_default().lease
-    }
-
-    /// A call may change the sessions of a key, which had this number until now.
-    fn doubt(&self, part: Part, key: &Key, known: usize) {
-        if let Some(own) = self.own().get_mut(&part.node).filter(|own| own.lease == part.lease) {
-            own.doubts.entry(key.clone()).or_insert(known);
-        }
-    }
-
-    /// The sessions of a key are recorded. Before the call they were `known`, unless there was doubt.
-    fn count(&self, part: Part, key: &Key, known: usize) {
-        if let Some(own) = self.own().get_mut(&part.node).filter(|own| own.lease == part.lease) {
-            let counted = own.doubts.remove(key).unwrap_or(known);
-            own.sessions = own.sessions.saturating_sub(counted).saturating_add(part.sessions);
-        }
-    }
-
-    /// Tells the other nodes how many sessions this node has, if that has changed.
-    async fn tell(&self, node: NodeId) -> Result<(), NatsError> {
-        let _turn = self.telling.lock().await;
-        let (sessions, told) = self.own().get(&node).map_or((0, 0), |own| (own.sessions, own.told));
-        if sessions != told {
-            self.tell_sessions(node, sessions).await?;
-            self.own().entry(node).or_default().told = sessions;
-        }
-        Ok(())
-    }
-
+impl Store {
     async fn renew(&self, node: NodeId, duration: Duration) -> Result<Renewed, NatsError> {
         let known = self.own().get(&node).map_or(0, |own| own.lease);
         let previous = self.lease(node).await?;

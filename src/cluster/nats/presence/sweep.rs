@@ -3,19 +3,11 @@ use futures_util::stream::{self, StreamExt as _};
 use super::super::NatsError;
 use super::super::headers::HeadersOut;
 use super::super::jetstream::{EXPECTED_LAST, Stored};
-use super::Inner;
-use super::lease::{Lease, Nodes};
+use super::nodes::{Lease, Nodes};
 use super::record::Record;
+use super::store::{Pass, Store};
 use crate::key::Key;
 use crate::presence::Swept;
-
-/// A pass over the records of all keys, in their order in the stream. What changes meanwhile comes to its end, so it is not missed.
-#[derive(Debug)]
-pub(super) struct Pass {
-    next: u64,
-    /// The leases that had ended when it began. They are removed after it.
-    ended: Vec<Lease>,
-}
 
 /// Records of one request and of one call at most.
 const MESSAGES: usize = 512;
@@ -28,7 +20,7 @@ const LEFT: usize = 1000;
 /// Changes in flight.
 const AT_ONCE: usize = 64;
 
-impl Inner {
+impl Store {
     /// Removes a part of what dead nodes have recorded.
     pub(super) async fn sweep(&self, nodes: &Nodes, now: u64, is_wanted: bool) -> Result<Swept, NatsError> {
         let mut pass = self.pass.lock().await;

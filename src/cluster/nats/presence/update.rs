@@ -5,8 +5,8 @@ use tokio::time::sleep;
 use super::super::NatsError;
 use super::super::headers::HeadersOut;
 use super::super::jetstream::EXPECTED_LAST;
-use super::Inner;
 use super::record::{Part, Record};
+use super::store::Store;
 use crate::cluster::NodeId;
 use crate::key::Key;
 use crate::presence::Updated;
@@ -14,7 +14,7 @@ use crate::presence::Updated;
 /// Other nodes may change the record of the same key at the same time.
 const ATTEMPTS: u32 = 256;
 
-impl Inner {
+impl Store {
     /// Sets the number of sessions that a node has of a key.
     pub(super) async fn set(&self, node: NodeId, key: &Key, sessions: usize) -> Result<Updated, NatsError> {
         let (subject, lease) = (self.subject_of(key), self.lease_of(node));
