@@ -13,6 +13,7 @@ mod presence;
 mod server;
 mod state;
 mod subject;
+mod version;
 mod wire;
 
 use std::fmt;
@@ -62,9 +63,6 @@ struct Inner {
     presence: Option<NatsPresence>,
 }
 
-/// The oldest server that the log and presence were tested with.
-const OLDEST: ((u64, u64), &str) = ((2, 10), "2.10");
-
 impl Nats {
     /// Connects with default settings, see [`Nats::options`].
     ///
@@ -108,7 +106,8 @@ impl Nats {
         let client = Arc::new(client);
         if options.log.is_some() || options.presence {
             jetstream::check(&client).await?;
-            check_version(&client)?;
+            let info = client.info().ok_or(NatsError::Disconnected)?;
+            version::check(&info.version)?;
         }
         let log = match options.log {
             Some(retention) => Some(NatsLog::open(&client, &options, retention, node).await?),
@@ -131,14 +130,6 @@ impl NatsOptions {
     pub async fn connect(self, url: &str) -> Result<Nats, NatsError> {
         Nats::with(self, url).await
     }
-}
-
-fn check_version(client: &Client) -> Result<(), NatsError> {
-    let found = client.info().ok_or(NatsError::Disconnected)?.version;
-    let mut numbers = found.split(['.', '-']).map(|number| number.parse::<u64>().unwrap_or_default());
-    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    let (oldest, needed) = OLDEST;
-    if version < oldest { Err(NatsError::TooOld { found, needed }) } else { Ok(()) }
 }
 
 #[async_trait]
