@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,6 +35,20 @@ impl NatsServer {
         let server = Self { process, port, arguments, directory };
         server.wait();
         server
+    }
+
+    /// Three servers with JetStream that are one NATS cluster.
+    pub(crate) fn cluster(name: &str) -> [Self; 3] {
+        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let routes = listeners.map(|free| format!("nats://{}", free.local_addr().expect("an address")));
+        let all = routes.join(",");
+        let mut number = 0;
+        routes.map(|route| {
+            number += 1;
+            let own = format!("{name}-{number}");
+            let cluster = ["--cluster_name", name, "--cluster", &route, "--routes", &all];
+            Self::start_with(&own, &[&["-js", "--server_name", &own], &cluster[..]].concat())
+        })
     }
 
     pub(crate) fn address(&self) -> String {

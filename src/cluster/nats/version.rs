@@ -22,7 +22,10 @@ mod tests {
         }
         for old in ["2.9.10", "1.4.1", "", "two"] {
             let error = check(old).unwrap_err().to_string();
-            assert_eq!(error, format!("the NATS server has version {old}; the log and presence need 2.10 or newer"));
+            assert_eq!(
+                error,
+                format!("the NATS server has version {old}; the log and presence need 2.10 or newer")
+            );
         }
     }
 }

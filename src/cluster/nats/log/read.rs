@@ -126,6 +126,9 @@ impl Store {
         wanted: u64,
         limit: Limit,
     ) -> Result<Option<Vec<Entry>>, NatsError> {
+        if wanted == last.head.at.seq() {
+            return Ok(Some(vec![last.entry.clone()]));
+        }
         let (mut stream, mut is_found) = (self.find(line, last, wanted).await?.unwrap_or(0), false);
         let (mut entries, mut bytes): (Vec<Entry>, usize) = (Vec::new(), 0);
         loop {
