@@ -189,6 +189,8 @@ async fn a_server_that_was_restored_resets_who_saw_more() {
     let new = append(&log, "c").await;
     assert_eq!((new.prev, new.at.seq()), (kept, lost.seq()));
     assert_eq!(after(&log, lost).await.gap, Some(GapKind::Reset), "the same number has another tag");
+    append(&log, "d").await;
+    assert_eq!(after(&log, lost).await.gap, Some(GapKind::Reset), "also if it is not the last");
     assert_eq!(after(&log, kept).await.gap, None, "who saw nothing of it misses nothing");
 }
 

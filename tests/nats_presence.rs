@@ -197,13 +197,18 @@ async fn a_call_that_was_dropped_is_counted_once() {
     let server = NatsServer::start("dropped");
     let node = Node::join(&server).await;
     node.renew(LONG).await;
-    node.update("alice", 1).await;
-    server.freeze();
-    node.0.update(node.1, &[(key("alice"), 2), (key("bob"), 1)]).await.expect_err("no answer");
-    server.thaw();
-    let all = [(key("alice"), 2), (key("bob"), 1)];
-    until("the server", async || node.0.update(node.1, &all).await.map_err(|error| error.to_string())).await;
-    assert_eq!(node.counts().await, (1, 2, 3));
+    for round in 0..300 {
+        // It is dropped before, between and after its requests.
+        let sessions = round % 5;
+        let all = [(key("alice"), sessions), (key("bob"), 1)];
+        let time = Duration::from_micros(round as u64 * 2);
+        let dropped = tokio::time::timeout(time, node.0.update(node.1, &all)).await;
+        if dropped.is_ok() || round % 7 == 0 {
+            node.0.update(node.1, &all).await.expect("an update");
+            let keys = if sessions > 0 { 2 } else { 1 };
+            assert_eq!(node.counts().await, (1, keys, sessions + 1), "round {round}");
+        }
+    }
 }
 
 #[tokio::test]

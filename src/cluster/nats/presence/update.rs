@@ -26,6 +26,10 @@ impl Store {
             let known = record.of(node, lease);
             if new == record {
                 self.count(part, key, known);
+                if last > 0 && new.is_empty() {
+                    // The call that has emptied it did not come to its end.
+                    let _ = self.records.delete(last).await;
+                }
                 return Ok(updated);
             }
             // Whether the next request has its effect is unknown if this call is dropped.
