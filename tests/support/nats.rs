@@ -90,6 +90,16 @@ impl NatsServer {
     /// The server stops working, and its connections stay.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
+        // Each thread stops when it gets to know of it.
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let is_stopped = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        };
+        awaited("the end of all threads", || {
+            let mut tasks = fs::read_dir(&tasks).ok()?;
+            tasks.all(|task| task.is_ok_and(is_stopped)).then_some(())
+        });
     }
 
     pub(crate) fn thaw(&self) {

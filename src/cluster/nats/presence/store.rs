@@ -28,9 +28,9 @@ pub(super) struct Store {
 pub(super) struct Own {
     /// Number of its lease. 0 before it has one.
     pub(super) lease: u64,
-    /// Sessions that it has recorded under this lease, and how many it has told of.
+    /// Sessions that it has recorded under this lease, and how many it has told of. `None` if that is not certain.
     pub(super) sessions: usize,
-    pub(super) told: usize,
+    pub(super) told: Option<usize>,
     /// How many sessions of a key `sessions` contains, if a call for the key did not come to its end.
     pub(super) doubts: HashMap<Key, usize>,
 }
@@ -73,6 +73,10 @@ impl Store {
         }
     }
 
+    pub(super) fn is_doubtful(&self, part: Part, key: &Key) -> bool {
+        self.own().get(&part.node).is_some_and(|own| own.doubts.contains_key(key))
+    }
+
     /// The sessions of a key are recorded. Before the call they were `known`, unless there was doubt.
     pub(super) fn count(&self, part: Part, key: &Key, known: usize) {
         if let Some(own) = self.own().get_mut(&part.node).filter(|own| own.lease == part.lease) {
@@ -84,10 +88,17 @@ impl Store {
     /// Tells the other nodes how many sessions this node has, if that has changed.
     pub(super) async fn tell(&self, node: NodeId) -> Result<(), NatsError> {
         let _turn = self.telling.lock().await;
-        let (sessions, told) = self.own().get(&node).map_or((0, 0), |own| (own.sessions, own.told));
-        if sessions != told {
-            self.tell_sessions(node, sessions).await?;
-            self.own().entry(node).or_default().told = sessions;
+        let sessions = match self.own().get_mut(&node) {
+            Some(own) if own.told != Some(own.sessions) => {
+                // Until the answer comes.
+                own.told = None;
+                own.sessions
+            }
+            _ => return Ok(()),
+        };
+        self.tell_sessions(node, sessions).await?;
+        if let Some(own) = self.own().get_mut(&node) {
+            own.told = Some(sessions);
         }
         Ok(())
     }

@@ -24,7 +24,8 @@ impl Store {
             let new = record.with(part);
             let updated = Updated { before: record.total(), after: new.total() };
             let known = record.of(node, lease);
-            if new == record {
+            // A request of a call that was dropped may still be on its way. It fails if this call writes.
+            if new == record && !self.is_doubtful(part, key) {
                 self.count(part, key, known);
                 if last > 0 && new.is_empty() {
                     // The call that has emptied it did not come to its end.
