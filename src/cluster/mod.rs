@@ -32,6 +32,8 @@ mod clustered;
 mod form;
 mod health;
 mod memory;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "redis")]
 mod redis;
 mod settings;
@@ -41,6 +43,8 @@ pub use self::backplane::{Backplane, BackplaneError, Event};
 pub(crate) use self::clustered::{Clustered, Incoming};
 pub use self::health::{ClusterHealth, Health};
 pub use self::memory::MemoryBackplane;
+#[cfg(feature = "nats")]
+pub use self::nats::{Nats, NatsError, NatsLog, NatsOptions, NatsPresence, NatsStorage};
 #[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisError, RedisOptions};
 pub(crate) use self::settings::Timing;

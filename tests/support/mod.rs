@@ -9,6 +9,8 @@ mod faulty_log;
 #[cfg(all(feature = "client", feature = "warp"))]
 pub(crate) mod keywire_client;
 mod lines;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(all(feature = "metrics", feature = "warp"))]
 mod numbers;
 mod peer;
@@ -29,6 +31,8 @@ pub(crate) use client::{Client, End, request};
 pub(crate) use directory::Directory;
 pub(crate) use faulty_log::{FaultyLog, Moment};
 pub(crate) use lines::Lines;
+#[cfg(feature = "nats")]
+pub(crate) use nats::NatsServer;
 #[cfg(all(feature = "metrics", feature = "warp"))]
 pub(crate) use numbers::{Numbers, moves, watched};
 pub(crate) use peer::{Peer, PeerListener};
