@@ -51,7 +51,7 @@ impl ClusterOptions {
 
 /// Shorter than the defaults, so that people see the keys of a killed node leave.
 pub(crate) fn timing() -> PresenceTiming {
-    PresenceTiming { delay: Duration::from_secs(3), lease: Duration::from_secs(15) }
+    PresenceTiming { delay: Duration::from_secs(3), lease: Duration::from_secs(10) }
 }
 
 // A URL may contain a password, so no error shows it.

@@ -8,9 +8,13 @@ use std::fs;
 use machine::{ESSENTIAL, GIVEN, Machine, NODE_PACKAGES, TOOLS, repository};
 
 /// The targets, and what each of them needs of `TOOLS`.
-const TARGETS: [(&str, &[&str]); 4] = [
+const TARGETS: [(&str, &[&str]); 5] = [
     ("build", &["bin/cc"]),
-    ("test", &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", NODE_PACKAGES]),
+    (
+        "test",
+        &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", "bin/redis-server", NODE_PACKAGES],
+    ),
+    ("cluster", &["bin/cc", "bin/redis-server"]),
     (
         "lint",
         &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny", "bin/cargo-hack"],
