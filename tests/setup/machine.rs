@@ -7,13 +7,12 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the script installs: where it is, and the call that brings it.
-pub(crate) const TOOLS: [(&str, &str); 12] = [
+pub(crate) const TOOLS: [(&str, &str); 11] = [
     ("bin/cc", "apt-get install --yes --no-install-recommends gcc libc6-dev -qq"),
     ("bin/c++", "apt-get install --yes --no-install-recommends g++ libc6-dev -qq"),
     ("bin/chromium", "apt-get install --yes --no-install-recommends chromium -qq"),
     ("sbin/nginx", "apt-get install --yes --no-install-recommends nginx -qq"),
     ("bin/caddy", "apt-get install --yes --no-install-recommends caddy -qq"),
-    ("bin/redis-server", "apt-get install --yes --no-install-recommends redis-server -qq"),
     (NODE_PACKAGES, "npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund"),
     ("bin/cargo-fmt", "rustup component add rustfmt"),
     ("bin/cargo-clippy", "rustup component add clippy"),

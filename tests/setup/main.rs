@@ -10,15 +10,12 @@ use machine::{ESSENTIAL, GIVEN, Machine, NODE_PACKAGES, TOOLS, repository};
 /// The targets, and what each of them needs of `TOOLS`.
 const TARGETS: [(&str, &[&str]); 5] = [
     ("build", &["bin/cc"]),
-    (
-        "test",
-        &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", "bin/redis-server", NODE_PACKAGES],
-    ),
-    ("cluster", &["bin/cc", "bin/redis-server"]),
+    ("test", &["bin/cc", "bin/chromium", "sbin/nginx", "bin/caddy", NODE_PACKAGES]),
     (
         "lint",
         &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny", "bin/cargo-hack"],
     ),
+    ("cluster", &["bin/cc", "bin/redis-server"]),
     ("fuzz", &["bin/cc", "bin/c++", "bin/cargo-fuzz"]),
 ];
 

@@ -38,7 +38,6 @@ case "$name $*" in
         chromium) bring bin chromium ;;
         nginx) bring sbin nginx ;;
         caddy) bring bin caddy ;;
-        redis-server) bring bin redis-server ;;
         esac
     done
     ;;
