@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint fuzz soak bench
+.PHONY: help setup demo cluster test lint fuzz soak bench
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -15,14 +15,24 @@ help: ## list these commands
 setup: ## install missing tools for demo, test and lint
 	@scripts/setup test lint
 
+# `redis` is for the cluster.
+DEMO_FEATURES := deflate,jwks,metrics,redis,sqlite
+
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
-	cargo run --example demo --features deflate,jwks,metrics,sqlite -- --log "$(or $(CARGO_TARGET_DIR),target)/demo.db" $(ARGS)
+	cargo run --example demo --features $(DEMO_FEATURES) -- --log "$(or $(CARGO_TARGET_DIR),target)/demo.db" $(ARGS)
+
+# Each node that is killed comes back. PORTS="9001 9002": other ports than 8091 and 8092.
+cluster: export KEYWIRE_PORTS = $(PORTS)
+cluster: ## start two demos that are one cluster, on a Redis of their own: make cluster ARGS="--jwt-secret ..."
+	@scripts/setup cluster
+	cargo build --example demo --features $(DEMO_FEATURES)
+	@scripts/cluster $(ARGS)
 
 test: ## install missing tools, then run all tests
 	@$(STEP) "setup" scripts/setup test
 	@$(STEP) "unit, integration and doc tests" cargo test --all-features
-	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features deflate,jwks,metrics,sqlite
+	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features $(DEMO_FEATURES)
 	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
 
 # cargo-hack runs clippy, not check, so that code unused with a single feature is an error. It tries no features, each feature,

@@ -119,8 +119,12 @@ export type Events = {
 };
 export declare class Keywire extends EventTarget {
     #private;
-    /** @param {string | URL} url URL of the endpoint: ws(s), http(s), or relative to the page. @param {Options} [options] */
-    constructor(url: string | URL, options?: Options);
+    /**
+     * @param {string | URL | (() => string | URL)} url URL of the endpoint: ws(s), http(s), or relative to the page. A function is called
+     *   here and at each attempt.
+     * @param {Options} [options]
+     */
+    constructor(url: string | URL | (() => string | URL), options?: Options);
     /** The current status. */
     get status(): Status;
     /** The current WebSocket, if this tab has one. */

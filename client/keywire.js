@@ -181,7 +181,10 @@ function joinTabs(name, hear, lead, lost) {
 }
 
 export class Keywire extends EventTarget {
+  /** The URL of the next attempt. */
   #url;
+  /** The URL that names this client to other tabs and to storage. */
+  #name;
   #options;
   /** @type {Status} */
   #status = 'idle';
@@ -236,11 +239,17 @@ export class Keywire extends EventTarget {
   /** @type {Timer} Timeout for the server's first message about the log. */
   #word;
 
-  /** @param {string | URL} url URL of the endpoint: ws(s), http(s), or relative to the page. @param {Options} [options] */
+  /**
+   * @param {string | URL | (() => string | URL)} url URL of the endpoint: ws(s), http(s), or relative to the page. A function is called
+   *   here and at each attempt.
+   * @param {Options} [options]
+   */
   constructor(url, options = {}) {
     super();
     // While a page is rendered on a server, a relative URL has no base yet.
-    this.#url = globalThis.location ? new URL(url, location.href).href : String(url);
+    const resolve = (/** @type {string | URL} */ url) => (globalThis.location ? new URL(url, location.href).href : String(url));
+    const first = (this.#name = resolve(typeof url === 'function' ? url() : url));
+    this.#url = typeof url === 'function' ? () => resolve(url()) : () => first;
     this.#options = { ...options, ...NUMBERS, param: options.param ?? 'token', delay: bounded(options.delay) };
     for (const name of /** @type {(keyof typeof NUMBERS)[]} */ (Object.keys(NUMBERS))) {
       this.#options[name] = bounded(options[name], NUMBERS[name]);
@@ -261,7 +270,7 @@ export class Keywire extends EventTarget {
   /** Connects. While waiting: at once. While connecting or open: does nothing. Throws for a relative URL without a page. */
   connect() {
     if (this.#status === 'connecting' || this.#status === 'open') return this;
-    this.#endpoint();
+    this.#endpoint(this.#name);
     clearTimeout(this.#timer);
     if (this.#status !== 'waiting') this.#listen();
     if (this.#follows) this.#tabs?.post({ ask: 'now' });
@@ -394,9 +403,10 @@ export class Keywire extends EventTarget {
     return { token, expires: asked ? now() + Number(expiresAt ?? expiry(token)) - Date.now() : NaN };
   }
 
-  #endpoint() {
+  /** @param {string} address */
+  #endpoint(address) {
     try {
-      const url = new URL(this.#url, globalThis.location?.href);
+      const url = new URL(address, globalThis.location?.href);
       url.protocol = url.protocol.replace(/^http/, 'ws');
       url.hash = '';
       return url;
@@ -412,7 +422,7 @@ export class Keywire extends EventTarget {
    */
   #address(token) {
     const { via, param, follow } = this.#options;
-    const url = this.#endpoint();
+    const url = this.#endpoint(this.#url());
     const protocols = [PROTOCOL];
     // The server judges positions. An invalid one must not keep the page from connecting.
     if (follow) protocols.push(`from.keywire.${(this.#at ?? follow).replace(/[^\w.]/g, '_')}`);
@@ -626,7 +636,7 @@ export class Keywire extends EventTarget {
 
   #join() {
     const { shared } = this.#options;
-    const name = `keywire ${this.#endpoint().href}${shared === true ? '' : ` ${shared}`}`;
+    const name = `keywire ${this.#endpoint(this.#name).href}${shared === true ? '' : ` ${shared}`}`;
     const tabs = joinTabs(name, (note) => this.#hear(note), (stolen) => this.#lead(stolen), (error) => {
       this.#leave();
       // Without locks, the tab has its own connection.
@@ -816,7 +826,7 @@ export class Keywire extends EventTarget {
   #memory(use) {
     const { resume, shared = '' } = this.#options;
     try {
-      if (resume === 'reload') use(sessionStorage, `keywire ${this.#url} ${shared}`);
+      if (resume === 'reload') use(sessionStorage, `keywire ${this.#name} ${shared}`);
     } catch {
       // Without storage, a reload begins without a position.
     }

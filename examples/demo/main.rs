@@ -7,11 +7,14 @@
 //!   `Authorization: Bearer`.
 //! - `--jwt-key`, `--jwt-jwks`: a client needs a token of another issuer.
 //! - `--log FILE`: pushes with `"keep": true` wait for users who are offline.
+//! - `--redis URL`, `--nats URL`, with `--features redis` or `nats`: one of several nodes. `make cluster` starts two.
 //! - `--metrics`, with `--features metrics`: metrics for Prometheus.
 
+mod cluster;
 mod log;
 mod login;
 mod mine;
+mod node;
 #[cfg(feature = "metrics")]
 mod numbers;
 mod post;
@@ -28,15 +31,19 @@ use std::time::Duration;
 use clap::Parser;
 use keywire::auth::{Origins, RawKey};
 use keywire::log::Log;
+use keywire::message::Code;
 use keywire::serve::ServeConfig;
 use keywire::session::Closed;
-use keywire::{Config, Envelope, Hub, Session, Switch};
+use keywire::{Config, Envelope, Hub, Reply, Session, Switch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cluster::{ClusterOptions, Engine};
 use crate::log::LogOptions;
 use crate::login::Login;
+use crate::node::Node;
 use crate::tokens::{TokenOptions, Tokens};
+use crate::watch::Watchers;
 
 /// A page and a backend that talk in real time through keywire.
 #[derive(Parser)]
@@ -64,6 +71,9 @@ struct Options {
     log: LogOptions,
 
     #[command(flatten)]
+    cluster: ClusterOptions,
+
+    #[command(flatten)]
     tokens: TokenOptions,
 }
 
@@ -81,6 +91,13 @@ async fn main() -> ExitCode {
     };
     let log = match options.log.open().await {
         Ok(log) => log,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let engine = match options.cluster.join().await {
+        Ok(engine) => engine,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
@@ -109,9 +126,20 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let keeps = log.is_some();
-    let hub = hub(&options, key.clone(), log);
-    let routes = routes::all(hub.clone(), login, key, keeps);
+    let node = engine.as_ref().map(|engine| {
+        let ClusterOptions { peer, name, killable, .. } = std::mem::take(&mut options.cluster);
+        let name = name.unwrap_or_else(|| address.to_string());
+        Arc::new(Node::new(name, engine.name, peer, killable))
+    });
+    let watchers = Arc::new(Watchers::new(node.clone()));
+    // An engine has a log too.
+    let keeps = log.is_some() || engine.is_some();
+    let demo = Demo { miners: Arc::default(), watchers: watchers.clone(), node: node.clone() };
+    let hub = hub(&options, key.clone(), log, engine, demo);
+    if let Some(node) = &node {
+        node.clone().start(hub.clone(), watchers);
+    }
+    let routes = routes::all(hub.clone(), login, key, keeps, node);
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");
@@ -126,14 +154,21 @@ async fn main() -> ExitCode {
 }
 
 /// The shared state of the handlers.
-#[derive(Default)]
 struct Demo {
     miners: Arc<mine::Miners>,
-    watchers: Arc<watch::Watchers>,
+    watchers: Arc<Watchers>,
+    /// `None`: there is no cluster.
+    node: Option<Arc<Node>>,
 }
 
-fn hub(options: &Options, tokens: post::Tokens, log: Option<Arc<dyn Log>>) -> Hub {
-    let switch = Switch::with(Demo::default())
+fn hub(
+    options: &Options,
+    tokens: post::Tokens,
+    log: Option<Arc<dyn Log>>,
+    engine: Option<Engine>,
+    demo: Demo,
+) -> Hub {
+    let switch = Switch::with(demo)
         .inform(relay::inform)
         .command(|demo: Arc<Demo>, session: Session, envelope: Envelope| {
             demo.miners.clone().command(session, envelope)
@@ -141,11 +176,19 @@ fn hub(options: &Options, tokens: post::Tokens, log: Option<Arc<dyn Log>>) -> Hu
         .on("watch", |demo: Arc<Demo>, session: Session, envelope: Envelope| {
             demo.watchers.clone().watch(session, envelope)
         })
+        .on("kill", |demo: Arc<Demo>, _: Session, _: Envelope| async move {
+            match &demo.node {
+                Some(node) => node.kill(),
+                None => Ok(Reply::error(Code::FORBIDDEN, "there is no cluster")),
+            }
+        })
         .opened(|demo: Arc<Demo>, session: Session| async move {
+            demo.node.iter().for_each(|node| node.opened(&session));
             demo.watchers.changed(session.hub());
             Ok(())
         })
         .closed(|demo: Arc<Demo>, session: Session, _: Closed| async move {
+            demo.node.iter().for_each(|node| node.closed(&session));
             demo.watchers.changed(session.hub());
             demo.miners.clone().left(session).await;
         });
@@ -164,6 +207,9 @@ fn hub(options: &Options, tokens: post::Tokens, log: Option<Arc<dyn Log>>) -> Hu
         Some(tokens) => Hub::builder(tokens),
         None => Hub::builder(RawKey::from_path()),
     };
+    if let Some(engine) = engine {
+        hub = hub.cluster(engine.cluster).presence_timing(cluster::timing());
+    }
     if let Some(log) = log {
         hub = hub.log(log);
     }

@@ -65,6 +65,18 @@ pub(crate) fn body_of_user<T: DeserializeOwned + Send + 'static>(
     headers_and_body().then(read).boxed()
 }
 
+/// The key of the user's token, for a request without a body.
+pub(crate) fn poster(tokens: Tokens) -> BoxedFilter<(Result<Option<Key>, Refusal>,)> {
+    let check = move |headers: HeaderMap| {
+        let tokens = tokens.clone();
+        async move {
+            own(&headers)?;
+            user(tokens, &headers).await
+        }
+    };
+    warp::header::headers_cloned().then(check).boxed()
+}
+
 fn headers_and_body() -> BoxedFilter<(HeaderMap, Bytes)> {
     warp::post()
         .and(warp::header::headers_cloned())
@@ -74,10 +86,16 @@ fn headers_and_body() -> BoxedFilter<(HeaderMap, Bytes)> {
 }
 
 fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Refusal> {
-    if is_foreign(headers) {
-        return Err((StatusCode::FORBIDDEN, "requests from other sites are refused".to_owned()));
-    }
+    own(headers)?;
     serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// Refuses pages of other origins.
+fn own(headers: &HeaderMap) -> Result<(), Refusal> {
+    match is_foreign(headers) {
+        true => Err((StatusCode::FORBIDDEN, "requests from other sites are refused".to_owned())),
+        false => Ok(()),
+    }
 }
 
 async fn user(tokens: Tokens, headers: &HeaderMap) -> Result<Option<Key>, Refusal> {

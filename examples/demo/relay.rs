@@ -1,8 +1,8 @@
 //! `inform`: passes a body on to other users.
 
 use keywire::message::{Code, Flag};
-use keywire::store::Recipients;
-use keywire::{Envelope, HandlerResult, Push, Reply, Session};
+use keywire::store::{Recipients, Remote};
+use keywire::{Delivery, Envelope, HandlerResult, Key, Push, Reply, Session};
 use serde_json::json;
 
 /// Sends to `reception`, or to everyone without one.
@@ -19,12 +19,22 @@ pub(crate) async fn inform(session: Session, envelope: Envelope) -> HandlerResul
     };
     let delivery = session.hub().send(&to, push).await;
     Ok(match &envelope.reception {
-        Some(key) if delivery.is_absent() => Reply::error(Code::ABSENT, format!("{key} is not connected")),
+        Some(key) if delivery.delivered == 0 && !is_online(&session, key, &delivery).await => {
+            Reply::error(Code::ABSENT, format!("{key} is not connected"))
+        }
         _ => {
-            let data = json!({ "delivered": delivery.delivered });
+            let data = json!({ "delivered": delivery.delivered, "remote": delivery.remote });
             done(&envelope, Push::message("delivered").with_data(data))
         }
     })
+}
+
+/// Whether the recipient is connected, to any node: a delivery does not know the sessions of other nodes.
+async fn is_online(session: &Session, key: &Key, delivery: &Delivery) -> bool {
+    match delivery.remote {
+        Remote::Published => session.hub().online(key).await.unwrap_or(true),
+        _ => !delivery.is_absent(),
+    }
 }
 
 /// The reply to an envelope with an id. Without an id there is no reply.

@@ -1,23 +1,30 @@
 //! The HTTP routes of the demo.
 
+use std::sync::Arc;
+
 use keywire::log::Kept;
 use keywire::{Hub, Key, Push};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderValue, Response, StatusCode, header};
 use warp::path::Tail;
 use warp::{Filter, Reply};
 
 use crate::login::{self, Login};
-use crate::post::{Posted, Refusal, ToKeep, Tokens, body, body_of_user};
+use crate::node::{self, Node};
+use crate::post::{Posted, Refusal, ToKeep, Tokens, body, body_of_user, poster};
 
 /// The files of the page, compiled in: path, media type, content.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
+    ("cluster.css", "text/css; charset=utf-8", include_str!("page/cluster.css")),
     ("demo.js", "text/javascript; charset=utf-8", include_str!("page/demo.js")),
+    ("cluster.js", "text/javascript; charset=utf-8", include_str!("page/cluster.js")),
+    ("mining.js", "text/javascript; charset=utf-8", include_str!("page/mining.js")),
+    ("dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
     ("favicon.svg", "image/svg+xml", include_str!("page/favicon.svg")),
     ("keywire.js", "text/javascript; charset=utf-8", include_str!("../../client/keywire.js")),
 ];
@@ -29,14 +36,23 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; base-uri 
 type Answer = Response<String>;
 
 /// All routes, including the WebSocket.
-pub(crate) fn all(hub: Hub, login: Login, tokens: Tokens, keeps: bool) -> BoxedFilter<(impl Reply,)> {
+pub(crate) fn all(
+    hub: Hub,
+    login: Login,
+    tokens: Tokens,
+    keeps: bool,
+    node: Option<Arc<Node>>,
+) -> BoxedFilter<(impl Reply,)> {
     keywire::adapter::warp::websocket("websocket", hub.clone())
         .or(files())
-        .or(config(&login, keeps))
+        .or(config(&login, keeps, node.as_ref().map(|node| node.config(&hub))))
         .or(issue(login))
         .or(push(hub.clone(), tokens.clone()))
-        .or(broadcast(hub.clone(), tokens))
-        .or(stats(hub))
+        .or(broadcast(hub.clone(), tokens.clone()))
+        .or(online(hub.clone()))
+        .or(health(hub.clone()))
+        .or(stats(hub, node.is_some()))
+        .or(kill(tokens, node.is_some_and(|node| node.killable)))
         .or(warp::path!("healthz").and(warp::get()).map(|| "ok"))
         .boxed()
 }
@@ -58,14 +74,15 @@ fn files() -> BoxedFilter<(Answer,)> {
     warp::get().and(warp::path::tail()).and_then(found).map(send).boxed()
 }
 
-/// The configuration of the page: kind of credential, whether there is a login, whether pushes are kept.
-fn config(login: &Login, keeps: bool) -> BoxedFilter<(Answer,)> {
+/// The configuration of the page: kind of credential, whether there is a login, whether pushes are kept, the node of a cluster.
+fn config(login: &Login, keeps: bool, node: Option<Value>) -> BoxedFilter<(Answer,)> {
     let mut config = match login {
         Login::No => json!({ "auth": "key" }),
         Login::Here(_) => json!({ "auth": "token", "login": true }),
         Login::Elsewhere => json!({ "auth": "token", "login": false }),
     };
     config["log"] = keeps.into();
+    config["cluster"] = node.into();
     warp::path!("config").and(warp::get()).map(move || answer(StatusCode::OK, &config)).boxed()
 }
 
@@ -89,24 +106,21 @@ fn issue(login: Login) -> BoxedFilter<(Answer,)> {
 }
 
 fn push(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
-    let push = async |hub: Hub, key: String, posted: Posted<ToKeep>| {
-        let key = percent_decode_str(&key).decode_utf8().ok().and_then(|key| Key::new(key).ok());
-        match (key, posted) {
-            (_, Err((status, error))) => refuse(status, error),
-            (None, _) => refuse(StatusCode::BAD_REQUEST, "the path contains no valid key"),
-            (Some(key), Ok((user, ToKeep { push, keep }))) => {
-                let push = from_user((user, push));
-                let delivery = match keep {
-                    None => hub.send_to(key, push).await,
-                    Some(None) => hub.send_to(key, push.kept()).await,
-                    Some(Some(once)) => hub.send_to(key, push.kept().once(once)).await,
-                };
-                let status = match delivery.kept {
-                    Kept::Failed | Kept::Unknown => StatusCode::SERVICE_UNAVAILABLE,
-                    _ => StatusCode::OK,
-                };
-                answer(status, &delivery)
-            }
+    let push = async |hub: Hub, key: String, posted: Posted<ToKeep>| match (decoded(&key), posted) {
+        (_, Err((status, error))) => refuse(status, error),
+        (None, _) => refuse(StatusCode::BAD_REQUEST, "the path contains no valid key"),
+        (Some(key), Ok((user, ToKeep { push, keep }))) => {
+            let push = from_user((user, push));
+            let delivery = match keep {
+                None => hub.send_to(key, push).await,
+                Some(None) => hub.send_to(key, push.kept()).await,
+                Some(Some(once)) => hub.send_to(key, push.kept().once(once)).await,
+            };
+            let status = match delivery.kept {
+                Kept::Failed | Kept::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::OK,
+            };
+            answer(status, &delivery)
         }
     };
     with(hub).and(warp::path!("push" / String)).and(body_of_user(tokens)).then(push).boxed()
@@ -128,9 +142,51 @@ fn from_user((user, push): (Option<Key>, Push)) -> Push {
     }
 }
 
-fn stats(hub: Hub) -> BoxedFilter<(Answer,)> {
-    let stats = async |hub: Hub| answer(StatusCode::OK, &hub.counts().await);
+/// The number of sessions and keys: of the cluster, if there is one.
+fn stats(hub: Hub, is_cluster: bool) -> BoxedFilter<(Answer,)> {
+    let stats = move |hub: Hub| async move {
+        if !is_cluster {
+            return answer(StatusCode::OK, &hub.counts().await);
+        }
+        match hub.cluster_counts().await {
+            Ok(counts) => answer(StatusCode::OK, &counts),
+            Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        }
+    };
     with(hub).and(warp::path!("stats")).and(warp::get()).then(stats).boxed()
+}
+
+/// The nodes that have sessions of a key.
+fn online(hub: Hub) -> BoxedFilter<(Answer,)> {
+    let online = async |hub: Hub, key: String| match decoded(&key) {
+        None => refuse(StatusCode::BAD_REQUEST, "the path contains no valid key"),
+        Some(key) => match hub.presence(key).await {
+            Ok(nodes) => answer(StatusCode::OK, &nodes),
+            Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        },
+    };
+    with(hub).and(warp::path!("online" / String)).and(warp::get()).then(online).boxed()
+}
+
+/// The state of the hub and of its connection to the cluster. A node without its cluster still serves its own sessions, so the
+/// status is 200.
+fn health(hub: Hub) -> BoxedFilter<(Answer,)> {
+    let health = |hub: Hub| answer(StatusCode::OK, &hub.health());
+    with(hub).and(warp::path!("health")).and(warp::get()).map(health).boxed()
+}
+
+fn kill(tokens: Tokens, killable: bool) -> BoxedFilter<(Answer,)> {
+    let kill = move |user: Result<Option<Key>, Refusal>| match user {
+        Err((status, error)) => refuse(status, error),
+        Ok(_) if killable => node::die(),
+        Ok(_) => refuse(StatusCode::NOT_FOUND, "--killable is not set"),
+    };
+    warp::path!("kill").and(warp::post()).and(poster(tokens)).map(kill).boxed()
+}
+
+/// The key in a segment of a path.
+fn decoded(segment: &str) -> Option<Key> {
+    percent_decode_str(segment).decode_utf8().ok().and_then(|key| Key::new(key).ok())
 }
 
 fn with(hub: Hub) -> BoxedFilter<(Hub,)> {

@@ -1,33 +1,51 @@
-//! `watch`: pushes the number of sessions and keys to the sessions that asked, at each change.
+//! `watch`: pushes the number of sessions and keys to the sessions that asked, at each change. In a cluster also the nodes and who
+//! comes and goes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keywire::frame::Frame;
-use keywire::store::Counts;
 use keywire::{Envelope, HandlerResult, Hub, Push, Session};
+
+use crate::node::Node;
+
+/// The group of the sessions that sent `watch`, on all nodes.
+pub(crate) const GROUP: &str = "watchers";
 
 /// Pause before a push, so that many openings make one push.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The sessions that sent `watch`.
+/// The sessions of this node that sent `watch`.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    sessions: Mutex<Vec<Session>>,
+    state: Mutex<State>,
     /// Whether a push is due.
     stirred: AtomicBool,
+    node: Option<Arc<Node>>,
+}
+
+#[derive(Default)]
+struct State {
+    sessions: Vec<Session>,
+    /// The counts that they have.
+    latest: Option<Frame>,
 }
 
 impl Watchers {
-    /// Replies with the counts, and adds the session.
+    pub(crate) fn new(node: Option<Arc<Node>>) -> Self {
+        Self { node, ..Self::default() }
+    }
+
+    /// Adds the session, and replies with the counts.
     pub(crate) async fn watch(self: Arc<Self>, session: Session, _: Envelope) -> HandlerResult {
-        let counts = session.hub().counts().await;
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sessions.contains(&session) {
-            sessions.push(session);
+        let hub = session.hub().clone();
+        if let Some(node) = &self.node {
+            session.join(GROUP).await?;
+            session.send(node.report(&hub, "here"));
         }
-        Ok(stats(counts).into())
+        self.add(session);
+        Ok(self.stats(&hub).await.into())
     }
 
     /// A session opened or closed.
@@ -39,13 +57,44 @@ impl Watchers {
         tokio::spawn(async move {
             tokio::time::sleep(PAUSE).await;
             watchers.stirred.store(false, Ordering::SeqCst);
-            let frame = Frame::push(&stats(hub.counts().await));
-            let mut sessions = watchers.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.retain(|session| !session.send_frame(&frame).is_gone());
+            watchers.tell(&hub).await;
         });
     }
-}
 
-fn stats(counts: Counts) -> Push {
-    Push::data(counts).with_flag("stats")
+    /// Tells the sessions of this node the counts, if they have changed, and those of all nodes about this node.
+    pub(crate) async fn tell(&self, hub: &Hub) {
+        let frame = Frame::push(&self.stats(hub).await);
+        self.send(frame);
+        if let Some(node) = &self.node {
+            hub.send_to_group(GROUP, node.report(hub, "node")).await;
+        }
+    }
+
+    /// The counts of the cluster, or of this node if there is no cluster or it does not answer.
+    async fn stats(&self, hub: &Hub) -> Push {
+        match hub.cluster_counts().await {
+            Ok(counts) if self.node.is_some() => Push::data(counts),
+            _ => Push::data(hub.counts().await),
+        }
+        .with_flag("stats")
+    }
+
+    fn add(&self, session: Session) {
+        let mut state = self.lock();
+        if !state.sessions.contains(&session) {
+            state.sessions.push(session);
+        }
+    }
+
+    fn send(&self, frame: Frame) {
+        let mut state = self.lock();
+        if state.latest.as_ref() != Some(&frame) {
+            state.sessions.retain(|session| !session.send_frame(&frame).is_gone());
+            state.latest = Some(frame);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

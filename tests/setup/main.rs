@@ -8,7 +8,7 @@ use std::fs;
 use machine::{ESSENTIAL, GIVEN, Machine, NATS_SERVER, NODE_PACKAGES, TOOLS, repository};
 
 /// The targets, and what each of them needs of `TOOLS`.
-const TARGETS: [(&str, &[&str]); 4] = [
+const TARGETS: [(&str, &[&str]); 5] = [
     ("build", &["bin/cc"]),
     (
         "test",
@@ -26,6 +26,7 @@ const TARGETS: [(&str, &[&str]); 4] = [
         "lint",
         &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny", "bin/cargo-hack"],
     ),
+    ("cluster", &["bin/cc", "bin/redis-server"]),
     ("fuzz", &["bin/cc", "bin/c++", "bin/cargo-fuzz"]),
 ];
 

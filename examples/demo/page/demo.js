@@ -1,25 +1,11 @@
 // The demo page: turns forms into messages and messages into elements. keywire.js handles the connection.
 
+import { cluster, nextNode } from './cluster.js';
+import { $, element, whole } from './dom.js';
 import { Keywire } from '/keywire.js';
+import { mining } from './mining.js';
 
 /** @typedef {import('/keywire.js').Push} Push */
-
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
-
-/**
- * An element with text in it. Data from the server becomes text, never markup.
- * @param {string} tag @param {string} className @param {(string | Node)[]} children
- */
-function element(tag, className, ...children) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.append(...children);
-  return made;
-}
-
-const whole = new Intl.NumberFormat('en');
-const short = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
 
 // ── Identity ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -33,7 +19,7 @@ const pick = (list) => list[Math.floor(Math.random() * list.length)];
 const fromAddress = new URLSearchParams(location.search).get('key');
 const remembered = sessionStorage.getItem(REMEMBERED);
 
-const { auth, login, log } = await fetch('/config').then((answer) => answer.json());
+const { auth, login, log, cluster: node } = await fetch('/config').then((answer) => answer.json());
 const tokens = auth === 'token';
 /** Whether tokens have another issuer, so that the user pastes one. */
 const pasted = tokens && !login;
@@ -56,17 +42,21 @@ function subject(token) {
 async function credential() {
   if (!tokens) return key;
   if (pasted) return token;
-  const answer = await fetch('/login', {
+  const fetched = fetch('/login', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ key }),
   });
+  // The node of the page may be gone. The other nodes accept the token that it issued.
+  const answer = await fetched.catch((error) => (token && subject(token) === key ? null : Promise.reject(error)));
+  if (answer === null) return token;
   if (!answer.ok) throw new Error(`login answered ${answer.status}`);
-  return (await answer.json()).token;
+  return (token = (await answer.json()).token);
 }
 
+const { origin, lost } = nextNode(node?.peers ?? []);
 // Unread pushes come again after a reload, until they are marked as read.
-const wire = new Keywire('/websocket', { key: credential, follow: log && 'unread' });
+const wire = new Keywire(() => new URL('/websocket', origin()), { key: credential, follow: log && 'unread' });
 
 /** @param {string} name */
 function become(name) {
@@ -81,14 +71,14 @@ function become(name) {
 function showKey() {
   const path = encodeURIComponent(key);
   // encodeURIComponent keeps the apostrophe, which would end the quotes of the shell.
-  const push = `${location.origin}/push/${path}`.replaceAll("'", '%27');
+  const push = `${origin()}/push/${path}`.replaceAll("'", '%27');
   $('key').value = pasted ? token : key;
-  $('twin').href = `/?key=${path}`;
+  $('twin').href = `${origin()}/?key=${path}`;
   // If clients need a token, a push needs one too. $TOKEN is a variable of the shell, since a token must not be shown.
   const bearer = tokens ? ' -H "authorization: Bearer $TOKEN"' : '';
   const keep = log ? ',"keep":true' : '';
   $('curl-push').textContent = `curl${bearer} --json '{"code":"00","msg":"Your order is ready"${keep}}' '${push}'`;
-  $('curl-broadcast').textContent = `curl${bearer} --json '{"code":"00","msg":"Coffee for everyone"}' '${location.origin}/broadcast'`;
+  $('curl-broadcast').textContent = `curl${bearer} --json '{"code":"00","msg":"Coffee for everyone"}' '${origin()}/broadcast'`;
 }
 
 $('identity').addEventListener('submit', (/** @type {Event} */ event) => {
@@ -140,7 +130,7 @@ function showStatus(delay = 0) {
   $('connect').textContent = away ? (tokens ? 'Log in' : 'Connect') : tokens ? 'Log out' : 'Disconnect';
   $('connect').classList.toggle('primary', away);
   $('now').hidden = status !== 'waiting';
-  for (const id of ['start', 'send']) $(id).disabled = status !== 'open';
+  $('send').disabled = status !== 'open';
   due = performance.now() + delay;
   $('next').textContent =
     status === 'open' ? 'All your tabs get your messages.'
@@ -149,14 +139,13 @@ function showStatus(delay = 0) {
     : pasted ? 'This server needs a token and cannot issue one. Paste a token of its issuer.'
     : 'This server needs a token. Log in to get one.';
   showNext();
-  if (status !== 'open') {
-    for (const id of ['sessions', 'keys']) $(id).textContent = '–';
-    if (mine.state === 'mining') showMining('interrupted');
-  }
-  showStop();
+  if (status !== 'open') for (const id of ['sessions', 'keys']) $(id).textContent = '–';
 }
 
-wire.addEventListener('status', ({ detail }) => showStatus(detail.delay));
+wire.addEventListener('status', ({ detail }) => {
+  if (detail.status === 'waiting') lost();
+  showStatus(detail.delay);
+});
 
 wire.addEventListener('close', ({ detail: { code, reason, final } }) => {
   if (final) $('next').textContent = ENDINGS[code] ?? `The server closed the connection for good (${code} ${reason}).`;
@@ -165,103 +154,15 @@ wire.addEventListener('close', ({ detail: { code, reason, final } }) => {
 wire.addEventListener('error', ({ detail }) => console.warn('keywire:', detail));
 
 // Only sessions that ask get counts. A new session must ask again.
-wire.addEventListener('open', () => wire.send({ flag: 'watch' }));
+wire.addEventListener('open', () => {
+  wire.send({ flag: 'watch' });
+  // The page may be on another node now.
+  showKey();
+});
 
 wire.on('stats', ({ data }) => {
   $('sessions').textContent = whole.format(data.sessions);
   $('keys').textContent = whole.format(data.keys);
-});
-
-// ── Mining ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const POINTS = 120;
-/** @type {{ state: string, attempts: number, at: number, rate: number, rates: number[] }} */
-const mine = { state: 'idle', attempts: 0, at: 0, rate: 0, rates: [] };
-
-const difficulty = () => Number($('difficulty').value);
-
-function showDifficulty() {
-  $('difficulty-value').textContent = `${difficulty()} zero bits`;
-  $('difficulty-help').textContent = `About ${whole.format(2 ** difficulty())} attempts on average.`;
-}
-
-$('difficulty').addEventListener('input', showDifficulty);
-
-$('mine-form').addEventListener('submit', (/** @type {Event} */ event) => {
-  event.preventDefault();
-  wire.command({ do: 'mine', difficulty: difficulty() });
-});
-
-$('stop').addEventListener('click', () => wire.command({ do: 'stop' }));
-
-function showStop() {
-  $('stop').disabled = wire.status !== 'open' || mine.state !== 'mining';
-}
-
-/** @param {string} state */
-function showMining(state) {
-  mine.state = state;
-  document.querySelector('.mine')?.setAttribute('data-state', state);
-  $('mine-state').textContent = state;
-  showStop();
-}
-
-/** Progress comes to all tabs of the key, not only to the one that started the search. @param {number} attempts */
-function progress(attempts) {
-  const now = performance.now();
-  if (mine.state !== 'mining' || attempts < mine.attempts) {
-    Object.assign(mine, { attempts: 0, at: 0, rate: 0, rates: [] });
-    $('block').hidden = true;
-    $('rate').textContent = '–';
-    drawSpark();
-    showMining('mining');
-  }
-  if (mine.at > 0 && now - mine.at > 1) {
-    const latest = ((attempts - mine.attempts) / (now - mine.at)) * 1000;
-    mine.rate = mine.rate > 0 ? 0.7 * mine.rate + 0.3 * latest : latest;
-    mine.rates = [...mine.rates, mine.rate].slice(-POINTS);
-    $('rate').textContent = `${short.format(mine.rate)}/s`;
-  }
-  Object.assign(mine, { attempts, at: now });
-  showAttempts(attempts);
-  drawSpark();
-}
-
-/** @param {number} attempts */
-function showAttempts(attempts) {
-  $('attempts').textContent = whole.format(attempts);
-  $('odds').textContent = `${Math.round(100 * (1 - Math.exp(-attempts / 2 ** difficulty())))} %`;
-}
-
-function drawSpark() {
-  const top = Math.max(...mine.rates, 1) * 1.15;
-  const step = 600 / Math.max(mine.rates.length - 1, 1);
-  const line = mine.rates.map((rate, i) => `${(i * step).toFixed(1)},${(90 - (rate / top) * 90).toFixed(1)}`).join('L');
-  const enough = mine.rates.length > 1;
-  $('spark-help').hidden = enough;
-  $('spark').querySelector('.line').setAttribute('d', enough ? `M${line}` : '');
-  $('spark').querySelector('.area').setAttribute('d', enough ? `M0,90L${line}L600,90Z` : '');
-}
-
-/** @param {{ nonce: number, hash: string, attempts: number }} block */
-function mined({ nonce, hash, attempts }) {
-  const zeros = /^0*/.exec(hash)?.[0] ?? '';
-  const rest = hash.slice(zeros.length);
-  $('hash').replaceChildren(element('span', 'zeros', zeros), rest);
-  $('nonce').textContent = String(nonce);
-  showAttempts(attempts);
-  $('block-attempts').textContent = whole.format(attempts);
-  $('zero-bits').textContent = String(zeros.length * 4 + (rest ? Math.clz32(parseInt(rest[0], 16)) - 28 : 0));
-  $('block').hidden = false;
-  showMining('mined');
-}
-
-// These pushes carry no flag, so a page without this client can read them.
-wire.on('*', ({ code, msg, data, flag }) => {
-  if (flag !== undefined) return;
-  if (code === '01' && typeof data === 'number') progress(data);
-  else if (code === '00' && typeof data?.hash === 'string') mined(data);
-  else if (code === '00' && msg === 'stopped') showMining('stopped');
 });
 
 // ── Sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -275,7 +176,8 @@ $('send-form').addEventListener('submit', async (/** @type {Event} */ event) => 
   try {
     const { code, data } = await wire.request(body, { flag: 'inform', reception });
     const n = data?.delivered;
-    if (code === '00') $('sent').textContent = n === undefined ? 'Delivered.' : `Delivered to ${n} ${n === 1 ? 'session' : 'sessions'}.`;
+    const elsewhere = data?.remote === 'published' ? ' of this node, and sent to the others' : '';
+    if (code === '00') $('sent').textContent = n === undefined ? 'Delivered.' : `Delivered to ${n} ${n === 1 ? 'session' : 'sessions'}${elsewhere}.`;
     else $('sent').textContent = 'Not delivered.';
   } catch (error) {
     $('sent').textContent = `Delivery unknown: ${/** @type {Error} */ (error).message}.`;
@@ -424,10 +326,12 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   });
 }
 
+mining(wire);
+if (node) cluster(wire, node);
+
 // ── Start ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 showKey();
-showDifficulty();
 showStatus();
 // A user who had logged in before a reload is logged in again. Nobody is logged in without asking.
 if (pasted) $('key').maxLength = 8192;
