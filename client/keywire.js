@@ -181,9 +181,9 @@ function joinTabs(name, hear, lead, lost) {
 }
 
 export class Keywire extends EventTarget {
-  /** The URL of the next attempt. */
+  /** @type {(() => string | URL) | undefined} Returns the URL of an attempt. */
   #url;
-  /** The URL that names this client to other tabs and to storage. */
+  /** The first URL. It names this client to other tabs and to storage. */
   #name;
   #options;
   /** @type {Status} */
@@ -246,10 +246,9 @@ export class Keywire extends EventTarget {
    */
   constructor(url, options = {}) {
     super();
+    if (typeof url === 'function') url = (this.#url = url)();
     // While a page is rendered on a server, a relative URL has no base yet.
-    const resolve = (/** @type {string | URL} */ url) => (globalThis.location ? new URL(url, location.href).href : String(url));
-    const first = (this.#name = resolve(typeof url === 'function' ? url() : url));
-    this.#url = typeof url === 'function' ? () => resolve(url()) : () => first;
+    this.#name = globalThis.location ? new URL(url, location.href).href : String(url);
     this.#options = { ...options, ...NUMBERS, param: options.param ?? 'token', delay: bounded(options.delay) };
     for (const name of /** @type {(keyof typeof NUMBERS)[]} */ (Object.keys(NUMBERS))) {
       this.#options[name] = bounded(options[name], NUMBERS[name]);
@@ -270,7 +269,7 @@ export class Keywire extends EventTarget {
   /** Connects. While waiting: at once. While connecting or open: does nothing. Throws for a relative URL without a page. */
   connect() {
     if (this.#status === 'connecting' || this.#status === 'open') return this;
-    this.#endpoint(this.#name);
+    this.#endpoint();
     clearTimeout(this.#timer);
     if (this.#status !== 'waiting') this.#listen();
     if (this.#follows) this.#tabs?.post({ ask: 'now' });
@@ -403,8 +402,7 @@ export class Keywire extends EventTarget {
     return { token, expires: asked ? now() + Number(expiresAt ?? expiry(token)) - Date.now() : NaN };
   }
 
-  /** @param {string} address */
-  #endpoint(address) {
+  #endpoint(address = /** @type {string | URL} */ (this.#name)) {
     try {
       const url = new URL(address, globalThis.location?.href);
       url.protocol = url.protocol.replace(/^http/, 'ws');
@@ -422,7 +420,7 @@ export class Keywire extends EventTarget {
    */
   #address(token) {
     const { via, param, follow } = this.#options;
-    const url = this.#endpoint(this.#url());
+    const url = this.#endpoint(this.#url?.());
     const protocols = [PROTOCOL];
     // The server judges positions. An invalid one must not keep the page from connecting.
     if (follow) protocols.push(`from.keywire.${(this.#at ?? follow).replace(/[^\w.]/g, '_')}`);
@@ -636,7 +634,7 @@ export class Keywire extends EventTarget {
 
   #join() {
     const { shared } = this.#options;
-    const name = `keywire ${this.#endpoint(this.#name).href}${shared === true ? '' : ` ${shared}`}`;
+    const name = `keywire ${this.#endpoint().href}${shared === true ? '' : ` ${shared}`}`;
     const tabs = joinTabs(name, (note) => this.#hear(note), (stolen) => this.#lead(stolen), (error) => {
       this.#leave();
       // Without locks, the tab has its own connection.

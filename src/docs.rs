@@ -1,6 +1,6 @@
 //! Compiles and runs the code of README and docs as an outside crate would.
 
-#[cfg(all(doctest, feature = "jwt", feature = "serve", feature = "warp"))]
+#[cfg(all(doctest, feature = "jwt", feature = "redis", feature = "serve", feature = "warp"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -23,7 +23,10 @@ pub(crate) async fn inform(session: Session, envelope: Envelope) -> HandlerResul
             Reply::error(Code::ABSENT, format!("{key} is not connected"))
         }
         _ => {
-            let data = json!({ "delivered": delivery.delivered, "remote": delivery.remote });
+            let mut data = json!({ "delivered": delivery.delivered });
+            if delivery.remote != Remote::None {
+                data["remote"] = json!(delivery.remote);
+            }
             done(&envelope, Push::message("delivered").with_data(data))
         }
     })

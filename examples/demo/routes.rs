@@ -82,7 +82,9 @@ fn config(login: &Login, keeps: bool, node: Option<Value>) -> BoxedFilter<(Answe
         Login::Elsewhere => json!({ "auth": "token", "login": false }),
     };
     config["log"] = keeps.into();
-    config["cluster"] = node.into();
+    if let Some(node) = node {
+        config["cluster"] = node;
+    }
     warp::path!("config").and(warp::get()).map(move || answer(StatusCode::OK, &config)).boxed()
 }
 

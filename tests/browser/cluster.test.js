@@ -145,11 +145,14 @@ test('the page says that the engine is away, and that it is back', async () => {
   await alice.locator('#cluster-state', { hasText: 'connected to Redis' }).waitFor();
   await box(alice, 1).waitFor();
   await redis.kill();
-  await alice.locator('#cluster-state', { hasText: 'Redis is away' }).waitFor();
+  for (const page of [alice, bob]) await page.locator('#cluster-state', { hasText: 'Redis is away' }).waitFor();
   await box(alice, 1, 'bad').waitFor();
   assert.equal((await (await fetch(nodes[0].http('/health'))).json()).cluster.is_connected, false);
   await redis.start();
-  await alice.locator('#cluster-state', { hasText: 'connected to Redis' }).waitFor({ timeout: 40_000 });
+  // Connected means that all subscriptions of the node are in force. The node of bob needs its own.
+  for (const page of [alice, bob]) {
+    await page.locator('#cluster-state', { hasText: 'connected to Redis' }).waitFor({ timeout: 40_000 });
+  }
   await box(alice, 1).waitFor({ timeout: 40_000 });
   await push(0, 'bob', { msg: 'back again' });
   await toast(bob, 'back again');

@@ -136,7 +136,7 @@ export async function run(ms, step = 100) {
 /** @returns {FakeSocket} */
 export const last = () => /** @type {FakeSocket} */ (FakeSocket.all.at(-1));
 
-/** @param {Options} [options] @param {string} [url] */
+/** @param {Options} [options] @param {string | (() => string)} [url] */
 export function create(options, url = 'ws://host/websocket') {
   const wire = new Keywire(url, options);
   /** @type {any[]} */
