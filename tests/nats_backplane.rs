@@ -3,9 +3,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use keywire::Key;
 use keywire::cluster::{Backplane, Event, Nats, NatsError, NatsOptions, Topic};
+use keywire::log::Log;
+use keywire::{Key, Push};
 use support::{NatsServer, until, within};
 
 /// A cluster that needs no JetStream.
@@ -191,8 +194,15 @@ async fn a_server_without_tls_gets_no_credentials() {
 
 #[tokio::test]
 async fn a_missing_permission_is_an_error() {
-    let server = NatsServer::start_with("permission", &["-c", "tests/support/permissions.conf"]);
-    let nats = core().connect(&server.url()).await.expect("a node");
+    let server = NatsServer::start_with("permission", &["-js", "-c", "tests/support/permissions.conf"]);
+    let timeout = Duration::from_secs(1);
+    let nats = Nats::options().timeout(timeout).connect(&server.url()).await.expect("a node");
+    let (log, draft) = (nats.log().expect("a log"), Push::message("a").kept().into());
+    log.append(&Key::new("alice").expect("a key"), &draft).await.expect("an entry");
+    let refused =
+        log.append(&Key::new("forbidden").expect("a key"), &draft).await.expect_err("no permission");
+    let reason = std::error::Error::source(&refused).map(ToString::to_string).unwrap_or_default();
+    assert!(reason.contains("Permissions Violation"), "{reason}");
     nats.subscribe(&topic("forbidden")).await.expect_err("no permission");
     nats.publish(&topic("forbidden"), Bytes::new()).await.expect_err("no permission");
     subscribe(&nats, "alice").await;

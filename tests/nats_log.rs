@@ -281,3 +281,59 @@ async fn settings_can_be_changed() {
     let error = options().replicas(3).connect(&server.url()).await.expect_err("one server is no cluster");
     assert!(matches!(error, NatsError::Stream { .. }), "{error}");
 }
+
+/// Each round kills the server while two nodes append. What was acknowledged is there, what failed is not, and what is unknown is
+/// there once or not at all.
+#[tokio::test]
+async fn a_server_that_is_killed_during_appends_keeps_its_word() {
+    let mut server = NatsServer::start("word");
+    let all = || options().retention(Retention { entries: 10_000, ..Retention::default() });
+    let nodes = [log(all(), &server).await, log(all(), &server).await];
+    let (mut kept, mut failed, mut number) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..5 {
+        let appends = (0..400).map(|index| {
+            number += 1;
+            let (log, text) = (&nodes[index % 2], number.to_string());
+            async move {
+                let result = log.append(&alice(), &draft(&text)).await;
+                (text, result)
+            }
+        });
+        let appends: Vec<_> = appends.collect();
+        let after_some = async {
+            until("some appends", async || match nodes[0].end(&alice()).await {
+                Ok(end) if end.seq() > kept.len() as u64 + 50 => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await;
+            server.kill();
+        };
+        let (results, ()) = tokio::join!(join_all(appends), after_some);
+        for (text, result) in results {
+            match result {
+                Ok(appended) => kept.push((text, appended)),
+                Err(LogError::Failed(_)) => failed.push(text),
+                Err(LogError::Unknown(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        server.start_again();
+        back(&nodes[0]).await;
+        back(&nodes[1]).await;
+    }
+    let push = |text: &str| Push::message(text.to_owned()).to_json();
+    let mut page = after(&nodes[1], Position::BEGINNING).await;
+    assert!(!page.more && page.gap.is_none());
+    for (text, appended) in &kept {
+        let entry = &page.entries[appended.at.seq() as usize - 1];
+        assert_eq!((entry.at, &*entry.push), (appended.at, push(text).as_str()));
+    }
+    assert!(kept.len() >= 250 && !failed.is_empty(), "{} kept, {} failed", kept.len(), failed.len());
+    for text in &failed {
+        assert!(page.entries.iter().all(|entry| *entry.push != *push(text)), "{text} has failed");
+    }
+    let count = page.entries.len();
+    page.entries.sort_by(|a, b| a.push.cmp(&b.push));
+    page.entries.dedup_by(|a, b| a.push == b.push);
+    assert_eq!(page.entries.len(), count, "each is there once");
+}

@@ -41,18 +41,31 @@ use super::{Backplane, BackplaneError, Cluster, Event, NodeId, Topic};
 /// # }
 /// ```
 ///
+/// # Server
+///
+/// nats-server 2.10 or newer, tested from 2.10.25 to 2.15.1. 2.11 and newer return many entries of the log in one answer. The log and
+/// presence need JetStream (`-js`) and are on by default: [`NatsOptions::without_log`] and [`NatsOptions::without_presence`] do
+/// without it. Their streams are created if they are missing, also after a server has lost its data.
+///
+/// A user with permissions needs to publish and subscribe to `{prefix}.>` and `_INBOX.>`, and to publish to `$JS.API.>`. Nodes trust
+/// whatever comes by `{prefix}.>`, so nobody else may publish there.
+///
 /// # URL
 ///
 /// `nats://host:4222` or `tls://host:4222`, with `user:password@` or `token@` before the host, percent-encoded. Several servers of a
 /// NATS cluster are separated by commas; credentials count for the servers after them too. `tls://` accepts certificates of the
 /// system's authorities, which the variable `SSL_CERT_FILE` replaces. A server that demands TLS gets it for `nats://` as well.
+/// NKeys, credential files and client certificates are not supported.
 ///
 /// # Connection
 ///
-/// One connection carries everything. It is probed every 10 s, and connects again without end. While it is away, publishing fails
-/// at once and nothing is buffered. A subscription takes about 100 bytes.
+/// One connection carries everything. It is probed every 10 s, so a server that says nothing is left after 10 to 20 s. It connects
+/// again without end. While it is away, publishing fails at once and nothing is buffered. A subscription takes about 100 bytes.
 ///
-/// Dropping the last clone ends the connection.
+/// Each message is confirmed by the server before [`publish`](Backplane::publish) returns. Messages of other nodes wait in a bounded
+/// queue, see [`NatsOptions::queue`].
+///
+/// Dropping the last clone, and the last [`NatsLog`] and [`NatsPresence`] of it, ends the connection.
 #[derive(Clone)]
 pub struct Nats(Arc<Inner>);
 
