@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
+use super::cluster::Cluster;
 use super::connection::Connection;
 use super::error::CallError;
 use super::names::Partition;
@@ -9,6 +12,7 @@ use super::resp::{Value, encode};
 /// The way of a command to the server that has its keys.
 pub(super) enum Commands {
     Single(Connection),
+    Cluster(Arc<Cluster>),
 }
 
 impl Commands {
@@ -19,9 +23,10 @@ impl Commands {
         self.send(partition, bytes.into()).await
     }
 
-    async fn send(&self, _partition: Partition, command: Bytes) -> Result<Value, CallError> {
+    async fn send(&self, partition: Partition, command: Bytes) -> Result<Value, CallError> {
         match self {
-            Self::Single(connection) => connection.call(command).await,
+            Self::Single(connection) => connection.send(command, false).await,
+            Self::Cluster(cluster) => cluster.call(partition, command).await,
         }
     }
 

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(super) struct Link {
     /// What has arrived and is not decoded.
     pub(super) input: BytesMut,
     server: String,
+    /// The address of the server, if it has one.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -57,11 +60,17 @@ impl Access {
         Self { login, database: 0, ..self.clone() }
     }
 
+    /// The timeout of an attempt.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Connects to a server that is to be of this mode. A server of data must be a master.
     pub(super) async fn open(&self, server: &Endpoint, mode: Mode) -> Result<Link, RedisError> {
         let attempt = async {
-            let socket = self.socket(server).await.map_err(|error| RedisError::unreachable(server, error))?;
-            let mut link = Link { socket, input: BytesMut::new(), server: server.to_string() };
+            let opened = self.socket(server).await;
+            let (socket, peer) = opened.map_err(|error| RedisError::unreachable(server, error))?;
+            let mut link = Link { socket, input: BytesMut::new(), server: server.to_string(), peer };
             self.greet(&mut link, mode).await?;
             Ok(link)
         };
@@ -69,19 +78,22 @@ impl Access {
         tokio::time::timeout(self.timeout, attempt).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn socket(&self, server: &Endpoint) -> io::Result<Box<dyn Socket>> {
+    async fn socket(&self, server: &Endpoint) -> io::Result<(Box<dyn Socket>, Option<SocketAddr>)> {
         let (host, port) = match server {
             #[cfg(unix)]
-            Endpoint::Unix(path) => return Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
+            Endpoint::Unix(path) => {
+                return Ok((Box::new(tokio::net::UnixStream::connect(path).await?), None));
+            }
             #[cfg(not(unix))]
             Endpoint::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
             Endpoint::Tcp { host, port } => (host, *port),
         };
         let stream = TcpStream::connect((host.as_str(), port)).await?;
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let peer = stream.peer_addr().ok();
+        let Some(tls) = &self.tls else { return Ok((Box::new(stream), peer)) };
         let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
+        Ok((Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?), peer))
     }
 
     async fn greet(&self, link: &mut Link, mode: Mode) -> Result<(), RedisError> {
