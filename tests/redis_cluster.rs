@@ -22,8 +22,7 @@ fn topic(number: usize) -> Topic {
 }
 
 async fn node(url: &str) -> Redis {
-    let times = Duration::from_millis(500);
-    let options = Redis::options().probe_interval(times).response_timeout(times);
+    let options = Redis::options().probe_interval(Duration::from_millis(500));
     options.connect(url).await.expect("a connection")
 }
 
@@ -119,6 +118,29 @@ async fn a_node_that_is_away_is_found_again() {
     assert!(matches!(failed, LogError::Failed(_) | LogError::Unknown(_)), "{failed:?}");
     cluster.0[1].start_again().await;
     up_to(&a, Event::Restored).await;
+    assert_subscribed(&a, &a, 0..50).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_promoted_is_found() {
+    let mut cluster = RedisCluster::start().await;
+    let replica = cluster.add_replica().await;
+    let a = node(&cluster.url()).await;
+    for number in 0..50 {
+        a.subscribe(&topic(number)).await.expect("a subscription");
+        a.append(&key(number), &draft()).await.expect("an entry");
+    }
+    cluster.0[1].kill();
+    up_to(&a, Event::Interrupted).await;
+    up_to(&a, Event::Restored).await;
+    assert!(replica.command(&["ROLE"]).await.starts_with("master"));
+    for number in 0..50 {
+        let appended = until("the new master", async || {
+            a.append(&key(number), &draft()).await.map_err(|error| format!("{error:?}"))
+        })
+        .await;
+        assert!(appended.at.seq() >= 2);
+    }
     assert_subscribed(&a, &a, 0..50).await;
 }
 

@@ -172,6 +172,25 @@ impl RedisCluster {
         Self(servers)
     }
 
+    /// Adds a replica of the second master.
+    pub(crate) async fn add_replica(&self) -> RedisServer {
+        let bus = free_port().to_string();
+        let arguments =
+            ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
+        let replica = RedisServer::start_with(&arguments).await;
+        let master = self.0[1].command(&["CLUSTER", "MYID"]).await;
+        let (new, known) =
+            (format!("127.0.0.1:{}", replica.port()), format!("127.0.0.1:{}", self.0[0].port()));
+        let add = ["--cluster", "add-node", &new, &known, "--cluster-slave", "--cluster-master-id", &master];
+        run("redis-cli", add.map(str::to_owned).to_vec()).await;
+        until("the replica", async || match self.0[1].command(&["ROLE"]).await {
+            role if role.contains(&replica.port().to_string()) => Ok(()),
+            role => Err(role),
+        })
+        .await;
+        replica
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis+cluster://127.0.0.1:{}", self.0[0].port())
     }

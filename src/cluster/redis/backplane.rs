@@ -1,19 +1,10 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Redis;
-use super::cluster::Cluster;
 use super::names::Partition;
-use super::subscriber::Subscriber;
+use super::subscriptions::Subscriptions;
 use crate::cluster::{Backplane, BackplaneError, Event, Topic};
-
-/// The subscriptions of this node.
-pub(super) enum Subscriptions {
-    Single(Subscriber),
-    Cluster(Arc<Cluster>),
-}
 
 #[async_trait]
 impl Backplane for Redis {
@@ -31,7 +22,7 @@ impl Backplane for Redis {
     async fn subscribe(&self, topic: &Topic) -> Result<(), BackplaneError> {
         let subscribed = match &self.shared.subscriptions {
             Subscriptions::Single(subscriber) => subscriber.subscribe(topic).await,
-            Subscriptions::Cluster(cluster) => cluster.subscribe(topic).await,
+            Subscriptions::Cluster(shards) => shards.subscribe(topic).await,
         };
         subscribed.map_err(BackplaneError::new)
     }
@@ -39,7 +30,7 @@ impl Backplane for Redis {
     async fn unsubscribe(&self, topic: &Topic) {
         match &self.shared.subscriptions {
             Subscriptions::Single(subscriber) => subscriber.unsubscribe(topic),
-            Subscriptions::Cluster(cluster) => cluster.unsubscribe(topic),
+            Subscriptions::Cluster(shards) => shards.unsubscribe(topic),
         }
     }
 

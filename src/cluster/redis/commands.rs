@@ -3,16 +3,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
-use super::cluster::Cluster;
 use super::connection::Connection;
 use super::error::CallError;
 use super::names::Partition;
 use super::resp::{Value, encode};
+use super::shards::Shards;
 
 /// The way of a command to the server that has its keys.
 pub(super) enum Commands {
     Single(Connection),
-    Cluster(Arc<Cluster>),
+    Cluster(Arc<Shards>),
 }
 
 impl Commands {
@@ -26,7 +26,7 @@ impl Commands {
     async fn send(&self, partition: Partition, command: Bytes) -> Result<Value, CallError> {
         match self {
             Self::Single(connection) => connection.send(command, false).await,
-            Self::Cluster(cluster) => cluster.call(partition, command).await,
+            Self::Cluster(shards) => shards.call(partition, command).await,
         }
     }
 

@@ -155,7 +155,8 @@ impl Desired {
             self.restoring -= 1;
         }
         if let Some(waiting) = self.waiting.remove(topic) {
-            waiting.into_iter().for_each(|waiting| drop(waiting.send(())));
+            // A caller may have gone.
+            waiting.into_iter().for_each(|waiting| waiting.send(()).unwrap_or_default());
         }
         self.compare(topic);
         restored && self.restoring == 0

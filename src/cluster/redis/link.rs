@@ -45,8 +45,15 @@ pub(super) enum Mode {
     Sentinel,
 }
 
-/// The oldest version with GETDEL, HRANDFIELD and what else keywire needs.
-const OLDEST: (u32, u32) = (6, 2);
+impl Mode {
+    /// The oldest version: that of GETDEL and HRANDFIELD, or of sharded channels.
+    fn oldest(self) -> ((u32, u32), &'static str) {
+        match self {
+            Self::Cluster => ((7, 0), "7.0"),
+            Self::Standalone | Self::Sentinel => ((6, 2), "6.2"),
+        }
+    }
+}
 
 impl Access {
     /// `timeout` is for a whole attempt.
@@ -104,14 +111,15 @@ impl Access {
             hello.extend([b"AUTH", user.as_bytes(), password.as_bytes()]);
         }
         let answer = match link.ask(&hello).await? {
-            Value::Error(answer) => return Err(refused(server, answer)),
+            Value::Error(answer) => return Err(refused(server, answer, mode)),
             answer => answer.into_array().unwrap_or_default(),
         };
         let of = |name: &str| answer.chunks(2).find(|pair| pair[0].as_str() == Some(name))?.get(1)?.as_str();
         let Some(version) = of("version") else { return Err(RedisError::Foreign { server }) };
         let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
-            return Err(RedisError::TooOld { server, version: version.chars().take(32).collect() });
+        let (oldest, needed) = mode.oldest();
+        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < oldest {
+            return Err(RedisError::TooOld { server, version: version.chars().take(32).collect(), needed });
         }
         match (mode, of("mode")) {
             (Mode::Sentinel, Some("sentinel")) => return Ok(()),
@@ -138,20 +146,20 @@ impl Access {
         if self.database != 0
             && let Value::Error(answer) = link.ask(&[b"SELECT", self.database.to_string().as_bytes()]).await?
         {
-            return Err(refused(server, answer));
+            return Err(refused(server, answer, mode));
         }
         Ok(())
     }
 }
 
-fn refused(server: String, answer: String) -> RedisError {
+fn refused(server: String, answer: String, mode: Mode) -> RedisError {
+    let (_, needed) = mode.oldest();
+    let old = |server, version: &str| RedisError::TooOld { server, version: version.into(), needed };
     match answer.split(' ').next() {
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => RedisError::Unauthorized { server, answer },
         // Redis before version 6 does not know HELLO, and a proxy may know it and not the protocol's version.
-        Some("NOPROTO") => RedisError::TooOld { server, version: "without RESP3".into() },
-        _ if answer.to_ascii_lowercase().contains("unknown command") => {
-            RedisError::TooOld { server, version: "before 6.0".into() }
-        }
+        Some("NOPROTO") => old(server, "without RESP3"),
+        _ if answer.to_ascii_lowercase().contains("unknown command") => old(server, "before 6.0"),
         // Redis 6.2 and later, if the user of AUTH has no password.
         _ if answer.contains("AUTH") => RedisError::Unauthorized { server, answer },
         _ => RedisError::Server { server, answer },

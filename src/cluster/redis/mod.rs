@@ -2,7 +2,6 @@
 
 mod backoff;
 mod backplane;
-mod cluster;
 mod commands;
 mod connection;
 mod desired;
@@ -15,8 +14,10 @@ mod presence;
 mod queue;
 mod resp;
 mod sentinel;
+mod shards;
 mod source;
 mod subscriber;
+mod subscriptions;
 mod task;
 mod tickets;
 mod topology;
@@ -27,8 +28,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::backplane::Subscriptions;
-use self::cluster::Cluster;
 use self::commands::Commands;
 use self::connection::Connection;
 pub use self::error::RedisError;
@@ -39,8 +38,10 @@ pub use self::options::RedisOptions;
 use self::presence::Leases;
 use self::queue::Queue;
 use self::sentinel::Sentinels;
+use self::shards::Shards;
 use self::source::{Place, Source};
 use self::subscriber::Subscriber;
+use self::subscriptions::Subscriptions;
 use self::url::{Deployment, Target};
 use crate::cluster::NodeId;
 use crate::cluster::form::announcement;
@@ -126,20 +127,27 @@ impl Redis {
     pub fn node(&self) -> NodeId {
         self.shared.node
     }
+}
 
-    async fn with_options(url: &str, options: RedisOptions) -> Result<Self, RedisError> {
-        let target = Target::parse(url)?;
-        let names = Names::new(&options.prefix)?;
-        let queue = Arc::new(Queue::new(options.bound));
+impl RedisOptions {
+    /// Connects, see [`Redis::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::connect`].
+    pub async fn connect(self, url: impl AsRef<str>) -> Result<Redis, RedisError> {
+        let target = Target::parse(url.as_ref())?;
+        let names = Names::new(&self.prefix)?;
+        let queue = Arc::new(Queue::new(self.bound));
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let sharded = target.deployment == Deployment::Cluster;
-        let (commands, subscriptions) = open(target, &options, &names, &queue).await?;
+        let (commands, subscriptions) = open(target, &self, &names, &queue).await?;
         let node = NodeId::random();
         let shared = Shared {
             node,
-            log: Scripts::new(&options.retention, sharded),
+            log: Scripts::new(&self.retention, sharded),
             announcement: announcement(node),
-            retention: options.retention,
+            retention: self.retention,
             leases: Leases::default(),
             names,
             commands,
@@ -147,7 +155,7 @@ impl Redis {
             queue,
             servers: servers.join(","),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Redis { shared: Arc::new(shared) })
     }
 }
 
@@ -164,9 +172,9 @@ async fn open(
     let place = match target.deployment {
         Deployment::Cluster => {
             let stale = Arc::default();
-            let settings = cluster::Settings { access, times, names, queue, seeds: servers, stale };
-            let cluster = Arc::new(Cluster::connect(settings).await?);
-            return Ok((Commands::Cluster(Arc::clone(&cluster)), Subscriptions::Cluster(cluster)));
+            let settings = shards::Settings { access, times, names, queue, seeds: servers, stale };
+            let shards = Arc::new(Shards::connect(settings).await?);
+            return Ok((Commands::Cluster(Arc::clone(&shards)), Subscriptions::Cluster(shards)));
         }
         Deployment::Single => Place::Server(servers.swap_remove(0)),
         Deployment::Sentinel(service) => {

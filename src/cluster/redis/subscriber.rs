@@ -177,6 +177,10 @@ async fn supervise(shared: Arc<Shared>, first: Link, source: Source) {
             Err(error) => {
                 tracing::debug!(%error, "Redis: no connection for subscriptions");
                 shared.state.set(Some(error.to_string().into()));
+                // Another node may have taken its place.
+                if let Some(stale) = &shared.stale {
+                    stale.notify_one();
+                }
             }
         }
     }

@@ -33,7 +33,7 @@ impl Scripts {
             number(retention.entries),
             number(retention.bytes),
             millis(retention.age),
-            millis(retention.mark).max(1),
+            millis(retention.mark.max(retention.age)).max(1),
             millis(retention.once),
         );
         let script = |text| Script::new(format!("{settings}{COMMON}{text}"));

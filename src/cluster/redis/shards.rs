@@ -12,7 +12,7 @@ use super::error::{CallError, RedisError};
 use super::link::{Access, Mode};
 use super::names::{Names, Partition};
 use super::queue::Queue;
-use super::resp::{Value, encode};
+use super::resp::Value;
 use super::source::{Place, Source};
 use super::subscriber::Subscriber;
 use super::task::Task;
@@ -21,7 +21,7 @@ use super::url::Endpoint;
 use crate::cluster::Topic;
 
 /// Connections to the masters of a Redis Cluster.
-pub(super) struct Cluster {
+pub(super) struct Shards {
     shared: Arc<Shared>,
     _task: Task,
 }
@@ -53,7 +53,7 @@ const REDIRECTIONS: u32 = 6;
 /// Shortest time between two looks at the topology.
 const PAUSE: Duration = Duration::from_millis(100);
 
-impl Cluster {
+impl Shards {
     pub(super) async fn connect(settings: Settings) -> Result<Self, RedisError> {
         let topology = settings.discover(&settings.seeds).await?;
         let mut nodes = Nodes { topology, connections: HashMap::new(), subscribers: HashMap::new() };
