@@ -43,7 +43,7 @@ async fn next(changes: &mut Changes) -> Change {
 }
 
 fn change(key: &str, is_online: bool) -> Change {
-    Change { key: Key::new(key).unwrap(), is_online }
+    Change { key: Key::new(key).expect("a key"), is_online }
 }
 
 #[tokio::test]

@@ -16,8 +16,12 @@ fn topic(number: usize) -> Topic {
     Topic::key(&Key::new(format!("user {number}")).expect("a key"))
 }
 
-/// A node that notices a fault soon.
 async fn node(url: &str) -> Redis {
+    Redis::connect(url).await.expect("a connection")
+}
+
+/// A node that soon notices a server that says nothing.
+async fn hasty(url: &str) -> Redis {
     let times = Duration::from_millis(300);
     let options = Redis::options().probe_interval(times).response_timeout(times);
     options.connect(url).await.expect("a connection")
@@ -143,7 +147,7 @@ async fn subscriptions_that_are_killed_twice_come_back() {
 #[tokio::test]
 async fn a_server_that_is_stopped_is_noticed_and_found_again() {
     let server = RedisServer::start().await;
-    let a = node(&server.url()).await;
+    let a = hasty(&server.url()).await;
     a.subscribe(&topic(1)).await.expect("a subscription");
     server.signal("STOP").await;
     assert_eq!(expect(&a, "the interruption").await, Event::Interrupted);
@@ -158,7 +162,7 @@ async fn a_server_that_is_stopped_is_noticed_and_found_again() {
 async fn a_network_that_swallows_everything_is_noticed() {
     let server = RedisServer::start().await;
     let network = Swallower::before(server.port()).await;
-    let [a, b] = [node(&network.url()).await, node(&server.url()).await];
+    let [a, b] = [hasty(&network.url()).await, node(&server.url()).await];
     a.subscribe(&topic(1)).await.expect("a subscription");
     for _ in 0..2 {
         network.swallow();
@@ -191,6 +195,21 @@ async fn a_node_that_does_not_listen_is_told_what_it_missed() {
     assert_eq!(expect(&slow, "the interruption").await, Event::Interrupted);
     assert_eq!(expect(&slow, "the restoration").await, Event::Restored);
     assert_subscribed(&slow, &fast, 1..=2).await;
+}
+
+/// Redis closes a connection whose messages it has to keep for too long.
+#[tokio::test]
+async fn a_connection_that_hits_the_limit_of_the_server_is_told() {
+    let server = RedisServer::start().await;
+    let [a, b] = [node(&server.url()).await, node(&server.url()).await];
+    a.subscribe(&topic(1)).await.expect("a subscription");
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "pubsub 64kb 0 0"];
+    assert_eq!(server.command(&limit).await, "OK");
+    let large = Bytes::from(vec![b'a'; 4 << 20]);
+    b.publish(&topic(1), large.clone()).await.expect("a publication");
+    assert_eq!(expect(&a, "the interruption").await, Event::Interrupted);
+    up_to(&a, Event::Restored).await;
+    assert_subscribed(&a, &b, 1..=1).await;
 }
 
 #[tokio::test]

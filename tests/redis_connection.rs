@@ -70,6 +70,49 @@ async fn a_server_that_does_not_fit_is_named() {
     }
 }
 
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whom the system trusts is read from the environment, which belongs to the process: so the client has one of its own.
+#[tokio::test]
+async fn a_server_is_known_by_its_certificate() {
+    let (port, chain, key) =
+        (free_port().to_string(), fixture("tls-localhost.pem"), fixture("tls-localhost.private.pem"));
+    let tls =
+        ["--tls-port", &port, "--tls-cert-file", &chain, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let _server = RedisServer::start_with(&tls).await;
+    for (authority, said) in [("tls-authority.pem", "connected"), ("tls-other.pem", "InvalidCertificate")] {
+        let child = tokio::process::Command::new(std::env::current_exe().expect("a test"))
+            .args(["--exact", "the_client", "--ignored", "--nocapture"])
+            .env("SSL_CERT_FILE", fixture(authority))
+            .env_remove("SSL_CERT_DIR")
+            .env("KEYWIRE_TEST_URL", format!("rediss://localhost:{port}"))
+            .kill_on_drop(true)
+            .output();
+        let output = within("the client", child).await.expect("a child");
+        let output = String::from_utf8_lossy(&output.stdout);
+        assert!(output.contains(said), "{authority}: {output}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, in a process of its own"]
+async fn the_client() {
+    let Ok(url) = std::env::var("KEYWIRE_TEST_URL") else { return };
+    match Redis::connect(url).await {
+        Ok(redis) => {
+            redis.subscribe(&Topic::ALL).await.expect("a subscription");
+            let large = Bytes::from(vec![b'a'; 1 << 20]);
+            redis.publish(&Topic::ALL, large.clone()).await.expect("a publication");
+            let event = within("the message", redis.next()).await;
+            assert_eq!(event, keywire::cluster::Event::Message { topic: Topic::ALL, message: large });
+            println!("connected");
+        }
+        Err(error) => println!("{error:?}"),
+    }
+}
+
 #[tokio::test]
 async fn settings_are_checked() {
     for prefix in ["", "a{b"] {

@@ -14,9 +14,7 @@ use support::until;
 const LONG: Duration = Duration::from_secs(600);
 
 async fn connect(server: &RedisServer) -> Redis {
-    let times = Duration::from_millis(500);
-    let options = Redis::options().response_timeout(times).probe_interval(times);
-    options.connect(server.url()).await.expect("a connection")
+    Redis::connect(server.url()).await.expect("a connection")
 }
 
 fn keys(count: usize) -> Vec<(Key, usize)> {

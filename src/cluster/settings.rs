@@ -48,6 +48,7 @@ pub(crate) struct Timing {
 /// What the sessions of a node experience while the engine is away.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a hub has one of them")]
 pub enum Outage {
     /// Nothing. Pushes from other nodes do not arrive, except those that are kept, which arrive later.
     #[default]

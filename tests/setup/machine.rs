@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the script installs: where it is, and the call that brings it.
-pub(crate) const TOOLS: [(&str, &str); 12] = [
+pub(crate) const TOOLS: [(&str, &str); 13] = [
     ("bin/cc", "apt-get install --yes --no-install-recommends gcc libc6-dev -qq"),
     ("bin/c++", "apt-get install --yes --no-install-recommends g++ libc6-dev -qq"),
     ("bin/chromium", "apt-get install --yes --no-install-recommends chromium -qq"),

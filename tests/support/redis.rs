@@ -146,6 +146,148 @@ async fn run(program: &'static str, arguments: Vec<String>) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
+/// A Redis Cluster of three masters.
+pub(crate) struct RedisCluster(pub(crate) Vec<RedisServer>);
+
+impl RedisCluster {
+    pub(crate) async fn start() -> Self {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            let bus = free_port().to_string();
+            let arguments =
+                ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
+            servers.push(RedisServer::start_with(&arguments).await);
+        }
+        let mut create = vec!["--cluster".to_owned(), "create".to_owned()];
+        create.extend(servers.iter().map(|server| format!("127.0.0.1:{}", server.port())));
+        create.push("--cluster-yes".to_owned());
+        run("redis-cli", create).await;
+        for server in &servers {
+            until("the cluster", async || match server.command(&["CLUSTER", "INFO"]).await {
+                info if info.contains("cluster_state:ok") => Ok(()),
+                info => Err(info),
+            })
+            .await;
+        }
+        Self(servers)
+    }
+
+    /// Adds a replica of the second master.
+    pub(crate) async fn add_replica(&self) -> RedisServer {
+        let bus = free_port().to_string();
+        let arguments =
+            ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
+        let replica = RedisServer::start_with(&arguments).await;
+        let master = self.0[1].command(&["CLUSTER", "MYID"]).await;
+        let (new, known) =
+            (format!("127.0.0.1:{}", replica.port()), format!("127.0.0.1:{}", self.0[0].port()));
+        let add = ["--cluster", "add-node", &new, &known, "--cluster-slave", "--cluster-master-id", &master];
+        run("redis-cli", add.map(str::to_owned).to_vec()).await;
+        until("the replica", async || match self.0[1].command(&["ROLE"]).await {
+            role if role.contains(&replica.port().to_string()) => Ok(()),
+            role => Err(role),
+        })
+        .await;
+        replica
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+cluster://127.0.0.1:{}", self.0[0].port())
+    }
+
+    /// The servers that have this slot and another, and the id of the other.
+    pub(crate) async fn around(&self, slot: u16) -> (&RedisServer, &RedisServer, String) {
+        let mut found = None;
+        for server in &self.0 {
+            let mine = server.command(&["CLUSTER", "NODES"]).await;
+            let mine = mine.lines().find(|line| line.contains("myself")).expect("itself").to_owned();
+            let has = mine.split(' ').skip(8).any(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                first.parse().is_ok_and(|first: u16| first <= slot)
+                    && last.parse().is_ok_and(|last: u16| slot <= last)
+            });
+            if has {
+                found = Some(server);
+            }
+        }
+        let from = found.expect("a node that has the slot");
+        let to = self.0.iter().find(|server| server.port() != from.port()).expect("another node");
+        (from, to, to.command(&["CLUSTER", "MYID"]).await)
+    }
+
+    /// Moves a slot with its keys to another node.
+    pub(crate) async fn move_slot(&self, slot: u16) {
+        let (from, to, id) = self.around(slot).await;
+        self.begin_move(slot).await;
+        let number = slot.to_string();
+        let keys = from.command(&["CLUSTER", "GETKEYSINSLOT", &number, "1000"]).await;
+        for key in keys.lines() {
+            let port = to.port().to_string();
+            from.command(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]).await;
+        }
+        for server in [to, from].into_iter().chain(&self.0) {
+            server.command(&["CLUSTER", "SETSLOT", &number, "NODE", &id]).await;
+        }
+    }
+
+    /// The slot is on its way to another node.
+    pub(crate) async fn begin_move(&self, slot: u16) {
+        let (from, to, id) = self.around(slot).await;
+        let from_id = from.command(&["CLUSTER", "MYID"]).await;
+        let number = slot.to_string();
+        to.command(&["CLUSTER", "SETSLOT", &number, "IMPORTING", &from_id]).await;
+        from.command(&["CLUSTER", "SETSLOT", &number, "MIGRATING", &id]).await;
+    }
+
+    /// The slot of a name.
+    pub(crate) async fn slot(&self, name: &str) -> u16 {
+        self.command(&["CLUSTER", "KEYSLOT", name]).await.parse().expect("a number")
+    }
+
+    pub(crate) async fn command(&self, command: &[&str]) -> String {
+        self.0[0].command(command).await
+    }
+}
+
+/// A Sentinel, which knows the master of this port as `main`.
+pub(crate) struct RedisSentinel(RedisServer);
+
+impl RedisSentinel {
+    pub(crate) async fn of(master: u16) -> Self {
+        loop {
+            let port = free_port();
+            let directory = Directory::new(&format!("sentinel-{port}"));
+            let config = directory.0.join("sentinel.conf");
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {master} 1\n\
+                 sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 3000\n",
+                directory.0.display()
+            );
+            fs::write(&config, text).expect("a file");
+            let log = File::create(directory.0.join("log")).expect("a file");
+            let child = Command::new("redis-server")
+                .arg(&config)
+                .arg("--sentinel")
+                .stdin(Stdio::null())
+                .stdout(log)
+                .spawn()
+                .expect("redis-server: scripts/setup test installs it");
+            let mut server = RedisServer { child, port, directory, arguments: Vec::new() };
+            if server.answers().await {
+                return Self(server);
+            }
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+sentinel://127.0.0.1:{}/main", self.0.port)
+    }
+
+    pub(crate) async fn command(&self, command: &[&str]) -> String {
+        self.0.command(command).await
+    }
+}
+
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 
@@ -5,10 +7,12 @@ use super::connection::Connection;
 use super::error::CallError;
 use super::names::Partition;
 use super::resp::{Value, encode};
+use super::shards::Shards;
 
 /// The way of a command to the server that has its keys.
 pub(super) enum Commands {
     Single(Connection),
+    Cluster(Arc<Shards>),
 }
 
 impl Commands {
@@ -19,9 +23,10 @@ impl Commands {
         self.send(partition, bytes.into()).await
     }
 
-    async fn send(&self, _partition: Partition, command: Bytes) -> Result<Value, CallError> {
+    async fn send(&self, partition: Partition, command: Bytes) -> Result<Value, CallError> {
         match self {
-            Self::Single(connection) => connection.call(command).await,
+            Self::Single(connection) => connection.send(command, false).await,
+            Self::Cluster(shards) => shards.call(partition, command).await,
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Connection {
 
 struct Request {
     command: Bytes,
+    /// The command is preceded by ASKING, for a slot that moves to this node.
+    asking: bool,
     answer: oneshot::Sender<Result<Value, CallError>>,
 }
 
@@ -69,14 +71,14 @@ impl Connection {
         Self { requests, state, _task }
     }
 
-    /// Sends an encoded command. The answer comes within the response time, since a connection without answers is broken.
-    pub(super) async fn call(&self, command: Bytes) -> Result<Value, CallError> {
+    /// Sends an encoded command. With `asking` also if its slot only moves to this node. The answer comes within the response time, since a connection without answers is broken.
+    pub(super) async fn send(&self, command: Bytes, asking: bool) -> Result<Value, CallError> {
         if let Some(why) = self.state.away() {
             return Err(CallError::Away(why));
         }
         let closed = || CallError::Away("the connection is closed".into());
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { command, answer }).await.map_err(|_| closed())?;
+        self.requests.send(Request { command, asking, answer }).await.map_err(|_| closed())?;
         match answered.await {
             Ok(Ok(Value::Error(error))) => Err(CallError::Refused(error)),
             Ok(answer) => answer,
@@ -98,6 +100,7 @@ async fn supervise(
     loop {
         if let Some(link) = link.take() {
             state.set(None);
+            source.commands_are_at(link.peer);
             let since = Instant::now();
             let Some(why) = serve(link, &mut queue, times).await else { return };
             let why: Arc<str> = why.to_string().into();
@@ -164,6 +167,11 @@ impl InFlight {
     fn add(&mut self, request: Request) {
         // Nobody waits any more, and nothing is sent yet.
         if !request.answer.is_closed() {
+            if request.asking {
+                let mut asking = Vec::new();
+                encode(&mut asking, &[b"ASKING"]);
+                self.send(&asking, None);
+            }
             self.send(&request.command, Some(request.answer));
         }
     }

@@ -19,6 +19,9 @@ pub(super) struct Desired {
     /// Topics whose confirmation is missing after an interruption.
     restoring: usize,
     connected: bool,
+    closed: bool,
+    /// Some topics are off, and not on the list of changes, since the server refuses them.
+    has_refused: bool,
     sharded: bool,
 }
 
@@ -152,7 +155,8 @@ impl Desired {
             self.restoring -= 1;
         }
         if let Some(waiting) = self.waiting.remove(topic) {
-            waiting.into_iter().for_each(|waiting| drop(waiting.send(())));
+            // A caller may have gone.
+            waiting.into_iter().for_each(|waiting| waiting.send(()).unwrap_or_default());
         }
         self.compare(topic);
         restored && self.restoring == 0
@@ -172,9 +176,56 @@ impl Desired {
         (!asked && self.restoring > 0).then_some(first)
     }
 
-    /// Whether nothing is missing after an interruption.
-    pub(super) fn is_restored(&self) -> bool {
-        self.connected && self.restoring == 0
+    /// The topics that are wanted and fit.
+    pub(super) fn topics(&self, fits: impl Fn(&Topic) -> bool) -> Vec<Topic> {
+        let wanted = self.topics.iter().filter(|(topic, state)| state.wanted && fits(topic));
+        wanted.map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// Takes over a topic that another server had. True if nothing was missing before.
+    pub(super) fn adopt(&mut self, topic: &Topic) -> bool {
+        let was_whole = self.is_whole();
+        let off = State { phase: Phase::Off, wanted: true, queued: false, restoring: false };
+        let state = self.topics.entry(topic.clone()).or_insert(off);
+        state.wanted = true;
+        // Without a connection it counts when there is one.
+        if state.phase != Phase::On && self.connected && !std::mem::replace(&mut state.restoring, true) {
+            self.restoring += 1;
+        }
+        self.compare(topic);
+        was_whole && self.restoring > 0
+    }
+
+    /// The server has refused a command for these topics. They wait for [`Desired::retry`]. True if nothing was missing before.
+    pub(super) fn refused(&mut self, topics: &[Topic]) -> bool {
+        let was_whole = self.is_whole();
+        for topic in topics {
+            let Some(state) = self.topics.get_mut(topic) else { continue };
+            state.phase = Phase::Off;
+            self.waiting.remove(topic);
+            if !state.wanted {
+                self.topics.remove(topic);
+            } else if !std::mem::replace(&mut state.restoring, true) {
+                self.restoring += 1;
+            }
+        }
+        self.has_refused = true;
+        was_whole && self.restoring > 0
+    }
+
+    /// Tries again what was refused.
+    pub(super) fn retry(&mut self) {
+        if std::mem::take(&mut self.has_refused) {
+            let topics: Vec<_> = self.topics.keys().cloned().collect();
+            topics.iter().for_each(|topic| self.compare(topic));
+        }
+    }
+
+    /// This server is not needed any more. True if something was missing.
+    pub(super) fn close(&mut self) -> bool {
+        let was_whole = self.is_whole();
+        *self = Self { closed: true, ..Self::default() };
+        !was_whole
     }
 
     /// Whether messages of this topic are for this node.
@@ -184,6 +235,9 @@ impl Desired {
 
     /// A new connection, without any subscription. True if nothing is to be restored.
     pub(super) fn connect(&mut self) -> bool {
+        if self.closed {
+            return false;
+        }
         self.connected = true;
         self.topics.values_mut().for_each(|state| state.restoring = true);
         self.restoring = self.topics.len();
@@ -192,8 +246,9 @@ impl Desired {
         self.restoring == 0
     }
 
-    /// The connection is gone, and all subscriptions with it.
-    pub(super) fn disconnect(&mut self) {
+    /// The connection is gone, and all subscriptions with it. True if nothing was missing before.
+    pub(super) fn disconnect(&mut self) -> bool {
+        let was_whole = self.is_whole();
         self.connected = false;
         self.changed = BTreeMap::new();
         self.waiting = HashMap::new();
@@ -203,6 +258,11 @@ impl Desired {
             *state = State { phase: Phase::Off, wanted: true, queued: false, restoring: false };
         }
         self.restoring = 0;
+        was_whole
+    }
+
+    fn is_whole(&self) -> bool {
+        self.connected && self.restoring == 0 && !self.closed
     }
 
     #[cfg(test)]

@@ -31,13 +31,15 @@ pub enum RedisError {
         /// The answer of the server.
         answer: String,
     },
-    /// The server is older than Redis 6.2.
-    #[error("Redis at {server} has version {version}, and keywire needs 6.2 or later")]
+    /// The server is too old.
+    #[error("Redis at {server} has version {version}, and keywire needs {needed} or later")]
     TooOld {
         /// The address.
         server: String,
         /// The version of the server.
         version: String,
+        /// The oldest version that will do: 6.2, or 7.0 in a Redis Cluster.
+        needed: &'static str,
     },
     /// The server does not speak the protocol of Redis.
     #[error("the server at {server} is not Redis")]

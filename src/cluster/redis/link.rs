@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(super) struct Link {
     /// What has arrived and is not decoded.
     pub(super) input: BytesMut,
     server: String,
+    /// The address of the server, if it has one.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,8 +45,15 @@ pub(super) enum Mode {
     Sentinel,
 }
 
-/// The oldest version with GETDEL, HRANDFIELD and what else keywire needs.
-const OLDEST: (u32, u32) = (6, 2);
+impl Mode {
+    /// The oldest version: that of GETDEL and HRANDFIELD, or of sharded channels.
+    fn oldest(self) -> ((u32, u32), &'static str) {
+        match self {
+            Self::Cluster => ((7, 0), "7.0"),
+            Self::Standalone | Self::Sentinel => ((6, 2), "6.2"),
+        }
+    }
+}
 
 impl Access {
     /// `timeout` is for a whole attempt.
@@ -57,11 +67,17 @@ impl Access {
         Self { login, database: 0, ..self.clone() }
     }
 
+    /// The timeout of an attempt.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Connects to a server that is to be of this mode. A server of data must be a master.
     pub(super) async fn open(&self, server: &Endpoint, mode: Mode) -> Result<Link, RedisError> {
         let attempt = async {
-            let socket = self.socket(server).await.map_err(|error| RedisError::unreachable(server, error))?;
-            let mut link = Link { socket, input: BytesMut::new(), server: server.to_string() };
+            let opened = self.socket(server).await;
+            let (socket, peer) = opened.map_err(|error| RedisError::unreachable(server, error))?;
+            let mut link = Link { socket, input: BytesMut::new(), server: server.to_string(), peer };
             self.greet(&mut link, mode).await?;
             Ok(link)
         };
@@ -69,19 +85,22 @@ impl Access {
         tokio::time::timeout(self.timeout, attempt).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn socket(&self, server: &Endpoint) -> io::Result<Box<dyn Socket>> {
+    async fn socket(&self, server: &Endpoint) -> io::Result<(Box<dyn Socket>, Option<SocketAddr>)> {
         let (host, port) = match server {
             #[cfg(unix)]
-            Endpoint::Unix(path) => return Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
+            Endpoint::Unix(path) => {
+                return Ok((Box::new(tokio::net::UnixStream::connect(path).await?), None));
+            }
             #[cfg(not(unix))]
             Endpoint::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
             Endpoint::Tcp { host, port } => (host, *port),
         };
         let stream = TcpStream::connect((host.as_str(), port)).await?;
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let peer = stream.peer_addr().ok();
+        let Some(tls) = &self.tls else { return Ok((Box::new(stream), peer)) };
         let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
+        Ok((Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?), peer))
     }
 
     async fn greet(&self, link: &mut Link, mode: Mode) -> Result<(), RedisError> {
@@ -92,14 +111,15 @@ impl Access {
             hello.extend([b"AUTH", user.as_bytes(), password.as_bytes()]);
         }
         let answer = match link.ask(&hello).await? {
-            Value::Error(answer) => return Err(refused(server, answer)),
+            Value::Error(answer) => return Err(refused(server, answer, mode)),
             answer => answer.into_array().unwrap_or_default(),
         };
         let of = |name: &str| answer.chunks(2).find(|pair| pair[0].as_str() == Some(name))?.get(1)?.as_str();
         let Some(version) = of("version") else { return Err(RedisError::Foreign { server }) };
         let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
-            return Err(RedisError::TooOld { server, version: version.chars().take(32).collect() });
+        let (oldest, needed) = mode.oldest();
+        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < oldest {
+            return Err(RedisError::TooOld { server, version: version.chars().take(32).collect(), needed });
         }
         match (mode, of("mode")) {
             (Mode::Sentinel, Some("sentinel")) => return Ok(()),
@@ -126,20 +146,20 @@ impl Access {
         if self.database != 0
             && let Value::Error(answer) = link.ask(&[b"SELECT", self.database.to_string().as_bytes()]).await?
         {
-            return Err(refused(server, answer));
+            return Err(refused(server, answer, mode));
         }
         Ok(())
     }
 }
 
-fn refused(server: String, answer: String) -> RedisError {
+fn refused(server: String, answer: String, mode: Mode) -> RedisError {
+    let (_, needed) = mode.oldest();
+    let old = |server, version: &str| RedisError::TooOld { server, version: version.into(), needed };
     match answer.split(' ').next() {
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => RedisError::Unauthorized { server, answer },
         // Redis before version 6 does not know HELLO, and a proxy may know it and not the protocol's version.
-        Some("NOPROTO") => RedisError::TooOld { server, version: "without RESP3".into() },
-        _ if answer.to_ascii_lowercase().contains("unknown command") => {
-            RedisError::TooOld { server, version: "before 6.0".into() }
-        }
+        Some("NOPROTO") => old(server, "without RESP3"),
+        _ if answer.to_ascii_lowercase().contains("unknown command") => old(server, "before 6.0"),
         // Redis 6.2 and later, if the user of AUTH has no password.
         _ if answer.contains("AUTH") => RedisError::Unauthorized { server, answer },
         _ => RedisError::Server { server, answer },

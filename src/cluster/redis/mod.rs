@@ -13,10 +13,14 @@ mod options;
 mod presence;
 mod queue;
 mod resp;
+mod sentinel;
+mod shards;
 mod source;
 mod subscriber;
+mod subscriptions;
 mod task;
 mod tickets;
+mod topology;
 mod url;
 
 use std::fmt;
@@ -24,7 +28,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::backplane::Subscriptions;
 use self::commands::Commands;
 use self::connection::Connection;
 pub use self::error::RedisError;
@@ -34,8 +37,12 @@ use self::names::Names;
 pub use self::options::RedisOptions;
 use self::presence::Leases;
 use self::queue::Queue;
+use self::sentinel::Sentinels;
+use self::shards::Shards;
 use self::source::{Place, Source};
-use self::url::Target;
+use self::subscriber::Subscriber;
+use self::subscriptions::Subscriptions;
+use self::url::{Deployment, Target};
 use crate::cluster::form::announcement;
 use crate::cluster::{Cluster, NodeId};
 use crate::log::Retention;
@@ -62,6 +69,8 @@ use crate::log::Retention;
 /// | `redis://user:password@host:6379/0` | a server; `valkey://` is the same |
 /// | `rediss://…` | with TLS, and the certificate authorities of the system |
 /// | `unix:///run/redis.sock?db=0` | a server on this machine |
+/// | `redis+cluster://user:password@host,host` | a Redis Cluster, version 7 or later; some of its nodes are enough |
+/// | `redis+sentinel://user:password@host,host/master` | the master that Sentinels know by this name |
 ///
 /// A password is percent-encoded. It is not logged and not in errors.
 #[derive(Clone)]
@@ -79,7 +88,8 @@ struct Shared {
     announcement: Bytes,
     retention: Retention,
     leases: Leases,
-    server: String,
+    queue: Arc<Queue>,
+    servers: String,
 }
 
 impl Redis {
@@ -117,30 +127,35 @@ impl Redis {
     pub fn node(&self) -> NodeId {
         self.shared.node
     }
+}
 
-    async fn with_options(url: &str, options: RedisOptions) -> Result<Self, RedisError> {
-        let target = Target::parse(url)?;
-        let names = Names::new(&options.prefix)?;
-        let access = Access::new(&target, options.connect_timeout)?;
-        let server = target.servers[0].clone();
-        let source = Source { access, place: Place::Server(server.clone()) };
-        let queue = Arc::new(Queue::new(options.bound));
-        let commands = Connection::start(source.open().await?, source.clone(), options.times);
-        let subscriptions =
-            Subscriptions::single(source.open().await?, source, names.clone(), queue, options.times);
+impl RedisOptions {
+    /// Connects, see [`Redis::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::connect`].
+    pub async fn connect(self, url: impl AsRef<str>) -> Result<Redis, RedisError> {
+        let target = Target::parse(url.as_ref())?;
+        let names = Names::new(&self.prefix)?;
+        let queue = Arc::new(Queue::new(self.bound));
+        let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
+        let sharded = target.deployment == Deployment::Cluster;
+        let (commands, subscriptions) = open(target, &self, &names, &queue).await?;
         let node = NodeId::random();
         let shared = Shared {
             node,
-            log: Scripts::new(&options.retention, false),
+            log: Scripts::new(&self.retention, sharded),
             announcement: announcement(node),
-            retention: options.retention,
+            retention: self.retention,
             leases: Leases::default(),
             names,
-            commands: Commands::Single(commands),
+            commands,
             subscriptions,
-            server: server.to_string(),
+            queue,
+            servers: servers.join(","),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Redis { shared: Arc::new(shared) })
     }
 }
 
@@ -152,11 +167,40 @@ impl From<Redis> for Cluster {
     }
 }
 
+/// Opens the connections.
+async fn open(
+    target: Target,
+    options: &RedisOptions,
+    names: &Names,
+    queue: &Arc<Queue>,
+) -> Result<(Commands, Subscriptions), RedisError> {
+    let access = Access::new(&target, options.connect_timeout)?;
+    let (names, queue, times) = (names.clone(), Arc::clone(queue), options.times);
+    let mut servers = target.servers;
+    let place = match target.deployment {
+        Deployment::Cluster => {
+            let stale = Arc::default();
+            let settings = shards::Settings { access, times, names, queue, seeds: servers, stale };
+            let shards = Arc::new(Shards::connect(settings).await?);
+            return Ok((Commands::Cluster(Arc::clone(&shards)), Subscriptions::Cluster(shards)));
+        }
+        Deployment::Single => Place::Server(servers.swap_remove(0)),
+        Deployment::Sentinel(service) => {
+            Place::Sentinels(Arc::new(Sentinels { servers, service, login: options.sentinel.clone() }))
+        }
+    };
+    let source = Source::new(access, place);
+    let commands = Connection::start(source.open().await?, source.clone(), times);
+    let link = source.open().await?;
+    let subscriber = Subscriber::start(link, source, names, queue, times, None);
+    Ok((Commands::Single(commands), Subscriptions::Single(subscriber)))
+}
+
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
             .field("node", &self.shared.node)
-            .field("server", &self.shared.server)
+            .field("servers", &self.shared.servers)
             .finish_non_exhaustive()
     }
 }

@@ -2,12 +2,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::connection::Times;
-use super::error::RedisError;
 use super::queue::Bound;
-use super::{Redis, url};
+use super::url;
 use crate::log::Retention;
 
-/// Settings of [`Redis`].
+/// Settings of [`Redis`](super::Redis).
 #[derive(Clone)]
 #[must_use]
 pub struct RedisOptions {
@@ -83,15 +82,6 @@ impl RedisOptions {
         let user = Some(user.into()).filter(|user| !user.is_empty());
         self.sentinel = url::Login { user, password: Some(password.into()) };
         self
-    }
-
-    /// Connects, see [`Redis::connect`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Redis::connect`].
-    pub async fn connect(self, url: impl AsRef<str>) -> Result<Redis, RedisError> {
-        Redis::with_options(url.as_ref(), self).await
     }
 }
 

@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
@@ -35,7 +36,8 @@ struct Shared {
     queue: Arc<Queue>,
     names: Names,
     times: Times,
-    sharded: bool,
+    /// In a Redis Cluster: the topics of this subscriber may have moved to another node.
+    stale: Option<Arc<Notify>>,
 }
 
 /// Commands whose confirmations are missing.
@@ -48,9 +50,9 @@ impl Subscriber {
         names: Names,
         queue: Arc<Queue>,
         times: Times,
-        sharded: bool,
+        stale: Option<Arc<Notify>>,
     ) -> Self {
-        let mut desired = Desired::new(sharded);
+        let mut desired = Desired::new(stale.is_some());
         desired.connect();
         let shared = Arc::new(Shared {
             desired: desired.into(),
@@ -59,21 +61,28 @@ impl Subscriber {
             queue,
             names,
             times,
-            sharded,
+            stale,
         });
         let _task = Task::spawn(supervise(Arc::clone(&shared), link, source));
         Self { shared, _task }
     }
 
-    /// Returns when the server has confirmed the subscription.
-    pub(super) async fn subscribe(&self, topic: &Topic) -> Result<(), CallError> {
-        let Some(confirmed) = self.shared.desired().want(topic) else { return Ok(()) };
-        if let Some(why) = self.shared.state.away() {
-            return Err(CallError::Away(why));
-        }
+    /// Subscribes at once. The result comes when the server has confirmed that.
+    pub(super) fn subscribe(
+        &self,
+        topic: &Topic,
+    ) -> impl Future<Output = Result<(), CallError>> + Send + use<> {
+        let confirmed = self.shared.desired().want(topic);
         self.shared.changed.notify_one();
-        let lost = || self.shared.state.away().unwrap_or_else(|| "the connection was lost".into());
-        confirmed.await.map_err(|_| CallError::Lost(lost()))
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let Some(confirmed) = confirmed else { return Ok(()) };
+            if let Some(why) = shared.state.away() {
+                return Err(CallError::Away(why));
+            }
+            let lost = || shared.state.away().unwrap_or_else(|| "the connection was lost".into());
+            confirmed.await.map_err(|_| CallError::Lost(lost()))
+        }
     }
 
     pub(super) fn unsubscribe(&self, topic: &Topic) {
@@ -81,6 +90,34 @@ impl Subscriber {
             self.shared.queue.restored();
         }
         self.shared.changed.notify_one();
+    }
+
+    /// The topics that are wanted and fit.
+    pub(super) fn topics(&self, fits: impl Fn(&Topic) -> bool) -> Vec<Topic> {
+        self.shared.desired().topics(fits)
+    }
+
+    /// Takes over a topic from another node's subscriber. Until it is confirmed, this node is interrupted.
+    pub(super) fn adopt(&self, topic: &Topic) {
+        if self.shared.desired().adopt(topic) {
+            self.shared.queue.interrupted();
+        }
+        self.shared.changed.notify_one();
+    }
+
+    /// Tries again what the server has refused.
+    pub(super) fn retry(&self) {
+        self.shared.desired().retry();
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        // It must not keep the node interrupted.
+        if self.shared.desired().close() {
+            self.shared.queue.restored();
+        }
     }
 }
 
@@ -92,7 +129,7 @@ impl Shared {
 
     /// The command for a batch.
     fn encode(&self, out: &mut Vec<u8>, batch: &Batch) {
-        let verb: &[u8] = match (batch.join, self.sharded) {
+        let verb: &[u8] = match (batch.join, self.stale.is_some()) {
             (true, false) => b"SUBSCRIBE",
             (true, true) => b"SSUBSCRIBE",
             (false, false) => b"UNSUBSCRIBE",
@@ -111,16 +148,14 @@ async fn supervise(shared: Arc<Shared>, first: Link, source: Source) {
     loop {
         if let Some(link) = link.take() {
             let since = Instant::now();
-            let why: Arc<str> = drive(&shared, link).await.to_string().into();
+            let why: Arc<str> = drive(&shared, link, &source).await.to_string().into();
             tracing::warn!(%why, "Redis: the connection for subscriptions is lost");
             // Before the waiting calls end: they tell the reason.
             shared.state.set(Some(why));
             {
                 let mut desired = shared.desired();
-                let restored = desired.is_restored();
-                desired.disconnect();
                 // Otherwise the node is interrupted since the last time.
-                if restored {
+                if desired.disconnect() {
                     shared.queue.interrupted();
                 }
             }
@@ -142,6 +177,10 @@ async fn supervise(shared: Arc<Shared>, first: Link, source: Source) {
             Err(error) => {
                 tracing::debug!(%error, "Redis: no connection for subscriptions");
                 shared.state.set(Some(error.to_string().into()));
+                // Another node may have taken its place.
+                if let Some(stale) = &shared.stale {
+                    stale.notify_one();
+                }
             }
         }
     }
@@ -150,16 +189,25 @@ async fn supervise(shared: Arc<Shared>, first: Link, source: Source) {
 /// What the connection waits for.
 struct Progress<'a> {
     shared: &'a Shared,
-    /// The number of names without confirmation of each command, and when it was sent.
-    in_flight: VecDeque<(usize, Instant)>,
+    in_flight: VecDeque<Sent>,
     /// When the last probe without an answer was sent.
     probed: Option<Instant>,
     heard: Instant,
     out: BytesMut,
 }
 
+/// A command whose confirmations are missing.
+struct Sent {
+    /// The number of names without confirmation.
+    left: usize,
+    since: Instant,
+    /// In a Redis Cluster the names: the node may refuse them, because they have moved.
+    topics: Vec<Topic>,
+}
+
 /// Serves the subscriptions until the connection breaks.
-async fn drive(shared: &Shared, link: Link) -> io::Error {
+async fn drive(shared: &Shared, link: Link, source: &Source) -> io::Error {
+    let (mut moved, peer) = (source.commands_at(), link.peer);
     let (mut reader, mut writer) = tokio::io::split(link.socket);
     let (mut input, mut unflushed) = (link.input, false);
     let mut progress = Progress {
@@ -191,6 +239,9 @@ async fn drive(shared: &Shared, link: Link) -> io::Error {
                     unflushed = taken? > 0;
                 }
                 () = shared.changed.notified() => {}
+                () = elsewhere(&mut moved, peer) => {
+                    return Err(io::Error::other("the server may be at another address now"));
+                }
                 () = tokio::time::sleep_until(deadline) => progress.expired()?,
             }
         }
@@ -202,6 +253,16 @@ async fn drive(shared: &Shared, link: Link) -> io::Error {
     }
 }
 
+/// Waits until the connection for commands goes to another server. Only a change counts: a name may have several addresses.
+async fn elsewhere(commands: &mut watch::Receiver<Option<SocketAddr>>, here: Option<SocketAddr>) {
+    while commands.changed().await.is_ok() {
+        if *commands.borrow_and_update() != here {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
 impl Progress<'_> {
     fn fill(&mut self) {
         let mut desired = self.shared.desired();
@@ -210,7 +271,9 @@ impl Progress<'_> {
             && let Some(batch) = desired.next_batch()
         {
             self.shared.encode(&mut out, &batch);
-            self.in_flight.push_back((batch.topics.len(), Instant::now()));
+            let left = batch.topics.len();
+            let topics = if self.shared.stale.is_some() { batch.topics } else { Vec::new() };
+            self.in_flight.push_back(Sent { left, since: Instant::now(), topics });
         }
         self.out.extend_from_slice(&out);
     }
@@ -218,7 +281,7 @@ impl Progress<'_> {
     fn heard(&mut self, value: Value) -> io::Result<()> {
         let parts = match value {
             Value::Push(parts) => parts,
-            Value::Error(answer) => return Err(io::Error::other(answer)),
+            Value::Error(answer) => return self.refused(answer),
             // The answer to a probe.
             _ => {
                 self.probed = None;
@@ -251,6 +314,9 @@ impl Progress<'_> {
                     if first {
                         self.shared.queue.interrupted();
                     }
+                    if let Some(stale) = &self.shared.stale {
+                        stale.notify_one();
+                    }
                 }
             },
             _ => {}
@@ -258,11 +324,25 @@ impl Progress<'_> {
         Ok(())
     }
 
+    /// The server refuses a command. If its topics have moved to another node of a cluster, they wait until we know that node.
+    fn refused(&mut self, answer: String) -> io::Result<()> {
+        let moved =
+            ["MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN "].iter().any(|code| answer.starts_with(code));
+        let (true, Some(stale)) = (moved, &self.shared.stale) else { return Err(io::Error::other(answer)) };
+        if let Some(sent) = self.in_flight.pop_front()
+            && self.shared.desired().refused(&sent.topics)
+        {
+            self.shared.queue.interrupted();
+        }
+        stale.notify_one();
+        Ok(())
+    }
+
     /// One more name of the oldest command is confirmed.
     fn progressed(&mut self) {
-        if let Some((left, _)) = self.in_flight.front_mut() {
-            *left -= 1;
-            if *left == 0 {
+        if let Some(oldest) = self.in_flight.front_mut() {
+            oldest.left -= 1;
+            if oldest.left == 0 {
                 self.in_flight.pop_front();
             }
         }
@@ -270,7 +350,7 @@ impl Progress<'_> {
 
     fn deadline(&self) -> Instant {
         let times = self.shared.times;
-        let sent = self.in_flight.front().map(|(_, since)| *since);
+        let sent = self.in_flight.front().map(|oldest| oldest.since);
         match sent.into_iter().chain(self.probed).min() {
             Some(since) => since + times.response,
             None => self.heard + times.probe,

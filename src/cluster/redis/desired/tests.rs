@@ -35,7 +35,9 @@ fn batches_are_bounded_and_one_partition_each_if_sharded() {
             assert!(batch.join && batch.topics.len() <= BATCH && (!sharded || partitions.len() == 1));
         }
         assert_eq!(batches.len() > 3, sharded);
-        batches.iter().for_each(|batch| drop(confirm(&mut desired, batch)));
+        for batch in &batches {
+            confirm(&mut desired, batch);
+        }
         assert!(waiting.into_iter().all(|mut waiting| waiting.try_recv().is_ok()));
         assert!(desired.want(&topic(7)).is_none(), "confirmed already");
     }
@@ -80,66 +82,93 @@ fn a_subscription_that_the_server_ends_is_made_again() {
     assert_eq!(restored.last(), Some(&true));
 }
 
-/// Random calls, confirmations and breaks: in the end the server has what was wanted last.
+/// Random calls, confirmations, refusals and breaks: in the end the server has what was wanted last, and the node was told of each
+/// interruption and of its end, in turns.
 #[test]
 fn the_last_call_decides() {
     let mut random = rand::rng();
-    for run in 0..2000 {
+    for run in 0..5000 {
         let mut desired = Desired::new(run % 2 == 0);
         let (mut wanted, mut server) = (BTreeSet::new(), BTreeSet::new());
-        let mut in_flight = VecDeque::new();
-        let mut interrupted = false;
-        let (mut connected, mut steps) = (false, 60);
+        let mut in_flight = VecDeque::<Batch>::new();
+        let (mut connected, mut interrupted, mut steps) = (true, false, 80);
+        assert!(desired.connect());
         loop {
-            // At the end everything is served.
-            let choice = if steps == 0 { 4 + steps % 2 } else { random.next_u32() % 8 };
-            steps = u32::saturating_sub(steps, 1);
             let topic = topic(random.next_u32() as usize % 4);
+            // At the end everything is served.
+            let choice = if steps == 0 { 9 } else { random.next_u32() % 12 };
+            steps = u32::saturating_sub(steps, 1);
+            let (mut begins, mut ends) = (false, false);
             match choice {
                 0 | 1 => {
-                    let confirmed = desired.want(&topic).is_none();
-                    wanted.insert(topic.clone());
-                    assert!(!confirmed || server.contains(&topic) || !in_flight.is_empty());
+                    drop(desired.want(&topic));
+                    wanted.insert(topic);
                 }
                 2 => {
+                    ends = desired.unwant(&topic);
                     wanted.remove(&topic);
-                    if desired.unwant(&topic) && connected {
-                        interrupted = false;
-                    }
                 }
-                3 if connected && random.next_u32() % 4 == 0 => {
-                    desired.disconnect();
-                    (connected, interrupted) = (false, true);
+                3 => {
+                    begins = desired.adopt(&topic);
+                    wanted.insert(topic);
+                }
+                4 if connected => {
+                    begins = desired.disconnect();
+                    connected = false;
                     in_flight.clear();
                     server.clear();
                 }
+                5 if connected && in_flight.is_empty() && server.remove(&topic) => {
+                    begins = desired.ended(&topic) == Some(true);
+                }
+                6 if connected => {
+                    in_flight.extend(desired.next_batch());
+                    if let Some(batch) = in_flight.pop_front() {
+                        begins = batch.join && desired.refused(&batch.topics);
+                        if !batch.join {
+                            in_flight.push_front(batch);
+                        }
+                    }
+                }
+                7 => desired.retry(),
                 _ if !connected => {
-                    interrupted = !desired.connect();
+                    ends = desired.connect();
                     connected = true;
                 }
                 _ => {
                     in_flight.extend(desired.next_batch());
-                    let Some(batch): Option<Batch> = in_flight.pop_front() else {
-                        if steps == 0 {
-                            break;
+                    match in_flight.pop_front() {
+                        Some(batch) => {
+                            for topic in &batch.topics {
+                                if batch.join {
+                                    server.insert(topic.clone())
+                                } else {
+                                    server.remove(topic)
+                                };
+                            }
+                            ends = confirm(&mut desired, &batch);
                         }
-                        continue;
-                    };
-                    for topic in &batch.topics {
-                        if batch.join {
-                            server.insert(topic.clone())
-                        } else {
-                            server.remove(topic)
-                        };
-                    }
-                    if confirm(&mut desired, &batch) {
-                        interrupted = false;
+                        None if steps == 0 && !desired.has_refused => break,
+                        None => desired.retry(),
                     }
                 }
             }
+            assert!(!(begins && interrupted), "interrupted twice");
+            assert!(!ends || interrupted, "restored twice");
+            interrupted = (interrupted || begins) && !ends;
         }
         assert_eq!(server, wanted, "run {run}");
         assert_eq!(desired.len(), wanted.len(), "nothing is left behind");
         assert!(!interrupted, "restored in the end");
+        assert!(!desired.close(), "nothing is missing");
     }
+}
+
+#[test]
+fn what_is_closed_says_nothing_any_more() {
+    let mut desired = Desired::new(true);
+    desired.connect();
+    assert!(desired.adopt(&topic(1)));
+    assert!(desired.close(), "one is missing");
+    assert!(!desired.confirmed(&topic(1)) && !desired.disconnect() && !desired.connect());
 }

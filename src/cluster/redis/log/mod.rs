@@ -35,9 +35,10 @@ impl Redis {
         let names = self.log_names(key);
         let (after, entries, bytes) = (after.to_string(), limit.entries.to_string(), limit.bytes.to_string());
         let keys = [names.list.as_bytes(), names.seen.as_bytes()];
+        let keys = if from == "unread" { &keys[..] } else { &keys[..1] };
         let arguments = [from.as_bytes(), after.as_bytes(), entries.as_bytes(), bytes.as_bytes()];
         let read = &self.shared.log.read;
-        let answer = self.shared.commands.run(read, names.partition, &keys, &arguments).await?;
+        let answer = self.shared.commands.run(read, names.partition, keys, &arguments).await?;
         page(answer).ok_or(LogError::Failed(CallError::Unexpected.into()))
     }
 }
@@ -52,7 +53,8 @@ impl Log for Redis {
         let names = self.log_names(key);
         let tag = format!("{:016x}", Position::BEGINNING.next(push).tag());
         let channel = self.shared.names.channel(&Topic::key(key));
-        let keys = [names.list.as_bytes(), names.ids.as_bytes(), names.seen.as_bytes()];
+        let keys = [names.list.as_bytes(), names.ids.as_bytes()];
+        let keys = if draft.once().is_some() { &keys[..] } else { &keys[..1] };
         let arguments: [&[u8]; 5] = [
             tag.as_bytes(),
             push.as_bytes(),
@@ -61,7 +63,7 @@ impl Log for Redis {
             draft.once().unwrap_or_default().as_bytes(),
         ];
         let append = &self.shared.log.append;
-        let answer = self.shared.commands.run(append, names.partition, &keys, &arguments).await?;
+        let answer = self.shared.commands.run(append, names.partition, keys, &arguments).await?;
         appended(&answer).ok_or(LogError::Unknown(CallError::Unexpected.into()))
     }
 

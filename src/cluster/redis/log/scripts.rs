@@ -8,6 +8,9 @@
 //!
 //! `total` is the number of bytes of this push and of all before it, so the bytes between two entries are a difference. Positions
 //! are contiguous, so the place of a position in the list is a difference too. A new log begins with the line `0`.
+//!
+//! While a slot of a Redis Cluster moves, a command with a key that is there and another that is not is refused. So a script gets
+//! no key that it does not need.
 
 use std::time::Duration;
 
@@ -30,7 +33,7 @@ impl Scripts {
             number(retention.entries),
             number(retention.bytes),
             millis(retention.age),
-            millis(retention.mark).max(1),
+            millis(retention.mark.max(retention.age)).max(1),
             millis(retention.once),
         );
         let script = |text| Script::new(format!("{settings}{COMMON}{text}"));
@@ -82,12 +85,12 @@ local function drop(count)
 end
 ";
 
-/// Keys: the list, the ids, what was seen. Arguments: the tag, the push, the channel, the head of the announcement, the id or
+/// Keys: the list, and the ids if there is an id. Arguments: the tag, the push, the channel, the head of the announcement, the id or
 /// nothing.
 ///
 /// The first write comes after everything that can fail: a refusal before it has no effect.
 const APPEND: &str = r"
-local ids, seen = KEYS[2], KEYS[3]
+local ids = KEYS[2]
 local tag, push, channel, announcement, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local now = clock()
 local last = call('LINDEX', list, -1)
@@ -109,7 +112,6 @@ else
     count = call('RPUSH', list, '0', line)
 end
 call('PEXPIRE', list, MARK)
-call('PEXPIRE', seen, MARK)
 if id ~= '' and ONCE > 0 then
     call('HSET', ids, id, at .. ' ' .. format('%.0f', now))
     call('PEXPIRE', ids, ONCE)
@@ -149,7 +151,7 @@ if type(announced) == 'table' and announced.err then sign = '- ' end
 return sign .. at .. ' ' .. prev .. ' ' .. format('%.0f', now)
 ";
 
-/// Keys: the list, what was seen. Arguments: where to begin, the position, the most entries and bytes. Returns the gap, the
+/// Keys: the list, and what was seen if reading begins there. Arguments: where to begin, the position, the most entries and bytes. Returns the gap, the
 /// position before the first entry, the end, whether there is more, and the entries.
 const READ: &str = r"
 local from, after = ARGV[1], ARGV[2]
@@ -230,7 +232,7 @@ end
 return page
 ";
 
-/// Keys: the list, what was seen. Argument: the position.
+/// Keys: the list, what was seen. Argument: the position. It is remembered as long as any entry after it.
 const SEEN: &str = r"
 local seen, at = KEYS[2], ARGV[1]
 local first, last = call('LINDEX', list, 0), call('LINDEX', list, -1)
@@ -241,6 +243,6 @@ local seq = tonumber(match(at, '^(%d+)%.'))
 if seq < first_seq or seq > last_seq or head(call('LINDEX', list, seq - first_seq)) ~= at then return 0 end
 local known = tonumber(match(call('GET', seen) or '0.', '^(%d+)%.') or '0')
 -- What was seen of a log that has lost its end does not count.
-if seq > known or known > last_seq then call('SET', seen, at, 'PX', MARK) end
+if seq > known or known > last_seq then call('SET', seen, at, 'PX', MARK + AGE) end
 return 1
 ";
