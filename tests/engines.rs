@@ -53,8 +53,36 @@ async fn assert_kept(page: &mut Client, numbers: std::ops::Range<usize>) {
     }
 }
 
+/// A server that can be killed.
+trait Engine {
+    fn kill(&mut self);
+
+    /// Starts it again, with its data.
+    async fn revive(&mut self);
+}
+
+impl Engine for RedisServer {
+    fn kill(&mut self) {
+        RedisServer::kill(self);
+    }
+
+    async fn revive(&mut self) {
+        self.start_again().await;
+    }
+}
+
+impl Engine for NatsServer {
+    fn kill(&mut self) {
+        NatsServer::kill(self);
+    }
+
+    async fn revive(&mut self) {
+        self.start_again();
+    }
+}
+
 /// What holds on every engine, while it is there, is away, and is back with its data.
-async fn scenario(nodes: [Server; 2], kill: impl FnOnce(), revive: impl AsyncFnOnce()) {
+async fn scenario(nodes: [Server; 2], mut engine: impl Engine) {
     let [one, other] = nodes;
     for server in [&one, &other] {
         is_good(server, true).await;
@@ -78,7 +106,7 @@ async fn scenario(nodes: [Server; 2], kill: impl FnOnce(), revive: impl AsyncFnO
         assert_eq!((push["data"].as_u64(), push.get("at")), (Some(number), None), "once, as any other push");
     }
 
-    kill();
+    engine.kill();
     is_good(&one, false).await;
     is_good(&other, false).await;
     let delivery = one.hub.send_to("alice", Push::message("here")).await;
@@ -88,7 +116,7 @@ async fn scenario(nodes: [Server; 2], kill: impl FnOnce(), revive: impl AsyncFnO
     assert!(matches!(kept, Kept::Failed | Kept::Unknown), "{kept:?}");
     let mut late = one.client("late").await;
 
-    revive().await;
+    engine.revive().await;
     keep_at_last(&other, 40).await;
     keep_at_last(&one, 41).await;
     assert_kept(&mut here, 40..42).await;
@@ -123,17 +151,9 @@ async fn redis_keeps_the_contract_of_a_backplane() {
 
 #[tokio::test]
 async fn two_nodes_on_redis() {
-    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+    let server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
     let nodes = [node(redis(&server).await).await, node(redis(&server).await).await];
-    let server = std::cell::RefCell::new(&mut server);
-    scenario(
-        nodes,
-        || server.borrow_mut().kill(),
-        async || {
-            server.borrow_mut().start_again().await;
-        },
-    )
-    .await;
+    scenario(nodes, server).await;
 }
 
 async fn nats(server: &NatsServer) -> Nats {
@@ -155,8 +175,7 @@ async fn nats_keeps_the_contract_of_presence() {
 
 #[tokio::test]
 async fn two_nodes_on_nats() {
-    let mut server = NatsServer::start("two-nodes");
+    let server = NatsServer::start("two-nodes");
     let nodes = [node(nats(&server).await).await, node(nats(&server).await).await];
-    let server = std::cell::RefCell::new(&mut server);
-    scenario(nodes, || server.borrow_mut().kill(), async || server.borrow_mut().start_again()).await;
+    scenario(nodes, server).await;
 }
