@@ -5,6 +5,7 @@
 //! - [`load`]: the load generator;
 //! - [`suite`]: runs all servers in turn, takes medians, writes the tables and plots.
 
+pub mod crossing;
 pub mod load;
 pub mod server;
 pub mod suite;

@@ -9,14 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clap::Parser;
 use futures_util::future::try_join_all;
-use keywire::adapter::{Handshake, PathKey};
-use keywire::auth::RawKey;
-use keywire::cluster::{Backplane, Event, Redis, Topic};
-use keywire::log::{Draft, Kept, Limit, Log, ReadFrom};
+use keywire::cluster::{Backplane, Redis, Topic};
+use keywire::log::{Draft, Limit, Log, ReadFrom};
 use keywire::presence::Presence;
-use keywire::store::Remote;
-use keywire::{Hub, Key, Push};
-use tokio::io::{AsyncReadExt as _, DuplexStream};
+use keywire::{Key, Push};
+use keywire_bench::crossing::{crossing, median, micros, row, timed};
 
 /// What a cluster on Redis costs.
 #[derive(Parser)]
@@ -79,7 +76,11 @@ async fn measure(options: &Options) -> Result<()> {
     );
     row("a read of one user's page, p50", &micros(read), &micros(bare), read / bare, "");
 
-    crossing(&server, options.calls).await?;
+    let mut engines = Vec::new();
+    for _ in 0..4 {
+        engines.push(Redis::connect(server.url()).await?);
+    }
+    crossing(engines, options.calls).await?;
 
     server.flush().await?;
     let empty = server.memory().await?;
@@ -122,85 +123,6 @@ async fn measure(options: &Options) -> Result<()> {
     let beat = server.commands().await? - before;
     row(&format!("commands of a beat with {} keys", keys.len()), &beat.to_string(), "10", beat / 10.0, "≤ 1");
     Ok(())
-}
-
-/// From a send on one node to the client of another: beside a message that crosses on the same connections without hubs.
-async fn crossing(server: &Server, calls: usize) -> Result<()> {
-    let [publisher, subscriber] = [Redis::connect(server.url()).await?, Redis::connect(server.url()).await?];
-    let topic = Topic::key(&Key::new("bare")?);
-    subscriber.subscribe(&topic).await?;
-    let message = Bytes::from("x".repeat(SIZE));
-    let bare = async || {
-        publisher.publish(&topic, message.clone()).await?;
-        while !matches!(subscriber.next().await, Event::Message { .. }) {}
-        Result::Ok(())
-    };
-
-    let [one, other] = [Redis::connect(server.url()).await?, Redis::connect(server.url()).await?];
-    let node = |redis: Redis| Hub::builder(RawKey::from_path()).cluster(redis).build();
-    let (one, other) = (node(one), node(other));
-    while !(one.health().is_good() && other.health().is_good()) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let mut plain = open(&other, "plain", "keywire.v1").await?;
-    let mut page = open(&other, "page", "keywire.v1, from.keywire.now").await?;
-    arrival(&mut page).await?;
-    let push = Push::message("x".repeat(SIZE));
-
-    let [mut bares, mut sends, mut kepts] = [Vec::new(), Vec::new(), Vec::new()];
-    for _ in 0..calls {
-        bares.push(timed(bare()).await?);
-        sends.push(timed(async { tokio::try_join!(sent(&one, "plain", &push), arrival(&mut plain)) }).await?);
-        kepts.push(timed(async { tokio::try_join!(kept(&one, "page", &push), arrival(&mut page)) }).await?);
-    }
-    let (bare, send, kept) = (median(&mut bares), median(&mut sends), median(&mut kepts));
-    let beside = format!("{} for PUBLISH and its arrival", micros(bare));
-    row("a push from one node to a client of another, p50", &micros(send), &beside, send / bare, "≤ 2.5");
-    row("a kept push from one node to a page of another, p50", &micros(kept), &beside, kept / bare, "≤ 3");
-    Ok(())
-}
-
-async fn sent(hub: &Hub, key: &str, push: &Push) -> Result<()> {
-    match hub.send_to(key, push).await.remote {
-        Remote::Published => Ok(()),
-        other => Err(format!("{other:?}").into()),
-    }
-}
-
-async fn kept(hub: &Hub, key: &str, push: &Push) -> Result<()> {
-    match hub.send_to(key, push.clone().kept()).await.kept {
-        Kept::At(_) => Ok(()),
-        other => Err(format!("{other:?}").into()),
-    }
-}
-
-/// A client over a pipe.
-async fn open(hub: &Hub, key: &str, protocols: &str) -> Result<DuplexStream> {
-    let request = http::Request::get("/websocket")
-        .header("host", "node")
-        .header("connection", "upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .header("sec-websocket-protocol", protocols)
-        .body(())?;
-    let handshake = Handshake::new(request).with_path_key(PathKey::decoded(key));
-    let connection = hub.upgrade(handshake).await.connection.ok_or("refused")?;
-    let (near, far) = tokio::io::duplex(4096);
-    tokio::spawn(connection.run(near, Bytes::new()));
-    while hub.sessions(key).await.is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    Ok(far)
-}
-
-/// Reads the next message of a client.
-async fn arrival(client: &mut DuplexStream) -> Result<()> {
-    let mut bytes = [0; 4096];
-    match client.read(&mut bytes).await? {
-        0 => Err("closed".into()),
-        _ => Ok(()),
-    }
 }
 
 /// Replaces each log by its mark, as trimming by age does.
@@ -289,28 +211,9 @@ async fn append_all(redis: &Redis, keys: &[Key], draft: &Draft) -> Result<()> {
     Ok(())
 }
 
-async fn timed<T, E>(call: impl Future<Output = std::result::Result<T, E>>) -> std::result::Result<f64, E> {
-    let since = Instant::now();
-    call.await?;
-    Ok(since.elapsed().as_secs_f64())
-}
-
 /// Bytes of memory of this process.
 fn resident() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse::<f64>()? * 1024.0)
-}
-
-fn row(what: &str, measured: &str, beside: &str, ratio: f64, to_reach: &str) {
-    println!("| {what} | {measured} | {beside} | {ratio:.2} | {to_reach} |");
-}
-
-fn micros(seconds: f64) -> String {
-    format!("{:.1} µs", seconds * 1e6)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
