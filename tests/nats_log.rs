@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use keywire::cluster::{Backplane, Event, Nats, NatsError, NatsLog, NatsOptions, Topic};
+use keywire::cluster::{Backplane, Event, Nats, NatsError, NatsLog, NatsOptions, NatsStorage, Topic};
 use keywire::log::{Appended, Draft, GapKind, Limit, Log, LogError, Page, Position, ReadFrom, Retention};
 use keywire::{Key, Push};
 use support::{NatsServer, until, within};
@@ -278,6 +278,9 @@ async fn settings_can_be_changed() {
     let retention = Retention { entries: 3, ..Retention::default() };
     let few = log(options().retention(retention), &server).await;
     assert_eq!(seqs(&after(&few, Position::BEGINNING).await), [8, 9, 10]);
+    // A stream does not move, and keeps what it has.
+    let memory = log(options().storage(NatsStorage::Memory), &server).await;
+    assert_eq!(append(&memory, "b").await.at.seq(), 11);
     let error = options().replicas(3).connect(&server.url()).await.expect_err("one server is no cluster");
     assert!(matches!(error, NatsError::Stream { .. }), "{error}");
 }

@@ -75,7 +75,7 @@ impl NatsError {
 
 /// Checks that JetStream is there, for this account.
 pub(super) async fn check(client: &Client) -> Result<(), NatsError> {
-    match api(client, "INFO", &json!(null)).await {
+    match api(client, "INFO", &Value::Null).await {
         Err(NatsError::NoResponders(_)) => Err(NatsError::NoJetStream),
         Err(NatsError::JetStream { code, .. }) if NOT_ENABLED.contains(&code) => Err(NatsError::NoJetStream),
         other => other.map(drop),
@@ -119,11 +119,15 @@ impl Stream {
             Err(NatsError::JetStream { code: STREAM_DIFFERS, .. }) => {}
             other => return other.map(drop),
         }
-        let found = self.call("INFO", &json!(null)).await?;
-        let mut config = self.config.clone();
-        // A stream cannot move.
-        config["storage"] = found["config"]["storage"].clone();
-        self.call("UPDATE", &config).await.map(drop)
+        // Other settings are the operator's, and a stream cannot move.
+        let found = self.call("INFO", &Value::Null).await?["config"].take();
+        let mut config = found.clone();
+        for (name, value) in
+            self.config.as_object().into_iter().flatten().filter(|(name, _)| *name != "storage")
+        {
+            config[name] = value.clone();
+        }
+        if config == found { Ok(()) } else { self.call("UPDATE", &config).await.map(drop) }
     }
 
     /// Puts a message into the stream. The headers may demand what must hold.
