@@ -89,7 +89,9 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--keys 20000 --pages 1000)
 	@$(STEP) "groups" cargo run --locked --profile bench-lto --package keywire-bench --bin groups -- \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
-	@scripts/setup cluster
+	@scripts/setup test
+	@$(STEP) "a cluster on NATS" cargo run --locked --profile bench-lto --package keywire-bench --bin nats -- \
+		$(if $(QUICK),--calls 2000 --keys 20000)
 	@$(STEP) "a cluster on Redis" cargo run --locked --profile bench-lto --package keywire-bench --bin redis -- \
 		$(if $(QUICK),--calls 2000 --keys 20000)
 	@$(STEP) "a cluster of many nodes, simulated" cargo run --locked --profile bench-lto --package keywire-bench --bin simulate -- \
