@@ -104,3 +104,27 @@ fn what_is_not_valid_is_refused() {
         assert_eq!(decode(&Topic::key(&key()), message.into()), None, "{body:?}");
     }
 }
+
+proptest::proptest! {
+    /// Whatever arrives from the engine is decoded without a panic, and what is decoded is encoded again.
+    #[test]
+    fn any_bytes_are_refused_or_a_message(
+        kind in 0..6_u8,
+        fields in proptest::collection::vec((0..6_u8, proptest::collection::vec(proptest::num::u8::ANY, 0..20)), 0..4),
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+    ) {
+        let mut message = vec![VERSION, kind, 1, 2, 3, 4, 5, 6, 7, 8];
+        for (tag, value) in fields {
+            message.extend([tag, u8::try_from(value.len()).unwrap()]);
+            message.extend(value);
+        }
+        message.push(FIELDS_END);
+        message.extend(body);
+        for topic in [Topic::key(&key()), Topic::ALL] {
+            if let Some(Received { node, to, order, older_than }) = decode(&topic, message.clone().into()) {
+                let again = decode(&topic, encode(node, &to, &order, older_than));
+                proptest::prop_assert_eq!(again, Some(Received { node, to, order, older_than }));
+            }
+        }
+    }
+}

@@ -110,7 +110,46 @@ fn message(buffer: &mut BytesMut, line: usize, with_headers: bool) -> Result<Opt
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy as _;
+
     use super::*;
+
+    /// All operations, and whether the end is malformed, of bytes that arrive in parts of this size.
+    fn in_parts(bytes: &[u8], part: usize) -> (Vec<String>, bool) {
+        let (mut buffer, mut ops) = (BytesMut::new(), Vec::new());
+        for part in bytes.chunks(part) {
+            buffer.extend_from_slice(part);
+            loop {
+                match decode(&mut buffer) {
+                    Ok(Some(op)) => ops.push(format!("{op:?}")),
+                    Ok(None) => break,
+                    Err(_) => return (ops, true),
+                }
+            }
+        }
+        (ops, false)
+    }
+
+    proptest::proptest! {
+        /// Whatever a server sends is decoded without a panic, and the same in whatever parts it arrives.
+        #[test]
+        fn any_bytes_are_decoded_alike_in_any_parts(
+            parts in proptest::collection::vec(
+                proptest::prop_oneof![
+                    "(PING|PONG|\\+OK|-ERR 'a'|INFO \\{\\})\r?\n".prop_map(String::into_bytes),
+                    "MSG [a-z.]{0,5} [0-9]( [a-z]{1,3})? [0-9]{1,2}\r\n".prop_map(String::into_bytes),
+                    "HMSG [a-z.]{0,5} [0-9] [0-9]{1,2} [0-9]{1,2}\r\n".prop_map(String::into_bytes),
+                    "(NATS/1.0 [0-9]{0,3}\r\n|[a-z]{0,3}:[a-z]{0,3}\r\n)".prop_map(String::into_bytes),
+                    proptest::collection::vec(proptest::num::u8::ANY, 0..4),
+                ],
+                0..16,
+            ),
+            part in 1..16_usize,
+        ) {
+            let bytes = parts.concat();
+            proptest::prop_assert_eq!(in_parts(&bytes, part), in_parts(&bytes, bytes.len().max(1)));
+        }
+    }
 
     /// All operations of a text that arrives byte by byte.
     fn all(text: &[u8]) -> Result<Vec<ServerOp>, NatsError> {

@@ -211,7 +211,45 @@ fn number(text: &[u8]) -> Result<i64, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy as _;
+
     use super::*;
+
+    /// All values, and whether the end is malformed, of bytes that arrive in parts of this size.
+    fn all(bytes: &[u8], part: usize) -> (Vec<Value>, bool) {
+        let (mut input, mut values) = (BytesMut::new(), Vec::new());
+        for part in bytes.chunks(part) {
+            input.extend_from_slice(part);
+            loop {
+                match decode(&mut input) {
+                    Ok(Some(value)) => values.push(value),
+                    Ok(None) => break,
+                    Err(Malformed) => return (values, true),
+                }
+            }
+        }
+        (values, false)
+    }
+
+    proptest::proptest! {
+        /// Whatever a server sends is decoded without a panic, and the same in whatever parts it arrives.
+        #[test]
+        fn any_bytes_are_decoded_alike_in_any_parts(
+            parts in proptest::collection::vec(
+                proptest::prop_oneof![
+                    proptest::strategy::Just(b"\r\n".to_vec()),
+                    "[*$+:>%|~_#,(!=-][0-9]{0,3}\r\n".prop_map(String::into_bytes),
+                    "[a-z0-9]{0,12}\r\n".prop_map(String::into_bytes),
+                    proptest::collection::vec(proptest::num::u8::ANY, 0..4),
+                ],
+                0..24,
+            ),
+            part in 1..16_usize,
+        ) {
+            let bytes = parts.concat();
+            proptest::prop_assert_eq!(all(&bytes, part), all(&bytes, bytes.len().max(1)));
+        }
+    }
 
     fn text(text: &'static str) -> Value {
         Value::Text(Bytes::from_static(text.as_bytes()))
