@@ -6,12 +6,13 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use keywire::auth::RawKey;
-use keywire::cluster::{Cluster, MemoryBackplane, Outage};
+use keywire::cluster::{Backplane, BackplaneError, Cluster, Event, MemoryBackplane, Outage, Topic};
 use keywire::limits::SessionPolicy;
 use keywire::log::MemoryLog;
 use keywire::store::{Recipients, Remote};
-use keywire::{Config, Hub, Push};
+use keywire::{Config, Hub, Push, async_trait};
 use serde_json::json;
 use support::{Client, Server};
 
@@ -140,28 +141,58 @@ async fn the_newest_session_replaces_the_others_on_all_nodes() {
     assert_nothing(&third, &mut third_tab).await;
 }
 
+/// A backplane whose messages wait until both nodes have something to publish.
+struct Held(MemoryBackplane, Arc<tokio::sync::Barrier>);
+
+#[async_trait]
+impl Backplane for Held {
+    async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BackplaneError> {
+        self.1.wait().await;
+        self.0.publish(topic, message).await
+    }
+
+    async fn subscribe(&self, topic: &Topic) -> Result<(), BackplaneError> {
+        self.0.subscribe(topic).await
+    }
+
+    async fn unsubscribe(&self, topic: &Topic) {
+        self.0.unsubscribe(topic).await;
+    }
+
+    async fn next(&self) -> Event {
+        self.0.next().await
+    }
+}
+
 /// What two nodes tell each other at the same moment leaves exactly one session.
 #[tokio::test]
 async fn of_sessions_that_open_at_once_on_two_nodes_one_remains() {
     let config = Config { policy: SessionPolicy::Replace, ..Config::default() };
-    let (_, [one, other]) = nodes(config).await;
     for _ in 0..20 {
+        let (backplane, both) = (MemoryBackplane::new(), Arc::new(tokio::sync::Barrier::new(2)));
+        let node = async || {
+            let cluster = Cluster::new(Held(backplane.join(), both.clone()));
+            let hub = Hub::builder(RawKey::from_path()).config(config.clone()).cluster(cluster).build();
+            let server = Server::start(hub).await;
+            until(&server, |is_connected| is_connected).await;
+            server
+        };
+        let (one, other) = (node().await, node().await);
         let (mut here, mut there) =
             tokio::join!(one.open("/websocket/alice"), other.open("/websocket/alice"));
-        let counts = async || one.hub.counts().await.sessions + other.hub.counts().await.sessions;
-        let ended = async |client: &mut Client| client.end().await.code;
         let closed = tokio::select! {
-            code = ended(&mut here) => code,
-            code = ended(&mut there) => code,
+            end = here.end() => end.code,
+            end = there.end() => end.code,
         };
         assert_eq!(closed, 4504);
-        while counts().await != 1 {
-            tokio::task::yield_now().await;
-        }
-        one.hub.disconnect("alice").await;
-        while counts().await != 0 {
-            tokio::task::yield_now().await;
-        }
+        let counts = async || one.hub.counts().await.sessions + other.hub.counts().await.sessions;
+        let received =
+            |server: &Server| server.hub.health().cluster.is_some_and(|cluster| cluster.received == 1);
+        support::until("one session", async || match (counts().await, received(&one) && received(&other)) {
+            (1, true) => Ok(()),
+            state => Err(format!("{state:?}")),
+        })
+        .await;
     }
 }
 
