@@ -84,8 +84,23 @@ async fn a_slot_that_moves_is_followed() {
     a.subscribe(&Topic::key(&alice)).await.expect("a subscription");
     a.append(&alice, &draft()).await.expect("an entry");
 
+    let mut other = None;
+    for number in 50..2000 {
+        a.append(&key(number), &draft()).await.expect("an entry");
+        let name = format!("keywire{{2b}}l:user {number}");
+        let (owner, ..) = cluster.around(slot).await;
+        if owner.command(&["EXISTS", &name]).await == "1" {
+            a.forget(&key(number)).await.expect("it is there");
+            other = Some(key(number));
+            break;
+        }
+    }
+    let other = other.expect("a key with the same slot");
+
     // While it moves: a key that is there already, and one that is not.
     cluster.begin_move(slot).await;
+    assert_eq!(b.append(&other, &draft()).await.expect("an entry").at.seq(), 1);
+    assert_eq!(b.append(&other, &draft()).await.expect("an entry").at.seq(), 2);
     assert_eq!(b.append(&alice, &draft()).await.expect("an entry").at.seq(), 2);
     cluster.move_slot(slot).await;
     assert_eq!(a.append(&alice, &draft()).await.expect("an entry").at.seq(), 3);

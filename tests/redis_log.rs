@@ -183,6 +183,8 @@ async fn an_append_trims_what_is_too_old() {
         }
     })
     .await;
+    let count: usize = server.command(&["LLEN", LIST]).await.parse().expect("a number");
+    assert!(count < 1000, "by age, and not by number");
 }
 
 #[tokio::test]

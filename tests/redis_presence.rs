@@ -91,6 +91,33 @@ async fn a_node_without_a_lease_gets_one_and_learns_of_it() {
     assert!(!a.renew(a.node(), LONG).await.expect("a lease").is_new);
 }
 
+/// A node is away longer than its lease, comes back and records first. Then another node sweeps the old lease.
+#[tokio::test]
+async fn a_sweep_of_an_old_lease_spares_what_is_recorded_under_a_new_one() {
+    let server = RedisServer::start().await;
+    let [a, b] = [connect(&server).await, connect(&server).await];
+    a.update(a.node(), &keys(10)).await.expect("an answer");
+    a.renew(a.node(), Duration::from_millis(1)).await.expect("a lease");
+    until("the end of the lease", async || match a.counts().await.expect("an answer").nodes {
+        0 => Ok(()),
+        nodes => Err(nodes.to_string()),
+    })
+    .await;
+    a.update(a.node(), &keys(5)).await.expect("an answer");
+    let mut left = Vec::new();
+    until("the sweep", async || {
+        let swept = b.renew(b.node(), LONG).await.expect("a lease").swept;
+        left.extend(swept.left);
+        if left.len() >= 5 && !swept.more { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    left.sort();
+    let ended: Vec<_> = keys(10).into_iter().skip(5).map(|(key, _)| key).collect();
+    assert_eq!(left, ended);
+    assert_eq!(a.counts().await.expect("an answer").keys, 5);
+    assert!(a.renew(a.node(), LONG).await.expect("a lease").is_new, "it learns that it was away");
+}
+
 #[tokio::test]
 async fn a_server_that_forgets_is_told_everything_again() {
     let mut server = RedisServer::start().await;
