@@ -126,7 +126,7 @@ impl MemoryStore {
         for key in &*Target::distinct(keys) {
             match self.of(key) {
                 Some(sessions) => {
-                    let deliver = |part: &[Session]| deliver_found(part, to, order, &mut delivery);
+                    let deliver = |part: &[Session]| deliver(part, to, order, &mut delivery);
                     in_turns(&[sessions], Sessions::as_slice, &mut left, deliver).await;
                 }
                 // A key without sessions takes its time too.
@@ -138,7 +138,7 @@ impl MemoryStore {
 
     async fn dispatch_to_group(&self, group: &Group, to: &Recipients, order: &Order) -> Delivery {
         let (mut delivery, mut left) = (Delivery::default(), SESSIONS_PER_TURN);
-        let deliver = |part: &[Session]| deliver_found(part, to, order, &mut delivery);
+        let deliver = |part: &[Session]| deliver(part, to, order, &mut delivery);
         in_turns(&self.groups.of(group), |chunk| chunk, &mut left, deliver).await;
         delivery
     }
@@ -199,12 +199,12 @@ impl SessionStore for MemoryStore {
                     let (everyone, sessions) = lock(shard).copy();
                     if sessions <= left {
                         for sessions in &everyone {
-                            deliver_found(sessions.as_slice(), to, order, &mut delivery);
+                            deliver(sessions.as_slice(), to, order, &mut delivery);
                         }
                         left -= sessions;
                     } else {
                         in_turns(&everyone, Sessions::as_slice, &mut left, |part| {
-                            deliver_found(part, to, order, &mut delivery)
+                            deliver(part, to, order, &mut delivery)
                         })
                         .await;
                     }
@@ -268,18 +268,19 @@ impl SessionStore for MemoryStore {
     }
 }
 
+/// Delivers to sessions that were found by their key, by their group, or as all sessions: they belong to the target, unless that is one
+/// session. To ask [`Recipients::includes`] would be to look for each of them again.
 #[inline(always)]
 fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
-    for session in sessions.iter().filter(|session| to.includes(session)) {
-        delivery.count(session.apply(order));
-    }
-}
-
-/// Delivers to sessions that belong to the target. To ask [`Recipients::includes`] would be to look for each of them again.
-#[inline(always)]
-fn deliver_found(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
-    for session in sessions.iter().filter(|session| to.except != Some(session.id())) {
-        delivery.count(session.apply(order));
+    let only = match to.target {
+        Target::Session(_, id) => Some(id),
+        _ => None,
+    };
+    for session in sessions {
+        let id = session.id();
+        if only.is_none_or(|only| only == id) && to.except != Some(id) {
+            delivery.count(session.apply(order));
+        }
     }
 }
 

@@ -31,6 +31,8 @@ use super::{Backplane, BackplaneError, Cluster, Event, NodeId, Topic};
 
 /// A cluster on NATS: messages between nodes by its core, the log and presence by JetStream. Clones share one connection.
 ///
+/// Connect once for each hub: two hubs that share a node's id take each other's messages for their own.
+///
 /// ```no_run
 /// use keywire::cluster::Nats;
 ///

@@ -59,6 +59,8 @@ use crate::log::Retention;
 /// # }
 /// ```
 ///
+/// Connect once for each hub: two hubs that share a node's id take each other's messages for their own.
+///
 /// A clone shares the connections: one for commands, and one for subscriptions. Both are probed while they are idle, and come back by
 /// themselves, without end. While the connection for commands is away, calls fail at once.
 ///
