@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import WebSocket from 'ws';
@@ -88,6 +89,14 @@ export class Demo {
 
   async stats() {
     return (await fetch(this.http('/stats'))).json();
+  }
+
+  /** Stops the process until SIGCONT. Each of its threads stops when it gets to know of it. */
+  async freeze() {
+    this.child.kill('SIGSTOP');
+    const tasks = `/proc/${this.child.pid}/task`;
+    const states = () => readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/stat`, 'utf8').split(') ').at(-1)?.[0]);
+    await until(() => states().every((state) => state === 'T'), 'all threads of the demo stop');
   }
 
   /** @param {NodeJS.Signals} [signal] */

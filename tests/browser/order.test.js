@@ -43,7 +43,7 @@ test('a thousand messages arrive in order and once, and no request is left hangi
       await say(SENT);
       await arrived(next - 1);
       // One goes into the socket that is about to be lost, one into the queue.
-      if (round !== 2) demo.child.kill('SIGSTOP');
+      if (round !== 2) await demo.freeze();
       await ask(`pending ${round}`);
       await demo.stop(round === 2 ? 'SIGTERM' : 'SIGKILL');
       await until(() => page.evaluate(() => /** @type {any} */ (window).wire.status !== 'open'), 'the end is noticed');

@@ -132,7 +132,7 @@ test('a tab that closes hands over, and what was not taken yet is sent by the ne
 
 test('a tab that crashes is followed by another, and a request that it took is settled', async () => {
   const [first, second, third] = await sorted([await tab(), await tab(), await tab()]);
-  demo.child.kill('SIGSTOP');
+  await demo.freeze();
   const sent = first.evaluate(() => new Promise((resolve) => (WebSocket.prototype.send = resolve)));
   await begin(second, 'lost', { flag: 'inform', reception: 'alice', timeout: 60_000 });
   assert.match(String(await sent), /lost/);

@@ -78,7 +78,7 @@ test('a page that slept gets what came meanwhile, over the socket that it had', 
   await becomes(page, 'open');
   const { close, open } = await lid();
   // It falls asleep with a question on its way.
-  demo.child.kill('SIGSTOP');
+  await demo.freeze();
   await page.evaluate(() => new Promise((resolve) => {
     const { send } = WebSocket.prototype;
     WebSocket.prototype.send = function (text) {

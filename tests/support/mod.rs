@@ -51,6 +51,23 @@ pub(crate) async fn within<F: Future>(what: &str, event: F) -> F::Output {
     }
 }
 
+/// Waits until a process that was told to stop has stopped: each of its threads does when it gets to know of it.
+pub(crate) async fn stopped(pid: u32) {
+    let is_running = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat =
+            task.and_then(|task| std::fs::read_to_string(task.path().join("stat"))).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('T'))
+    };
+    until("the end of all threads", async || {
+        let mut tasks = std::fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| error.to_string())?;
+        match tasks.any(is_running) {
+            true => Err("a thread runs".to_owned()),
+            false => Ok(()),
+        }
+    })
+    .await;
+}
+
 /// Polls a condition that has no event to wait for.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let start = std::time::Instant::now();

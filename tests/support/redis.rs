@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Directory, until};
+use super::{Directory, stopped, until};
 
 /// A server on a port of its own, with a directory of its own. It ends with this value.
 pub(crate) struct RedisServer {
@@ -89,6 +89,9 @@ impl RedisServer {
     /// Stops the server's process, or lets it go on.
     pub(crate) async fn signal(&self, signal: &str) {
         run("kill", vec![format!("-{signal}"), self.pid().to_string()]).await;
+        if signal == "STOP" {
+            stopped(self.pid()).await;
+        }
     }
 
     /// Whether it runs and answers.
