@@ -161,6 +161,24 @@ async fn the_hooks_of_the_handler_are_called() {
 }
 
 #[tokio::test]
+async fn a_hook_that_hangs_does_not_cost_the_lease() {
+    let shared = Shared::default();
+    let timing = PresenceTiming { lease: Duration::from_millis(600), ..NO_DELAY };
+    let hanging = Switch::new().joined(|_: Key| std::future::pending::<()>());
+    let one = Server::start(shared.hub(Config::default(), timing, hanging)).await;
+    let other = shared.node(timing).await;
+    let (mut at_one, mut at_other) = (one.hub.presence_changes(), other.hub.presence_changes());
+    let _tabs = (one.client("alice").await, one.client("bob").await);
+    let mut joined = [next(&mut at_one).await.key, next(&mut at_one).await.key];
+    joined.sort();
+    assert_eq!(joined.map(|key| key.to_string()), ["alice", "bob"], "both are recorded");
+    // Several renewals of the other node, which would sweep the first.
+    let swept = timeout(timing.lease * 3, at_other.next()).await;
+    assert!(swept.is_err(), "{swept:?}");
+    assert!(other.hub.online("alice").await.unwrap());
+}
+
+#[tokio::test]
 async fn a_key_has_no_more_sessions_in_the_cluster_than_on_one_node() {
     let shared = Shared::default();
     let policy = SessionPolicy::Many { cap: NonZeroUsize::new(2).unwrap() };

@@ -153,7 +153,9 @@ impl Backplane for MemoryBackplane {
             return event;
         }
         if self.outbox.overflown.swap(false, Ordering::AcqRel) {
-            self.outbox.send(Event::Restored);
+            if !self.engine.lock().is_away {
+                self.outbox.send(Event::Restored);
+            }
             return Event::Interrupted;
         }
         // This node holds a sender, so the channel never ends.

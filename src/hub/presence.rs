@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::attendance::Touched;
@@ -21,6 +21,9 @@ use crate::websocket::CloseCode;
 
 /// Keys in one update.
 const BATCH: usize = 500;
+
+/// Changes that wait for the handler's hooks.
+const REPORTS: usize = 65_536;
 
 /// The first and the longest delay before a failed update is repeated.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -123,11 +126,21 @@ impl Hub {
     /// Starts to record the presence of this node's keys, if that is configured.
     pub(super) fn keep_presence(&self) {
         let Some(presence) = &self.0.presence else { return };
+        // Ends with the keeper. A hook that hangs must not keep the keeper from renewing the lease.
+        let (reports, mut changes) = mpsc::channel::<Change>(REPORTS);
+        let hub = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            while let Some(change) = changes.recv().await {
+                let Some(hub) = hub.upgrade().map(Hub) else { return };
+                hub.call_presence_hook(&change).await;
+            }
+        });
         let keeper = Keeper {
             hub: Arc::downgrade(&self.0),
             touched: presence.touched.clone(),
             timing: presence.timing,
             retry: RETRY.0,
+            reports,
         };
         let task = tokio::spawn(keeper.run());
         presence.end_with_hub(task.abort_handle());
@@ -173,19 +186,15 @@ impl Hub {
         }
     }
 
-    /// Reports a change: to the readers of the stream, and to the handler.
-    async fn report(&self, key: Key, is_online: bool) {
-        let Some(presence) = &self.0.presence else { return };
-        // An error means that there are no readers.
-        let _ = presence.changes.send(Change { key: key.clone(), is_online });
+    /// Calls the handler's hook for a change.
+    async fn call_presence_hook(&self, Change { key, is_online }: &Change) {
         let limit = self.config().handler_timeout;
         let called = match is_online {
-            true => call_app(limit, || self.handler().joined(&key)).await,
-            false => call_app(limit, || self.handler().left(&key)).await,
+            true => call_app(limit, || self.handler().joined(key)).await,
+            false => call_app(limit, || self.handler().left(key)).await,
         };
         if let Err(error) = called {
-            let hook = if is_online { "joined" } else { "left" };
-            tracing::error!(%key, hook, %error, "a hook of presence failed");
+            tracing::error!(%key, is_online, %error, "a hook of presence failed");
             self.metrics().hook_failed();
         }
     }
@@ -197,6 +206,8 @@ struct Keeper {
     touched: Arc<Touched>,
     timing: PresenceTiming,
     retry: Duration,
+    /// Changes for the handler's hooks.
+    reports: mpsc::Sender<Change>,
 }
 
 impl Keeper {
@@ -255,8 +266,8 @@ impl Keeper {
                 for ((key, _), updated) in updates.into_iter().zip(results) {
                     hub.enforce_cap(&key, updated).await;
                     match (updated.before, updated.after) {
-                        (0, 1..) => hub.report(key, true).await,
-                        (1.., 0) => hub.report(key, false).await,
+                        (0, 1..) => self.report(hub, key, true),
+                        (1.., 0) => self.report(hub, key, false),
                         _ => {}
                     }
                 }
@@ -284,7 +295,7 @@ impl Keeper {
                 }
                 let Swept { left, more } = renewed.swept;
                 for key in left {
-                    hub.report(key, false).await;
+                    self.report(hub, key, false);
                 }
                 more
             }
@@ -295,6 +306,19 @@ impl Keeper {
                 );
                 false
             }
+        }
+    }
+
+    /// Reports a change to the readers of the stream, and to the handler.
+    fn report(&self, hub: &Hub, key: Key, is_online: bool) {
+        let change = Change { key, is_online };
+        if let Some(presence) = &hub.0.presence {
+            // An error means that there are no readers.
+            let _ = presence.changes.send(change.clone());
+        }
+        if self.reports.try_send(change).is_err() {
+            tracing::error!(is_online, "a hook of presence was not called: too many changes wait for it");
+            hub.metrics().hook_failed();
         }
     }
 
