@@ -16,6 +16,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Bytes of the text of a push, so that its JSON has 200.
 const SIZE: usize = 179;
+/// Bytes of a pipe to a client.
+const PIPE: usize = 4096;
 
 /// From a send on one node to the client of another: beside a message that crosses on the same connections without hubs.
 ///
@@ -42,8 +44,11 @@ pub async fn crossing<E: Backplane + Into<Cluster>>(engines: Vec<E>, calls: usiz
     while !(one.health().is_good() && other.health().is_good()) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let mut plain = open(&other, "plain", "keywire.v1").await?;
-    let mut page = open(&other, "page", "keywire.v1, from.keywire.now").await?;
+    let mut plain = open(&other, "plain", "keywire.v1", PIPE).await?;
+    let mut page = open(&other, "page", "keywire.v1, from.keywire.now", PIPE).await?;
+    while other.counts().await.sessions < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     arrival(&mut page).await?;
     let push = Push::message("x".repeat(SIZE));
 
@@ -74,8 +79,12 @@ async fn kept(hub: &Hub, key: &str, push: &Push) -> Result<()> {
     }
 }
 
-/// A client over a pipe.
-async fn open(hub: &Hub, key: &str, protocols: &str) -> Result<DuplexStream> {
+/// A client over a pipe of this size. Its session is in the store when a first message comes, or soon.
+///
+/// # Errors
+///
+/// If the hub refuses it.
+pub async fn open(hub: &Hub, key: &str, protocols: &str, pipe: usize) -> Result<DuplexStream> {
     let request = http::Request::get("/websocket")
         .header("host", "node")
         .header("connection", "upgrade")
@@ -86,17 +95,25 @@ async fn open(hub: &Hub, key: &str, protocols: &str) -> Result<DuplexStream> {
         .body(())?;
     let handshake = Handshake::new(request).with_path_key(PathKey::decoded(key));
     let connection = hub.upgrade(handshake).await.connection.ok_or("refused")?;
-    let (near, far) = tokio::io::duplex(4096);
+    let (near, far) = tokio::io::duplex(pipe);
     tokio::spawn(connection.run(near, Bytes::new()));
-    while hub.sessions(key).await.is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
     Ok(far)
+}
+
+/// Bytes of memory of this process.
+///
+/// # Errors
+///
+/// Where there is no `/proc`.
+pub fn resident() -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse::<f64>()? * 1024.0)
 }
 
 /// Reads the next message of a client.
 async fn arrival(client: &mut DuplexStream) -> Result<()> {
-    let mut bytes = [0; 4096];
+    let mut bytes = [0; PIPE];
     match client.read(&mut bytes).await? {
         0 => Err("closed".into()),
         _ => Ok(()),

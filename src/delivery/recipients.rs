@@ -87,7 +87,7 @@ impl Recipients {
 }
 
 impl Target {
-    /// The keys of [`Target::Keys`], each of them once also where somebody has put them together by hand.
+    /// The keys of [`Target::Keys`], each once, also if the application has made the list itself and repeats some.
     pub(crate) fn distinct(keys: &[Key]) -> Cow<'_, [Key]> {
         if keys.is_sorted_by(|a, b| a < b) {
             return Cow::Borrowed(keys);

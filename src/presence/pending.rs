@@ -112,7 +112,7 @@ mod tests {
         let second = Duration::from_secs(1);
         assert!(!touched(&mut pending, 0, now));
         assert!(touched(&mut pending, 1, now + second));
-        assert!(!touched(&mut pending, 0, now + 2 * second), "the delay begins anew");
+        assert!(!touched(&mut pending, 0, now + 2 * second), "the delay begins again");
         assert_eq!(pending.wake(now + DELAY), Some(now + DELAY + 2 * second));
         assert!(!pending.is_due(), "the first departure does not count");
         pending.wake(now + DELAY + 2 * second);

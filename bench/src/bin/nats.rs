@@ -11,7 +11,7 @@ use keywire::cluster::{Backplane, Nats, Topic};
 use keywire::log::{Draft, Limit, Log, ReadFrom};
 use keywire::presence::Presence;
 use keywire::{Key, Push};
-use keywire_bench::crossing::{crossing, median, micros, row, timed};
+use keywire_bench::crossing::{crossing, median, micros, resident, row, timed};
 
 /// What a cluster on NATS costs.
 #[derive(Parser)]
@@ -83,12 +83,12 @@ async fn measure(options: &Options) -> Result<()> {
         keys.len() as f64 / since.elapsed().as_secs_f64()
     );
 
-    let resident = resident()?;
+    let before = resident()?;
     for keys in keys.chunks(10_000) {
         let topics: Vec<_> = keys.iter().map(Topic::key).collect();
         try_join_all(topics.iter().map(|topic| nats.subscribe(topic))).await?;
     }
-    let each = (self::resident()? - resident) / keys.len() as f64;
+    let each = (resident()? - before) / keys.len() as f64;
     row("bytes of a subscription on the node", &format!("{each:.0}"), "300", each / 300.0, "≤ 1");
 
     presence.renew(nats.node(), Duration::from_secs(600)).await?;
@@ -140,11 +140,4 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-/// Bytes of memory of this process.
-fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse::<f64>()? * 1024.0)
 }

@@ -13,7 +13,7 @@ use keywire::cluster::{Backplane, Redis, Topic};
 use keywire::log::{Draft, Limit, Log, ReadFrom};
 use keywire::presence::Presence;
 use keywire::{Key, Push};
-use keywire_bench::crossing::{crossing, median, micros, row, timed};
+use keywire_bench::crossing::{crossing, median, micros, resident, row, timed};
 
 /// What a cluster on Redis costs.
 #[derive(Parser)]
@@ -102,11 +102,11 @@ async fn measure(options: &Options) -> Result<()> {
     let each = (server.memory().await? - empty) / count;
     row("bytes of an idle user", &format!("{each:.0}"), "300", each / 300.0, "≤ 1");
 
-    let (resident, before) = (resident()?, server.memory().await?);
+    let (node, before) = (resident()?, server.memory().await?);
     for topics in topics.chunks(10_000) {
         try_join_all(topics.iter().map(|topic| redis.subscribe(topic))).await?;
     }
-    let each = (self::resident()? - resident) / count;
+    let each = (resident()? - node) / count;
     row("bytes of a subscription on the node", &format!("{each:.0}"), "300", each / 300.0, "≤ 1");
     let each = (server.memory().await? - before) / count;
     row("bytes of a subscription on the server", &format!("{each:.0}"), "", each / 300.0, "");
@@ -211,11 +211,4 @@ async fn append_all(redis: &Redis, keys: &[Key], draft: &Draft) -> Result<()> {
     });
     try_join_all(parts).await?;
     Ok(())
-}
-
-/// Bytes of memory of this process.
-fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse::<f64>()? * 1024.0)
 }

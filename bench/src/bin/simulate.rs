@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use futures_util::FutureExt as _;
-use keywire::adapter::{Handshake, PathKey};
 use keywire::auth::RawKey;
 use keywire::cluster::{Cluster, MemoryBackplane};
 use keywire::log::MemoryLog;
 use keywire::presence::MemoryPresence;
 use keywire::{Config, Hub, Push};
+use keywire_bench::crossing::{self, resident};
 use keywire_bench::load::Cpu;
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::task::JoinSet;
@@ -86,10 +86,10 @@ async fn simulate(options: &Options) -> Result<()> {
         }
     }
     settle(&nodes, &tabs).await;
-    let each = (resident()? - memory) / tabs.len();
+    let each = (resident()? - memory) / tabs.len() as f64;
     row(
         "memory of a session, with its topic, presence, and the pipe of this simulation",
-        &format!("{each} B"),
+        &format!("{each:.0} B"),
     );
     let opened = micros(processor()? - cpu, tabs.len());
     row("CPU of an opening, with its subscription and presence", &opened);
@@ -192,24 +192,12 @@ fn name(key: usize) -> String {
 
 /// Opens a session that follows its log.
 async fn open(hub: &Hub, key: usize) -> Result<DuplexStream> {
-    let request = http::Request::get("/websocket")
-        .header("host", "node")
-        .header("connection", "upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .header("sec-websocket-protocol", "keywire.v1, from.keywire.now")
-        .body(())?;
-    let handshake = Handshake::new(request).with_path_key(PathKey::decoded(name(key)));
-    let connection = hub.upgrade(handshake).await.connection.ok_or("refused")?;
-    let (near, mut far) = tokio::io::duplex(512);
-    tokio::spawn(connection.run(near, Default::default()));
+    let mut client = crossing::open(hub, &name(key), "keywire.v1, from.keywire.now", 512).await?;
     // The first word: the session is in the store and follows.
-    let mut word = [0; 512];
-    if far.read(&mut word).await? == 0 {
-        return Err("closed".into());
+    match client.read(&mut [0; 512]).await? {
+        0 => Err("closed".into()),
+        _ => Ok(client),
     }
-    Ok(far)
 }
 
 /// Reads what has come, and leaves nothing in the way of what comes.
@@ -254,11 +242,6 @@ async fn until(done: impl Fn() -> bool) {
 /// Messages that the nodes have received from others.
 fn received(nodes: &[Hub]) -> u64 {
     nodes.iter().filter_map(|node| node.health().cluster).map(|cluster| cluster.received).sum()
-}
-
-fn resident() -> Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/statm")?;
-    Ok(status.split(' ').nth(1).ok_or("statm")?.parse::<usize>()? * 4096)
 }
 
 fn processor() -> Result<f64> {

@@ -50,7 +50,7 @@ use super::{Backplane, BackplaneError, Cluster, Event, NodeId, Topic};
 /// without it. Their streams are created if they are missing, also after a server has lost its data.
 ///
 /// A user with permissions needs to publish and subscribe to `{prefix}.>` and `_INBOX.>`, and to publish to `$JS.API.>`. Nodes trust
-/// whatever comes by `{prefix}.>`, so nobody else may publish there.
+/// all messages with a subject of `{prefix}.>`, so no other program may publish there.
 ///
 /// # URL
 ///

@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    /// All operations of a text that arrives byte by byte.
+    /// All operations in a string that arrives byte by byte.
     fn all(text: &[u8]) -> Result<Vec<ServerOp>, NatsError> {
         let (mut buffer, mut ops) = (BytesMut::new(), Vec::new());
         for byte in text {

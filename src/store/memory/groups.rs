@@ -10,8 +10,8 @@ use super::members::{Chunk, Members};
 use crate::group::Group;
 use crate::session::Session;
 
-/// Groups are spread over shards with a lock each. Whoever sends copies pointers to chunks of members under the lock and does the
-/// sending outside of it. A group without members is not in here.
+/// Groups are spread over shards with a lock each. A send copies pointers to chunks of members under the lock, and delivers outside
+/// of it. A group without members is not in here.
 #[derive(Debug)]
 pub(super) struct Groups {
     shards: [Mutex<HashTable<Members>>; SHARDS],
