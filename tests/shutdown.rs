@@ -40,7 +40,7 @@ async fn every_client_is_told_in_words_that_it_understands() {
         tokio::join!(within("the shutdown", server.hub.shutdown(WINDOW)), end(plain), other, end(v1));
     assert_eq!(plain, (1001, String::new()));
     assert_eq!(other, Some(1001));
-    assert_eq!(v1, (4005, "30000".to_owned()));
+    assert_eq!(v1, (4005, "30".to_owned()), "three sessions, and 10 ms for each");
     assert_eq!(left, 0);
     assert_eq!(server.hub.counts().await, Counts::default());
 }

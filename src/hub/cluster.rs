@@ -86,7 +86,7 @@ impl Listener {
                             );
                             // A task of its own: the closes are spread over time.
                             let hub = hub.clone();
-                            tokio::spawn(async move { hub.close_in_batches(SPREAD, &spread()).await });
+                            tokio::spawn(async move { hub.close_in_batches(SPREAD, SPREAD).await });
                         }
                     }
                 }
@@ -97,10 +97,6 @@ impl Listener {
 
 /// Time over which the sessions of a node are closed, and over which their clients come back.
 const SPREAD: Duration = Duration::from_secs(10);
-
-fn spread() -> String {
-    SPREAD.as_millis().to_string()
-}
 
 impl Hub {
     async fn tell_all(&self, frame: Frame) {

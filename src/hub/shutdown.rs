@@ -16,6 +16,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How many sessions a batch closes at least: to go slower would spare nobody anything.
 const BATCH: usize = 100;
 
+/// Part of the window of return for each session: 100 clients come back in a second, and the few pages of a developer at once.
+const RETURN: Duration = Duration::from_millis(10);
+
 /// Beyond its time a shutdown takes only as long as the runtime needs to drop what is cut.
 const CUT: Duration = Duration::from_secs(1);
 
@@ -25,10 +28,10 @@ impl Hub {
     /// leaves the store, and a handler that is still at work is dropped at its next await, without a call of `closed`.
     /// Returns how many connections it had to cut.
     ///
-    /// Clients that speak `keywire.v1` are closed with 4005, whose reason is `wait` in milliseconds, over which they
-    /// spread their return. Others are closed with 1001. The closes are spread as well, over at most half of `wait`
-    /// and as 1000 sessions a second or more, so that neither this server nor that to which they all come has to
-    /// do everything in one moment.
+    /// Clients that speak `keywire.v1` are closed with 4005. Its reason is the window in milliseconds over which they spread
+    /// their return: 10 ms for each session, at most `wait`. Others are closed with 1001. The closes are spread too, over at
+    /// most half of `wait` and at 1000 sessions a second or more, so that neither this server nor the one to which the clients
+    /// return has to do everything at once.
     ///
     /// A second call may be made at any time, and cuts by its own: `shutdown(Duration::ZERO)` ends a shutdown that
     /// takes too long.
@@ -43,9 +46,8 @@ impl Hub {
         let drain = self.drain();
         drain.draining.store(true, Ordering::SeqCst);
         drain.connections.close();
-        let window = wait.as_millis().to_string();
         let orderly = async {
-            self.close_in_batches(wait / 2, &window).await;
+            self.close_in_batches(wait / 2, wait).await;
             drain.connections.wait().await;
         };
         // A timeout is said by what is left.
@@ -54,7 +56,7 @@ impl Hub {
         let left = drain.connections.len();
         if left > 0 {
             // Whoever has not been told in time is told now.
-            let _ = timeout(CUT, self.close_in_batches(Duration::ZERO, &window)).await;
+            let _ = timeout(CUT, self.close_in_batches(Duration::ZERO, wait)).await;
             drain.cut.cancel();
             tracing::warn!(connections = left, "cut at the end of a shutdown");
             let _ = timeout(CUT, drain.connections.wait()).await;
@@ -62,9 +64,11 @@ impl Hub {
         left
     }
 
-    /// Closes all sessions, within about this time.
-    pub(super) async fn close_in_batches(&self, time: Duration, window: &str) {
+    /// Closes all sessions, within about this time. Their clients come back within the window, at most.
+    pub(super) async fn close_in_batches(&self, time: Duration, window: Duration) {
         let sessions = self.all_sessions().await;
+        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        let window = window.min(RETURN.saturating_mul(count)).as_millis().to_string();
         let pauses = usize::try_from(time.as_millis() / PAUSE.as_millis()).unwrap_or(usize::MAX);
         let size = match pauses {
             0 => sessions.len().max(1),
@@ -75,7 +79,7 @@ impl Hub {
                 sleep(PAUSE).await;
             }
             for session in batch {
-                session.close(CloseCode::DRAIN, window);
+                session.close(CloseCode::DRAIN, &*window);
             }
         }
     }
