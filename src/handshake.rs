@@ -1,15 +1,17 @@
 //! The HTTP head of an opening request.
 
+mod left;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
+use self::left::{Deferred, Left};
 use crate::follow::FollowFrom;
 use crate::path_key::{PathKey, decode};
 use crate::peer::PeerAddr;
@@ -56,12 +58,9 @@ struct Head {
     headers: HeaderMap,
     path_key: PathKey,
     peer: Option<SocketAddr>,
-    /// Work for [`Handshake::settle`]. `None` if the server does not call it.
-    deferred: Option<Arc<Deferred>>,
+    /// What an extractor leaves for the hub. `None` if no hub decides on this handshake.
+    left: Option<Arc<Left>>,
 }
-
-/// Work after all other checks of an opening, for example using up a single-use credential.
-type Deferred = Mutex<Vec<BoxFuture<'static, Result<(), Rejection>>>>;
 
 impl Handshake {
     /// The head of `request`, without a path key and a peer address.
@@ -76,7 +75,7 @@ impl Handshake {
             headers,
             path_key: PathKey::default(),
             peer: None,
-            deferred: None,
+            left: None,
         }))
     }
 
@@ -104,7 +103,7 @@ impl Handshake {
             headers: parts.headers.clone(),
             path_key: PathKey::below(endpoint, parts.uri.path()),
             peer: parts.extensions.get().map(|PeerAddr(peer)| *peer),
-            deferred: None,
+            left: None,
         }))
     }
 
@@ -127,38 +126,66 @@ impl Handshake {
         self
     }
 
-    /// The same handshake with support for deferred work. The caller must call [`Handshake::settle`] before it accepts the client.
+    /// The same handshake for an extractor that a hub calls: it may leave work and a reason. The hub must call
+    /// [`Handshake::settle`] before it accepts the client.
     pub(crate) fn deferring(mut self) -> Self {
-        self.head().deferred = Some(Arc::default());
+        self.head().left = Some(Arc::default());
         self
     }
 
     /// Whether [`Handshake::settle`] will be called.
     pub(crate) fn is_deferring(&self) -> bool {
-        self.0.deferred.is_some()
+        self.0.left.is_some()
     }
 
     /// Whether there is deferred work.
     pub(crate) fn has_deferred(&self) -> bool {
-        let deferred = self.0.deferred.as_ref();
-        deferred.is_some_and(|deferred| !deferred.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+        self.0.left.as_ref().is_some_and(|left| left.has_deferred())
     }
 
     /// Defers work until all other checks of the opening have passed. A rejection by the work counts as the extractor's rejection.
-    pub(crate) fn defer(&self, work: BoxFuture<'static, Result<(), Rejection>>) {
-        if let Some(deferred) = &self.0.deferred {
-            deferred.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+    pub(crate) fn defer(&self, work: Deferred) {
+        if let Some(left) = &self.0.left {
+            left.defer(work);
         }
     }
 
     /// Runs the deferred work.
     pub(crate) async fn settle(&self) -> Result<(), Rejection> {
-        let Some(deferred) = &self.0.deferred else { return Ok(()) };
-        let deferred = std::mem::take(&mut *deferred.lock().unwrap_or_else(PoisonError::into_inner));
+        let deferred = self.0.left.as_ref().map(|left| left.take_deferred()).unwrap_or_default();
         for work in deferred {
             work.await?;
         }
         Ok(())
+    }
+
+    /// Gives the reason of a rejection to the server's log, which says at `info` why an opening is refused. The client gets the
+    /// [`Rejection`] alone. The last reason counts. It must not contain the credential. Longer reasons than 200 characters are cut.
+    ///
+    /// ```
+    /// use keywire::adapter::Handshake;
+    /// use keywire::auth::{Rejection, extract_fn};
+    /// use keywire::{Identity, Key};
+    ///
+    /// let staff = extract_fn(|handshake: Handshake| async move {
+    ///     let badge = handshake.header("x-badge")?.ok_or(Rejection::Missing)?;
+    ///     let key = badge.strip_prefix("staff-").ok_or_else(|| {
+    ///         handshake.explain("the badge is not one of the staff");
+    ///         Rejection::Forbidden
+    ///     })?;
+    ///     Ok(Identity::new(Key::new(key).map_err(|_| Rejection::Malformed)?))
+    /// });
+    /// # let _ = staff;
+    /// ```
+    pub fn explain(&self, why: impl Into<Cow<'static, str>>) {
+        if let Some(left) = &self.0.left {
+            left.explain(why.into());
+        }
+    }
+
+    /// The reason that the extractor gave.
+    pub(crate) fn explanation(&self) -> Option<Cow<'static, str>> {
+        self.0.left.as_ref()?.take_explanation()
     }
 
     /// The key or token in the path, percent-decoded: `{key}` in `/websocket/{key}`. `None` if the segment is empty.

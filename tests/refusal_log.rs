@@ -87,6 +87,16 @@ async fn each_kind_says_what_which_and_by_which_setting() {
         (saying(Rejection::Forbidden), &[], "forbidden", &["the extractor says: forbidden", "Hub::builder"]),
         (saying(Rejection::Unavailable), &[], "unavailable", &["the extractor says: unavailable"]),
         (
+            Hub::builder(extract_fn(|handshake: Handshake| async move {
+                handshake.explain("the first reason");
+                handshake.explain("banned\nby staff");
+                Err(Rejection::Forbidden)
+            })),
+            &[],
+            "forbidden",
+            &["the extractor says: forbidden: banned\\nby staff. Setting: Hub::builder"],
+        ),
+        (
             Hub::builder(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),
             &[],
             "unavailable",
@@ -162,4 +172,60 @@ async fn no_line_shows_a_credential_or_is_forged() {
     }
     let said = lines.take();
     assert!(said.lines().count() == 5 && !said.contains("s3cret") && said.len() < 3_000, "{said}");
+}
+
+/// The log of an opening with a token, without the token.
+#[cfg(feature = "jwt")]
+async fn reason(keys: keywire::auth::JwtKey, token: &str) -> String {
+    let (lines, _guard) = listen();
+    refuse(&Hub::builder(keys).build(), &format!("/{token}"), &[]).await;
+    let said = lines.take();
+    for part in token.split('.').filter(|part| part.len() > 8) {
+        assert!(!said.contains(part), "{said}");
+    }
+    said
+}
+
+#[cfg(feature = "jwt")]
+#[tokio::test]
+async fn a_token_is_refused_with_a_reason_and_without_the_token() {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use keywire::auth::JwtKey;
+    use serde_json::json;
+
+    const SECRET: &[u8] = b"a secret of at least 32 random bytes";
+    let sign = |algorithm, claims: &serde_json::Value| {
+        encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(SECRET)).expect("signed")
+    };
+    let end = 4_000_000_000_u64;
+    let good = json!({ "sub": "alice", "exp": end });
+    let keys = || JwtKey::hs256(SECRET);
+    let token = sign(Algorithm::HS256, &good);
+    for (keys, token, why) in [
+        (keys(), "alice".to_owned(), "it is not three parts with dots between them"),
+        (keys(), format!("{token}=="), "a part of it is not base64url"),
+        (keys(), token.replacen("ey", "ex", 1), "its header is not valid"),
+        (JwtKey::hs256(b"another secret, of at least 32 bytes"), token.clone(), "its signature is wrong"),
+        (keys(), sign(Algorithm::HS512, &good), "its algorithm is not that of the key"),
+        (keys().issuer("us"), token.clone(), "its iss is not the required issuer"),
+        (keys().audience("chat"), token.clone(), "its aud is not the required audience"),
+        (
+            keys(),
+            sign(Algorithm::HS256, &json!({ "sub": "alice", "exp": end, "aud": "chat" })),
+            "it has an aud, and no audience is set",
+        ),
+        (keys(), sign(Algorithm::HS256, &json!({ "sub": "alice" })), "exp is required"),
+        (keys(), sign(Algorithm::HS256, &json!({ "exp": end })), "the claim that holds the key is missing"),
+        (keys(), sign(Algorithm::HS256, &json!({ "sub": "", "exp": end })), "is no valid key"),
+        (keys(), sign(Algorithm::HS256, &json!({ "sub": "alice", "exp": 1 })), "its exp has passed"),
+        (
+            keys(),
+            sign(Algorithm::HS256, &json!({ "sub": "alice", "exp": end, "nbf": end - 1 })),
+            "its nbf is in the future",
+        ),
+        (keys().token_bytes(16), token.clone(), "it is too long. Setting: JwtKey::token_bytes"),
+    ] {
+        let said = reason(keys, &token).await;
+        assert!(said.contains("the token is refused: ") && said.contains(why), "{why}: {said}");
+    }
 }

@@ -11,6 +11,7 @@ use super::run::{Connection, Fate};
 use crate::app_call::{CallError, call_app};
 use crate::connection::{OpeningPermit, SessionPermit};
 use crate::delivery::Recipients;
+use crate::excerpt::Excerpt;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::hub::underway::Undecided;
@@ -105,7 +106,9 @@ impl Hub {
                 .await;
         let extracted = extracted.map_err(|error| call_failed(&error, handshake.peer()))?;
         let identity = extracted.map_err(|rejection| {
-            Refusal::new(rejection, format!("the extractor says: {rejection}. Setting: Hub::builder"))
+            let why = handshake.explanation();
+            let why = why.as_ref().map_or_else(String::new, |why| format!(": {}", Excerpt(why)));
+            Refusal::new(rejection, format!("the extractor says: {rejection}{why}. Setting: Hub::builder"))
         })?;
         if identity.is_over() {
             return Err(Refusal::new(Rejection::Expired, "the extractor's identity has expired already"));

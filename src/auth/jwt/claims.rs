@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::refused::Refused;
 use crate::key::Key;
-use crate::rejection::Rejection;
 
 /// Requirements for claims.
 #[derive(Clone)]
@@ -27,11 +27,11 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Whether the token is valid at `now`. A new token, or waiting, can remove each of the two rejections.
-    pub(super) fn check_time(&self, now: SystemTime) -> Result<(), Rejection> {
+    pub(super) fn check_time(&self, now: SystemTime) -> Result<(), Refused> {
         if self.expires_at <= now {
-            Err(Rejection::Expired)
+            Err(Refused::EXPIRED)
         } else if self.begins_at.is_some_and(|moment| moment > now) {
-            Err(Rejection::NotYet)
+            Err(Refused::NOT_YET)
         } else {
             Ok(())
         }
@@ -40,13 +40,13 @@ impl Subject {
 
 impl Rules {
     /// Checks everything except the time. A failure is final, since waiting does not change what the signer wrote.
-    pub(super) fn check(&self, claims: &[u8]) -> Result<Subject, Rejection> {
+    pub(super) fn check(&self, claims: &[u8]) -> Result<Subject, Refused> {
         // Fails if a standard claim has a wrong type or occurs twice.
-        let standard: Standard = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
+        let standard: Standard = serde_json::from_slice(claims).map_err(|_| STANDARD)?;
         // Fails if any claim is nested too deep, even one that the application does not read.
-        let mut all: Map<String, Value> = serde_json::from_slice(claims).map_err(|_| Rejection::Invalid)?;
+        let mut all: Map<String, Value> = serde_json::from_slice(claims).map_err(|_| STANDARD)?;
         if self.issuer.is_some() && self.issuer != standard.iss {
-            return Err(Rejection::Invalid);
+            return Err(Refused::invalid("its iss is not the required issuer"));
         }
         // A token with an audience is refused if no audience is configured (section 4.1.3).
         let meant = match (&self.audience, &standard.aud) {
@@ -56,15 +56,24 @@ impl Rules {
             (Some(_), None) | (None, Some(_)) => false,
         };
         if !meant {
-            return Err(Rejection::Invalid);
+            return Err(Refused::invalid(match self.audience {
+                Some(_) => "its aud is not the required audience",
+                None => "it has an aud, and no audience is set",
+            }));
         }
-        let Some(Value::String(subject)) = all.remove(&self.subject) else { return Err(Rejection::Invalid) };
-        let key = Key::new(subject).map_err(|_| Rejection::Invalid)?;
-        let expires_at = standard.exp.0.checked_add(self.leeway).ok_or(Rejection::Invalid)?;
+        let Some(Value::String(subject)) = all.remove(&self.subject) else {
+            return Err(Refused::invalid("the claim that holds the key is missing or no string"));
+        };
+        let key = Key::new(subject)
+            .map_err(|_| Refused::invalid("the claim that holds the key is no valid key"))?;
+        let expires_at = standard.exp.0.checked_add(self.leeway).ok_or(STANDARD)?;
         let begins_at = standard.nbf.and_then(|nbf| nbf.0.checked_sub(self.leeway));
         Ok(Subject { key, begins_at, expires_at })
     }
 }
+
+const STANDARD: Refused =
+    Refused::invalid("its claims are not valid: exp is required, and each has its type");
 
 /// The claims that the standard names. `null` does not count as absent.
 #[derive(Deserialize)]
@@ -115,6 +124,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rejection::Rejection;
 
     const NOW: u64 = 1_800_000_000;
 

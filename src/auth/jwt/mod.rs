@@ -10,6 +10,7 @@ mod key_list;
 mod keys;
 mod material;
 mod pem;
+mod refused;
 mod token;
 mod trusted;
 
@@ -26,6 +27,7 @@ pub use jwk::InvalidJwks;
 pub use jwks::{Jwks, JwksError};
 pub use key::VerifyingKey;
 pub use keys::VerifyingKeys;
+use refused::Refused;
 use token::Token;
 pub use trusted::TrustedKeys;
 
@@ -262,8 +264,12 @@ impl JwtKey {
     ///
     /// Nothing is lost if the future is dropped. It waits only for [`Jwks`], which needs tokio's runtime.
     pub async fn verify(&self, token: &str) -> Result<Identity, Rejection> {
+        Ok(self.check(token).await?)
+    }
+
+    async fn check(&self, token: &str) -> Result<Identity, Refused> {
         if token.len() > self.token_bytes {
-            return Err(Rejection::Invalid);
+            return Err(Refused::invalid("it is too long. Setting: JwtKey::token_bytes"));
         }
         let token = Token::read(token)?;
         let claims = self.keys.verify(&token).await?;
@@ -271,18 +277,23 @@ impl JwtKey {
         let current = subject.check_time(SystemTime::now());
         let mut identity = Identity::new(subject.key).expiring_at(subject.expires_at);
         if let Some(read) = self.claims {
-            identity = read(&claims, identity).ok_or(Rejection::Invalid)?;
+            identity = read(&claims, identity).ok_or(CLAIMS)?;
         }
         // The time is judged last, so that this rejection means that nothing else is wrong.
         current.map(|()| identity)
     }
 }
 
+const CLAIMS: Refused = Refused::invalid("its claims are not of the type that JwtKey::claims reads");
+
 #[async_trait]
 impl KeyExtractor for JwtKey {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         let token = read_only(&self.sources, handshake)?;
-        self.verify(&token.ok_or(Rejection::Missing)?).await
+        self.check(&token.ok_or(Rejection::Missing)?).await.map_err(|refused| {
+            handshake.explain(format!("the token is refused: {}", refused.why));
+            refused.rejection
+        })
     }
 
     async fn refresh(&self, token: &str) -> Result<Identity, Rejection> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::algorithm::JwtAlgorithm;
 use super::key::VerifyingKey;
-use crate::rejection::Rejection;
+use super::refused::Refused;
 
 pub(super) struct Token<'a> {
     /// The algorithm that the token names. It selects a key, and the key sets the algorithm.
@@ -20,30 +20,36 @@ pub(super) struct Token<'a> {
 }
 
 impl<'a> Token<'a> {
-    pub(super) fn read(text: &'a str) -> Result<Self, Rejection> {
+    pub(super) fn read(text: &'a str) -> Result<Self, Refused> {
         let mut parts = text.split('.');
         let (Some(header), Some(claims), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(Rejection::Invalid);
+            return Err(Refused::invalid("it is not three parts with dots between them"));
         };
         let header = decode(header)?;
         // Fails on deep nesting, even in parameters that keywire does not read.
-        let names: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| Rejection::Invalid)?;
+        let names: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| HEADER)?;
         if REFUSED.iter().any(|name| names.contains_key(*name)) {
-            return Err(Rejection::Invalid);
+            return Err(Refused::invalid(
+                "its header has a parameter that is not supported (crit, b64, enc, zip)",
+            ));
         }
-        let header: Header = serde_json::from_slice(&header).map_err(|_| Rejection::Invalid)?;
-        let algorithm = header.alg.parse().map_err(|_| Rejection::Invalid)?;
+        let header: Header = serde_json::from_slice(&header).map_err(|_| HEADER)?;
+        let algorithm = header.alg.parse().map_err(|_| Refused::invalid("its algorithm is not supported"))?;
         let signed = &text[..text.len() - signature.len() - 1];
         Ok(Self { algorithm, kid: header.kid, signed, claims, signature: decode(signature)? })
     }
 
     /// The bytes of the claims, if `key` signed them.
-    pub(super) fn verified_by(&self, key: &VerifyingKey) -> Result<Vec<u8>, Rejection> {
-        let genuine =
-            self.algorithm == key.algorithm() && key.verify(self.signed.as_bytes(), &self.signature);
-        if genuine { decode(self.claims) } else { Err(Rejection::Invalid) }
+    pub(super) fn verified_by(&self, key: &VerifyingKey) -> Result<Vec<u8>, Refused> {
+        if self.algorithm != key.algorithm() {
+            return Err(Refused::invalid("its algorithm is not that of the key"));
+        }
+        if !key.verify(self.signed.as_bytes(), &self.signature) {
+            return Err(Refused::invalid("its signature is wrong"));
+        }
+        decode(self.claims)
     }
 }
 
@@ -71,11 +77,13 @@ struct Header {
     _x5t_s256: Option<String>,
 }
 
+const HEADER: Refused = Refused::invalid("its header is not valid");
+
 /// Parameters that change how a token is read and that keywire does not support: critical extensions (RFC 7515, section 4.1.11),
 /// unencoded claims (RFC 7797), and encryption and compression (RFC 7516, section 4.1).
 const REFUSED: [&str; 4] = ["crit", "b64", "enc", "zip"];
 
 /// Decodes base64url. Accepts only one spelling of the bytes: no padding, no trailing bits.
-fn decode(part: &str) -> Result<Vec<u8>, Rejection> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Invalid)
+fn decode(part: &str) -> Result<Vec<u8>, Refused> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refused::invalid("a part of it is not base64url"))
 }

@@ -1,8 +1,8 @@
 use super::jwks::Jwks;
 use super::key::VerifyingKey;
 use super::keys::VerifyingKeys;
+use super::refused::Refused;
 use super::token::Token;
-use crate::rejection::Rejection;
 
 /// The keys that a [`JwtKey`](crate::auth::JwtKey) trusts: one [`VerifyingKey`], [`VerifyingKeys`] or [`Jwks`].
 #[derive(Debug, Clone)]
@@ -20,10 +20,10 @@ impl TrustedKeys {
     ///
     /// A wrong signature is a final refusal. A missing key is not final if keys may be added while the server runs. A single key
     /// never changes.
-    pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
+    pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Refused> {
         match &self.0 {
             Trusted::One(key) => token.verified_by(key),
-            Trusted::Several(keys) => token.verified_by(&keys.find(token).ok_or(Rejection::NotYet)?),
+            Trusted::Several(keys) => token.verified_by(&keys.find(token).ok_or(Refused::NO_KEY)?),
             Trusted::Published(jwks) => jwks.verify(token).await,
         }
     }

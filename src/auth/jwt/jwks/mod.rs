@@ -17,6 +17,7 @@ use super::algorithm::JwtAlgorithm;
 use super::jwk;
 use super::key::VerifyingKey;
 use super::key_list::KeyList;
+use super::refused::Refused;
 use super::token::Token;
 use crate::rejection::Rejection;
 pub use error::JwksError;
@@ -177,9 +178,9 @@ impl Jwks {
     }
 
     /// The claims of `token`, if a key of the set signed it. May wait for up to two readings.
-    pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Rejection> {
+    pub(super) async fn verify(&self, token: &Token<'_>) -> Result<Vec<u8>, Refused> {
         if !self.algorithms.contains(&token.algorithm) {
-            return Err(Rejection::Invalid);
+            return Err(Refused::invalid("its algorithm is not one of those that are accepted"));
         }
         let came_at = Instant::now();
         let age = self.state().read_at.map(|moment| moment.elapsed());
@@ -196,19 +197,20 @@ impl Jwks {
             self.read_again(self.refetch).await;
         }
         let (key, fresh) = self.known(token, came_at)?;
-        let key = key.ok_or(Rejection::NotYet)?;
+        let key = key.ok_or(Refused::NO_KEY)?;
         let untried = tried.is_none_or(|tried| !key.is(&tried));
         if untried && let Ok(claims) = token.verified_by(&key) {
             return Ok(claims);
         }
         // The token is forged, unless its key is newer than the set.
-        Err(if fresh { Rejection::Invalid } else { Rejection::NotYet })
+        let rejection = if fresh { Rejection::Invalid } else { Rejection::NotYet };
+        Err(Refused::new(rejection, "its signature is wrong"))
     }
 
     /// The key for `token`, and whether the reading of the set began after `came_at`.
-    fn known(&self, token: &Token<'_>, came_at: Instant) -> Result<(Option<VerifyingKey>, bool), Rejection> {
+    fn known(&self, token: &Token<'_>, came_at: Instant) -> Result<(Option<VerifyingKey>, bool), Refused> {
         let state = self.state();
-        let keys = state.keys.as_ref().ok_or(Rejection::Unavailable)?;
+        let keys = state.keys.as_ref().ok_or(Refused::NO_SET)?;
         Ok((keys.find(token), state.read_at.is_some_and(|moment| moment >= came_at)))
     }
 
