@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo cluster test lint fuzz soak bench
+.PHONY: help setup demo cluster book test lint fuzz soak bench
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -28,6 +28,11 @@ cluster: ## start two demos that are one cluster, on a Redis of their own: make 
 	@scripts/setup cluster
 	cargo build --example demo --features $(DEMO_FEATURES)
 	@scripts/cluster $(ARGS)
+
+book: ## install missing tools, then build the book: target/book/index.html
+	@$(STEP) "setup" scripts/setup book
+	@$(STEP) "pages of the book" node scripts/check-book.mjs
+	@$(STEP) "the book" mdbook build docs --dest-dir "$(abspath $(or $(CARGO_TARGET_DIR),target))/book"
 
 test: ## install missing tools, then run all tests
 	@$(STEP) "setup" scripts/setup test
@@ -60,6 +65,7 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 	@$(STEP) "package" cargo package --allow-dirty --locked --no-verify --quiet
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
+	@$(STEP) "pages of the book" node scripts/check-book.mjs
 
 # New inputs go to fuzz/target, failing inputs to fuzz/artifacts. fuzz/corpus is read-only. Sanitizers are off: they need a nightly
 # compiler, and this crate has no unsafe code.

@@ -21,6 +21,22 @@ struct Proxies;
 struct Delivery;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/messages.md")]
+struct Messages;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/sending.md")]
+struct Sending;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/stores.md")]
+struct Stores;
+
+#[cfg(all(doctest, feature = "serve", feature = "warp"))]
+#[doc = include_str!("../docs/production.md")]
+struct Production;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/cluster.md")]
 struct Cluster;
 
