@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo cluster book test lint fuzz soak bench
+.PHONY: help setup demo cluster book test lint fuzz soak bench release
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -64,6 +64,7 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 	@$(STEP) "files of the package" node scripts/check-package.mjs
 	@$(STEP) "package" cargo package --allow-dirty --locked --no-verify --quiet
 	@$(STEP) "types of the client" npm run check --prefix $(BROWSER_TESTS)
+	@$(STEP) "foreign types in the public API" node scripts/check-public-types.mjs
 	@$(STEP) "links in the documents" node scripts/check-links.mjs
 	@$(STEP) "pages of the book" node scripts/check-book.mjs
 
@@ -102,3 +103,14 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 		$(if $(QUICK),--calls 2000 --keys 20000)
 	@$(STEP) "a cluster of many nodes, simulated" cargo run --locked --profile bench-lto --package keywire-bench --bin simulate -- \
 		$(if $(QUICK),--nodes 10 --keys 10000)
+
+# Publishes nothing. The doc tests run from the package, which has fewer files than the repository.
+release: PACKAGE = $(abspath $(or $(CARGO_TARGET_DIR),target))/package
+release: ## check everything that a release needs, after make lint test
+	@$(STEP) "setup" scripts/setup lint release
+	@$(STEP) "package of the crate" cargo publish --dry-run --locked --all-features $(ARGS)
+	@rm -rf $(PACKAGE)/keywire-*/ && tar --extract --file $(PACKAGE)/keywire-*.crate --directory $(PACKAGE)
+	@$(STEP) "documentation of the package" cargo test --doc --all-features --target-dir $(PACKAGE)/../release-docs \
+		--manifest-path $(PACKAGE)/keywire-*/Cargo.toml
+	@$(STEP) "package of the browser client" npm pack --dry-run --prefix client ./client
+	@$(STEP) "changes of the public API since the last version" scripts/semver

@@ -60,8 +60,13 @@ impl SqliteError {
     }
 }
 
-impl From<rusqlite::Error> for SqliteError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(Box::new(error))
+/// Makes an error of SQLite ours. Not `From`, which would make rusqlite's version a part of the public API.
+pub(super) trait OrSqlite<T> {
+    fn sqlite(self) -> Result<T, SqliteError>;
+}
+
+impl<T> OrSqlite<T> for Result<T, rusqlite::Error> {
+    fn sqlite(self) -> Result<T, SqliteError> {
+        self.map_err(|error| SqliteError::Sqlite(Box::new(error)))
     }
 }
