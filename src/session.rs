@@ -113,6 +113,11 @@ impl Session {
         })))
     }
 
+    /// Loads the session into the cache, see [`Outbox::touch`].
+    pub(crate) fn touch(&self) {
+        self.0.outbox.touch();
+    }
+
     /// The id of this session, unique on all nodes.
     #[must_use]
     pub fn id(&self) -> SessionId {

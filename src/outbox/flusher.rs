@@ -222,6 +222,9 @@ struct Due(Portion);
 impl Due {
     fn write(&mut self) {
         for session in &self.0 {
+            session.outbox.touch();
+        }
+        for session in &self.0 {
             if let Flushed::HandedOver(task) = session.outbox.flush() {
                 super::wake(task);
             }

@@ -1,6 +1,6 @@
 //! What the outbox's lock guards: the queue, the socket, and who looks at them next.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -133,9 +133,10 @@ impl State {
     pub(super) fn try_flush(&mut self) -> io::Result<()> {
         while !self.queue.is_empty() {
             let Some(socket) = &self.socket else { return Err(io::ErrorKind::NotConnected.into()) };
+            let full = self.full;
             let written = self.queue.with_slices(|slices| match slices {
-                [slice] => socket.try_write(slice),
-                slices => socket.try_write_vectored(slices),
+                _ if full => socket.try_write_vectored(slices),
+                slices => write(socket, slices),
             });
             self.queue_took(written?)?;
         }
@@ -179,4 +180,24 @@ impl State {
         let room = room.map_or(MOST_IN_FRONT, |bytes| u16::try_from(bytes >> 16).unwrap_or(MOST_IN_FRONT));
         self.taken_units().wrapping_sub(confirmed).min(room).min(MOST_IN_FRONT)
     }
+}
+
+/// Writes past tokio's record of the socket, which is in a cache line of its own: to many sockets that is a miss for each. Only
+/// tokio's own write notes that a socket is full, so it has the last word.
+#[cfg(target_os = "linux")]
+fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let bare = SockRef::from(socket);
+    let written = match slices {
+        [slice] => bare.send_with_flags(slice, libc::MSG_NOSIGNAL),
+        slices => bare.send_vectored_with_flags(slices, libc::MSG_NOSIGNAL),
+    };
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.try_write_vectored(slices),
+        written => written,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.try_write_vectored(slices)
 }

@@ -336,6 +336,12 @@ impl Sessions {
 impl Shard {
     /// All that are in it, to deliver to without its lock, and how many sessions these are.
     fn copy(&self) -> (Vec<Sessions>, usize) {
+        // A copy counts in each session's memory. This fetches all of them at once.
+        for sessions in &self.keys {
+            if let Sessions::One(session) = sessions {
+                session.touch();
+            }
+        }
         (self.keys.iter().cloned().collect(), self.sessions)
     }
 

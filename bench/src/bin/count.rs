@@ -64,9 +64,13 @@ fn run(options: &Options) -> Result<bool, Failure> {
         let (short, long) = (short?, long?);
         // What begins and ends a run is in both.
         let instructions = long.0.saturating_sub(short.0) / (long.1 - short.1).max(1);
-        let grown = former.get(workload).is_some_and(|former| instructions as f64 > *former as f64 * TOLERANCE);
+        let grown =
+            former.get(workload).is_some_and(|former| instructions as f64 > *former as f64 * TOLERANCE);
         let note = former.get(workload).map_or_else(String::new, |former| format!("  was {former}"));
-        println!("{workload:8} {instructions:8} instructions a message{note}{}", if grown { "  GREW" } else { "" });
+        println!(
+            "{workload:8} {instructions:8} instructions a message{note}{}",
+            if grown { "  GREW" } else { "" }
+        );
         is_good &= !grown;
         table.insert(workload.to_owned(), instructions);
     }
