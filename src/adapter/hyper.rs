@@ -36,7 +36,7 @@ pub fn websocket<B>(
     endpoint: &str,
     hub: &Hub,
     request: Request<B>,
-) -> impl Future<Output = Response<String>> + Send + 'static {
+) -> impl Future<Output = Response<String>> + Send + use<B> {
     let (mut parts, _) = request.into_parts();
     let on_upgrade = parts.extensions.remove();
     let (hub, handshake) = (hub.clone(), Handshake::from_parts(&parts, endpoint));
