@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body as _;
@@ -56,12 +57,14 @@ impl Server {
         let addr = listener.local_addr().expect("an address");
         let (hub, router) = (hub.clone(), router(hub));
         if let Self::Axum = self {
+            let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a socket"));
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             tokio::spawn(async move { axum::serve(listener, service).await });
             return addr;
         }
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).expect("a socket");
                 let mut server = auto::Builder::new(TokioExecutor::new());
                 server.http2().enable_connect_protocol();
                 let (hub, router) = (hub.clone(), router.clone());
@@ -105,6 +108,7 @@ struct Answer {
 impl Connection {
     async fn open(addr: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(addr)).await.expect("a server");
+        stream.set_nodelay(true).expect("a socket");
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (requests, connection) = within("a handshake", handshake).await.expect("HTTP/2");
         tokio::spawn(connection);
