@@ -7,6 +7,7 @@
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
 BESIDE := tests/beside-jsonwebtoken
+BESIDE_ACTIX := tests/beside-actix
 export KEYWIRE_DEMO ?= $(abspath $(or $(CARGO_TARGET_DIR),target)/debug/examples/demo)
 
 help: ## list these commands
@@ -45,7 +46,7 @@ test: ## install missing tools, then run all tests
 lint: ## install missing tools, then check format, lints, docs, features, licences, the package, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
-	@for workspace in bench/peers fuzz $(BESIDE); do \
+	@for workspace in bench/peers fuzz $(BESIDE) $(BESIDE_ACTIX); do \
 		$(STEP) "$$workspace/Cargo.lock is up to date" \
 			cargo update --workspace --locked --manifest-path $$workspace/Cargo.toml || exit; \
 	done
@@ -58,6 +59,8 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 			--manifest-path $(BESIDE)/Cargo.toml --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)) \
 			--features "$$backend" || exit; \
 	done
+	@$(STEP) "an application on actix-web" cargo run --quiet --locked --manifest-path $(BESIDE_ACTIX)/Cargo.toml \
+		--target-dir $(abspath $(or $(CARGO_TARGET_DIR),target))
 	@RUSTDOCFLAGS="-D warnings" $(STEP) "docs" cargo doc --no-deps --all-features
 	@$(STEP) "licences, duplicates, sources" cargo deny check bans licenses sources
 	@$(STEP) "rust-version" node scripts/check-rust-version.mjs

@@ -54,6 +54,8 @@ pub struct Handshake(Arc<Head>);
 struct Head {
     method: Method,
     version: Version,
+    /// The pseudo-header `:protocol` of an extended CONNECT.
+    protocol: Option<Box<str>>,
     uri: Uri,
     headers: HeaderMap,
     path_key: PathKey,
@@ -67,10 +69,12 @@ impl Handshake {
     #[must_use]
     pub fn new(request: Request<()>) -> Self {
         let (parts, ()) = request.into_parts();
+        let protocol = protocol(&parts);
         let Parts { method, version, uri, headers, .. } = parts;
         Self(Arc::new(Head {
             method,
             version,
+            protocol,
             uri,
             headers,
             path_key: PathKey::default(),
@@ -99,6 +103,7 @@ impl Handshake {
         Self(Arc::new(Head {
             method: parts.method.clone(),
             version: parts.version,
+            protocol: protocol(parts),
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
             path_key: PathKey::below(endpoint, parts.uri.path()),
@@ -111,6 +116,16 @@ impl Handshake {
     #[must_use]
     pub fn with_path_key(mut self, key: PathKey) -> Self {
         self.head().path_key = key;
+        self
+    }
+
+    /// The same handshake with the pseudo-header `:protocol` of an extended CONNECT: `websocket` for an opening over HTTP/2
+    /// (RFC 8441) or HTTP/3 (RFC 9220).
+    ///
+    /// Needed with other servers than hyper. With the feature `http2`, [`Handshake::new`] and [`Handshake::from_parts`] read hyper's.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: &str) -> Self {
+        self.head().protocol = Some(protocol.into());
         self
     }
 
@@ -324,6 +339,20 @@ impl Handshake {
         self.0.version
     }
 
+    /// The pseudo-header `:protocol`.
+    pub(crate) fn protocol(&self) -> Option<&str> {
+        self.0.protocol.as_deref()
+    }
+
+    /// The host and port that the client asks for: the `:authority` of HTTP/2 and HTTP/3, or the header `Host`. `None` if there are
+    /// two headers.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self.0.uri.authority() {
+            Some(authority) if self.0.version >= Version::HTTP_2 => Some(authority.as_str()),
+            _ => self.header(header::HOST).ok().flatten(),
+        }
+    }
+
     /// The values of a header, line by line, as bytes, so that a part that is not UTF-8 does not hide the others.
     fn lines(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         self.0.headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
@@ -346,6 +375,17 @@ impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake").field("peer", &self.0.peer).finish_non_exhaustive()
     }
+}
+
+/// The pseudo-header `:protocol` as hyper passes it.
+#[cfg(feature = "http2")]
+fn protocol(parts: &Parts) -> Option<Box<str>> {
+    parts.extensions.get::<hyper::ext::Protocol>().map(|protocol| protocol.as_str().into())
+}
+
+#[cfg(not(feature = "http2"))]
+fn protocol(_: &Parts) -> Option<Box<str>> {
+    None
 }
 
 /// The only item, if there is one.

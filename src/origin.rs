@@ -46,7 +46,7 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Pages of the host and port in the request's `Host` (the default). The scheme is not compared, since a proxy may terminate
+    /// Pages of the host and port in the request's `Host`, or in its `:authority` over HTTP/2 (the default). The scheme is not compared, since a proxy may terminate
     /// TLS. [DNS rebinding](#dns-rebinding) passes this check: add [`Origins::hosts`].
     #[must_use]
     pub fn same() -> Self {
@@ -122,7 +122,7 @@ impl Origins {
         if self.hosts.is_empty() {
             return Ok(());
         }
-        let host = handshake.header(header::HOST).ok().flatten().unwrap_or_default();
+        let host = handshake.host().unwrap_or_default();
         let name = without_port(host);
         if self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             return Ok(());
@@ -136,7 +136,7 @@ impl Origins {
 
     fn foreign(&self, origin: &str, handshake: &Handshake) -> Refusal {
         let same = self.same.then(|| {
-            let host = handshake.header(header::HOST).ok().flatten().unwrap_or_default();
+            let host = handshake.host().unwrap_or_default();
             format!("same host {}", shown(host))
         });
         let loopback = self.loopback.then(|| "this machine".to_owned());
@@ -169,7 +169,7 @@ impl Default for Origins {
 
 fn is_same(origin: &str, handshake: &Handshake) -> bool {
     let Some((scheme, authority)) = split(origin) else { return false };
-    let Ok(Some(host)) = handshake.header(header::HOST) else { return false };
+    let Some(host) = handshake.host() else { return false };
     // An origin omits the default port (RFC 6454, section 6.2), but a client may write the port into `Host`.
     let host = host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(host);
     authority.eq_ignore_ascii_case(host)
@@ -204,6 +204,33 @@ mod tests {
             request = request.header("origin", origin);
         }
         origins.check(&Handshake::new(request.body(()).unwrap())).is_ok()
+    }
+
+    #[test]
+    fn the_authority_of_http_2_is_its_host() {
+        for (uri, host, version, origin, expected) in [
+            ("https://a.com/", None, http::Version::HTTP_2, "https://a.com", true),
+            ("https://a.com:443/", None, http::Version::HTTP_2, "https://a.com", true),
+            ("https://a.com/", None, http::Version::HTTP_2, "https://b.com", false),
+            ("https://u@a.com/", None, http::Version::HTTP_2, "https://a.com", false),
+            // What the opening check refuses.
+            ("https://a.com/", Some("b.com"), http::Version::HTTP_3, "https://b.com", false),
+            // In HTTP/1.1 a client may write any URI.
+            ("https://a.com/", Some("b.com"), http::Version::HTTP_11, "https://a.com", false),
+        ] {
+            let mut request = http::Request::get(uri).version(version).header("origin", origin);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            let handshake = Handshake::new(request.body(()).unwrap());
+            for origins in [Origins::same(), Origins::same().hosts(["a.com", "b.com"])] {
+                assert_eq!(
+                    origins.check(&handshake).is_ok(),
+                    expected,
+                    "{uri} {host:?} {version:?} {origin}"
+                );
+            }
+        }
     }
 
     #[test]

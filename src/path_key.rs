@@ -34,10 +34,13 @@ enum Segment {
     Decoded(Box<str>),
     /// More than one segment, so it is unclear which one is the key.
     Several,
+    /// A segment that the router cannot decode, or two parameters of one name.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for parameters"))]
+    Malformed,
 }
 
 impl PathKey {
-    /// The segment as written in the URI: `warp::path::Tail`, axum's `RawPathParams`. An empty segment is no key. A segment that
+    /// The segment as written in the URI, for example `warp::path::Tail`. An empty segment is no key. A segment that
     /// contains a `/` is malformed.
     #[must_use]
     pub fn encoded(segment: impl Into<Box<str>>) -> Self {
@@ -49,7 +52,7 @@ impl PathKey {
         })
     }
 
-    /// The segment after percent-decoding: axum's `Path`. An empty segment is no key.
+    /// The segment after percent-decoding: axum's `Path` and `RawPathParams`. An empty segment is no key.
     #[must_use]
     pub fn decoded(segment: impl Into<Box<str>>) -> Self {
         let segment = segment.into();
@@ -72,6 +75,12 @@ impl PathKey {
         Self::encoded(tail.strip_suffix('/').unwrap_or(tail))
     }
 
+    /// A key that is refused as malformed.
+    #[cfg(feature = "axum")]
+    pub(crate) fn malformed() -> Self {
+        Self(Segment::Malformed)
+    }
+
     /// Whether there is more than one segment behind the endpoint's path.
     #[cfg_attr(not(feature = "warp"), expect(dead_code, reason = "for routes"))]
     pub(crate) fn is_several(&self) -> bool {
@@ -84,7 +93,7 @@ impl PathKey {
             Segment::Absent => Ok(None),
             Segment::Encoded(segment) => decode(segment).map(Some),
             Segment::Decoded(segment) => Ok(Some(Cow::Borrowed(segment))),
-            Segment::Several => Err(Rejection::Malformed),
+            Segment::Several | Segment::Malformed => Err(Rejection::Malformed),
         }
     }
 }

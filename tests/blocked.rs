@@ -1,6 +1,6 @@
 //! A sender that blocks or computes after it has sent: what it sent leaves all the same, and so does what others send to
 //! the same sessions.
-#![cfg(feature = "warp")]
+#![cfg(any(feature = "axum", feature = "warp"))]
 
 mod support;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 use keywire::auth::RawKey;
 use keywire::{Envelope, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
-use support::{Server, opening};
+use support::{Adapter, Server, opening};
 
 /// Longer than it takes. Only a sender that is waited for makes a test wait so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -95,32 +95,36 @@ impl Plain {
 }
 
 /// The only thread of a runtime sends and then blocks, in whatever it does: nothing else of this runtime can run.
-fn on_the_only_thread(send: impl AsyncFnOnce(&Hub, Receiver<()>)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let server = Server::start(hub(Switch::new())).await;
-        let (go_on, wait) = channel();
-        let (tell, told) = channel();
-        let addr = server.addr;
-        let bob = thread::spawn(move || {
-            let mut bob = Plain::open(addr, "bob");
-            let received = bob.next().expect("the push of a sender that blocks");
-            let _ = go_on.send(());
-            let _ = tell.send(received);
+///
+/// Only a push to the bare socket can arrive then, so this is also the test that each adapter finds the socket below the upgrade.
+fn on_the_only_thread(send: impl AsyncFn(&Hub, Receiver<()>)) {
+    for &adapter in Adapter::ALL {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let server = Server::with(adapter, "websocket", hub(Switch::new())).await;
+            let (go_on, wait) = channel();
+            let (tell, told) = channel();
+            let addr = server.addr;
+            let bob = thread::spawn(move || {
+                let mut bob = Plain::open(addr, "bob");
+                let received = bob.next().expect("the push of a sender that blocks");
+                let _ = go_on.send(());
+                let _ = tell.send(received);
+            });
+            support::until("bob", async || match server.hub.counts().await.sessions {
+                1 => Ok(()),
+                sessions => Err(format!("{sessions} sessions")),
+            })
+            .await;
+            // The session's task has gone to sleep: its next turn would write.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            send(&server.hub, wait).await;
+            assert!(told.recv_timeout(PATIENCE).expect("bob's word").contains("hello"), "{adapter:?}");
+            bob.join().expect("bob");
         });
-        support::until("bob", async || match server.hub.counts().await.sessions {
-            1 => Ok(()),
-            sessions => Err(format!("{sessions} sessions")),
-        })
-        .await;
-        // The session's task has gone to sleep: its next turn would write.
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        send(&server.hub, wait).await;
-        assert!(told.recv_timeout(PATIENCE).expect("bob's word").contains("hello"));
-        bob.join().expect("bob");
-    });
+    }
 }
 
 #[test]

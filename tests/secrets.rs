@@ -1,5 +1,5 @@
 //! A credential is neither answered nor logged, wherever it stands.
-#![cfg(all(feature = "warp", feature = "jwt"))]
+#![cfg(all(any(feature = "axum", feature = "warp"), feature = "jwt"))]
 
 mod support;
 
@@ -15,7 +15,7 @@ use keywire::auth::{CredentialSource, JwtKey, Rejection, TicketKey, Tickets, ext
 use keywire::limits::{Limits, TrustedProxies};
 use keywire::{Config, Envelope, Hub, Identity, Key, KeyExtractor as _, Push, Reply, Session, Switch};
 use serde_json::json;
-use support::{Lines, Server, TEXT, masked, opening};
+use support::{Adapter, Lines, Server, TEXT, masked, opening};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -125,13 +125,16 @@ async fn a_credential_comes_back_to_nobody_and_stands_in_no_log() {
     let _guard = tracing::subscriber::set_default(log.clone());
     let accept = || Key::new("alice").map(Identity::new).map_err(|_| Rejection::Malformed);
     let mut seen = String::new();
-    for server in [
-        Server::start(hub(accept)).await,
-        Server::start(hub(|| Err(Rejection::Missing))).await,
-        Server::start(hub(|| Err(Rejection::Invalid))).await,
-        Server::start(hub(|| panic!("{SECRET}"))).await,
-    ] {
-        seen += &answers(&server, SECRET).await;
+    for &adapter in Adapter::ALL {
+        for hub in [
+            hub(accept),
+            hub(|| Err(Rejection::Missing)),
+            hub(|| Err(Rejection::Invalid)),
+            hub(|| panic!("{SECRET}")),
+        ] {
+            let server = Server::with(adapter, "websocket", hub).await;
+            seen += &answers(&server, SECRET).await;
+        }
     }
     let log = log.0.lock().unwrap();
     assert!(!seen.contains(SECRET), "{seen}");
@@ -164,10 +167,13 @@ async fn no_real_credential_comes_back_or_is_logged() {
     let config = Config { limits, ..Config::default() };
     let tokens = TicketKey::new(&tickets).or(JwtKey::hs256(hmac).sources(sources.clone()));
     let tickets_anywhere = TicketKey::new(&tickets).sources(sources);
-    let servers = [
-        Server::start(Hub::builder(tokens).config(config).build()).await,
-        Server::start(Hub::builder(tickets_anywhere).build()).await,
-    ];
+    let hubs = [Hub::builder(tokens).config(config).build(), Hub::builder(tickets_anywhere).build()];
+    let mut servers = Vec::new();
+    for &adapter in Adapter::ALL {
+        for hub in &hubs {
+            servers.push(Server::with(adapter, "websocket", hub.clone()).await);
+        }
+    }
 
     let exp = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs() + 3600;
     let sign = |claims| {

@@ -4,17 +4,17 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use http::header::UPGRADE;
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use warp::filters::BoxedFilter;
 use warp::path::{FullPath, Tail};
 use warp::{Filter, Reply};
 
+use super::hyper::answer;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::path_key::PathKey;
 use crate::peer::PeerAddr;
-use crate::upgrade::Upgrade;
 
 /// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials outside of the path.
 ///
@@ -92,15 +92,6 @@ fn handshake(
         Some(peer) => handshake.with_peer(peer),
         None => handshake,
     }
-}
-
-async fn answer(hub: &Hub, handshake: Handshake, on_upgrade: Option<OnUpgrade>) -> Response<String> {
-    let Upgrade { response, connection } = hub.upgrade(handshake).await;
-    // `version` ensures that either both or none are present.
-    if let (Some(connection), Some(on_upgrade)) = (connection, on_upgrade) {
-        tokio::spawn(connection.run_upgraded(on_upgrade));
-    }
-    response
 }
 
 /// The version of a request, which warp does not expose. hyper has an upgrade for every HTTP/1.1 request that asks for one, so a

@@ -1,15 +1,16 @@
 use std::collections::HashSet;
 
 use http::header::{HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use crate::handshake::Handshake;
 use crate::limits::TrustedProxies;
 use crate::origin::Origins;
 use crate::path_key::PathKey;
-use crate::websocket::check;
+use crate::websocket::{Head, check};
 
-/// Checks that an accepted opening meets the requirements of RFC 6455 4.2.1, and that no accessor of the head panics.
+/// Checks that an accepted opening meets the requirements of RFC 6455 4.2.1 or RFC 8441, and that no accessor of the head panics.
 ///
 /// The bytes are the head of a request. Lines that cannot be headers are left out, since an HTTP server refuses them.
 pub fn opening(head: &[u8]) {
@@ -19,21 +20,31 @@ pub fn opening(head: &[u8]) {
     let (method, version, headers) = (request.method(), request.version(), request.headers());
     let one = |name| headers.get_all(name).iter().count() == 1;
 
-    match check(method, version, headers) {
+    let authority = request.uri().authority().map(Authority::as_str);
+    let head = Head { method, version, protocol: Some("websocket"), authority, headers };
+    match check(head) {
         Ok(opening) => {
-            assert_eq!((method, version), (&Method::GET, Version::HTTP_11));
-            assert!(one(HOST) && one(SEC_WEBSOCKET_KEY) && one(SEC_WEBSOCKET_VERSION));
+            assert!(one(SEC_WEBSOCKET_VERSION));
             assert_eq!(headers[SEC_WEBSOCKET_VERSION], "13");
-            let upgrades = headers.get_all(UPGRADE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-            assert!(upgrades.concat().to_ascii_lowercase().windows(9).any(|word| word == b"websocket"));
-            assert_eq!(opening.accept.len(), 28, "20 bytes in base64");
+            if let Some(accept) = &opening.accept {
+                assert_eq!((method, version), (&Method::GET, Version::HTTP_11));
+                assert!(one(HOST) && one(SEC_WEBSOCKET_KEY));
+                let upgrades = headers.get_all(UPGRADE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+                assert!(upgrades.concat().to_ascii_lowercase().windows(9).any(|word| word == b"websocket"));
+                assert_eq!(accept.len(), 28, "20 bytes in base64");
+            } else {
+                assert_eq!((method, version), (&Method::CONNECT, Version::HTTP_2));
+                assert!(authority.is_some());
+            }
 
             let offered: HashSet<&String> = opening.protocols.iter().collect();
             assert_eq!(offered.len(), opening.protocols.len(), "no two alike");
             assert_eq!(offered.is_empty(), !headers.contains_key(SEC_WEBSOCKET_PROTOCOL));
             for protocol in &opening.protocols {
                 let response = opening.response(Some(protocol));
-                assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+                let accepted =
+                    if opening.accept.is_some() { StatusCode::SWITCHING_PROTOCOLS } else { StatusCode::OK };
+                assert_eq!(response.status(), accepted);
                 assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], protocol.as_str());
             }
             let response = opening.response(Some("not, offered"));

@@ -10,9 +10,9 @@ use crate::websocket::Opening;
 /// there is a [`Connection`], runs it on the upgraded stream.
 #[derive(Debug)]
 pub struct Upgrade {
-    /// 101, or the refusal with its JSON body.
+    /// The refusal with its JSON body, or the status that accepts: 101 over HTTP/1.1, 200 over HTTP/2 and HTTP/3.
     pub response: Response<String>,
-    /// The connection to run. `Some` if the response is 101.
+    /// The connection to run. `Some` if the response accepts.
     pub connection: Option<Connection>,
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Bare {
     Tcp(TcpStream, Bytes),
     #[cfg(all(unix, feature = "serve"))]
     Unix(tokio::net::UnixStream, Bytes),
-    /// TLS, or a stream of another server.
+    /// TLS, a stream of HTTP/2, or one of another server.
     Other(Upgraded),
 }
 

@@ -10,6 +10,7 @@ mod refuse;
 mod run;
 
 use http::header;
+use http::uri::Authority;
 
 pub use self::answer::Upgrade;
 pub use self::run::Connection;
@@ -18,7 +19,7 @@ use crate::hub::Hub;
 use crate::websocket;
 
 impl Hub {
-    /// Decides on an opening: whether it is valid (RFC 6455, section 4.2.1), within the limits, from an allowed origin, and
+    /// Decides on an opening: whether it is valid (RFC 6455, section 4.2.1; over HTTP/2, RFC 8441, section 5), within the limits, from an allowed origin, and
     /// whose key it has.
     ///
     /// The application's part (the extractor, its ticket store) has
@@ -30,7 +31,7 @@ impl Hub {
     pub async fn upgrade(&self, handshake: Handshake) -> Upgrade {
         let handshake = self.resolve(handshake);
         let peer = handshake.peer();
-        let opening = match websocket::check(handshake.method(), handshake.version(), handshake.headers()) {
+        let opening = match websocket::check(head(&handshake)) {
             Ok(opening) => opening,
             Err(error) => {
                 self.metrics().no_opening();
@@ -49,5 +50,15 @@ impl Hub {
             }
             Err(refusal) => self.refuse(&handshake, &opening, refusal),
         }
+    }
+}
+
+fn head(handshake: &Handshake) -> websocket::Head<'_> {
+    websocket::Head {
+        method: handshake.method(),
+        version: handshake.version(),
+        protocol: handshake.protocol(),
+        authority: handshake.uri().authority().map(Authority::as_str),
+        headers: handshake.headers(),
     }
 }

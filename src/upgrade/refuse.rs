@@ -12,7 +12,7 @@ use crate::websocket::{Opening, OpeningError};
 
 impl Hub {
     /// Refuses an opening. A browser cannot read the status of a refusal, but it can read a close code, so a client that
-    /// speaks `keywire.v1` gets a 101 and a close code. If too many connections carry refusals, its browser reports 1006,
+    /// speaks `keywire.v1` is accepted and gets a close code. If too many connections carry refusals, its browser reports 1006,
     /// which asks it to come back.
     pub(super) fn refuse(&self, handshake: &Handshake, opening: &Opening, refusal: Refusal) -> Upgrade {
         let rejection = refusal.rejection;

@@ -15,7 +15,7 @@ use crate::limits::RefusalPermit;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
 
-/// An accepted connection, to be run after the 101 response.
+/// An accepted connection, to be run after the response that accepts it.
 #[derive(Debug)]
 #[must_use = "a connection does nothing until it is run"]
 pub struct Connection {

@@ -6,7 +6,7 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | `opening` | the HTTP request for a WebSocket, and the 101 response (section 4.2) |
+//! | `opening` | the HTTP request for a WebSocket, and the response (section 4.2; RFC 8441 for HTTP/2) |
 //! | `decoder`, `event` | decoding a client's bytes into events (sections 5 and 6.2) |
 //! | `encoder` | the server's frames (section 5.2) |
 //! | `close`, `close_code` | the payload of a close frame, and its codes (sections 5.5.1 and 7.4) |
@@ -42,5 +42,5 @@ pub(crate) use deflate::{compress, negotiate};
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame, validate_frames};
 pub(crate) use event::Event;
 pub(crate) use opcode::OpCode;
-pub(crate) use opening::{Opening, OpeningError, check};
+pub(crate) use opening::{Head, Opening, OpeningError, check};
 pub(crate) use violation::Violation;

@@ -1,4 +1,5 @@
-//! The HTTP request for a WebSocket, and the 101 response (RFC 6455 4.2).
+//! The HTTP request for a WebSocket, and the response that accepts it: RFC 6455 4.2 for HTTP/1.1, RFC 8441 for HTTP/2 and RFC 9220
+//! for HTTP/3.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,10 +16,23 @@ mod error;
 
 pub(crate) use error::OpeningError;
 
+/// The parts of a request that decide whether it is an opening.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    /// The pseudo-header `:protocol` of an extended CONNECT.
+    pub(crate) protocol: Option<&'a str>,
+    /// The pseudo-header `:authority`.
+    pub(crate) authority: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+}
+
 /// A valid opening request.
 pub(crate) struct Opening {
-    /// Value of `Sec-WebSocket-Accept`, which proves to the client that the server has read the request.
-    pub(crate) accept: HeaderValue,
+    /// Value of `Sec-WebSocket-Accept`, which proves to the client that the server has read the request. `None` for a CONNECT, which
+    /// proves it by its 200.
+    pub(crate) accept: Option<HeaderValue>,
     /// Subprotocols in the client's order of preference, without duplicates. One of them may be a credential.
     pub(crate) protocols: Vec<String>,
 }
@@ -27,12 +41,18 @@ pub(crate) struct Opening {
 ///
 /// # Errors
 ///
-/// The first requirement of RFC 6455 4.2.1 that the request does not meet.
-pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Opening, OpeningError> {
-    // HTTP/2 has no upgrade, and a 101 response to HTTP/1.0 is forbidden (RFC 9110 7.8).
-    if version != Version::HTTP_11 {
-        return Err(OpeningError::HttpVersion);
+/// The first requirement of RFC 6455 4.2.1, or of RFC 8441 section 5, that the request does not meet.
+pub(crate) fn check(head: Head<'_>) -> Result<Opening, OpeningError> {
+    match head.version {
+        Version::HTTP_11 => check_upgrade(head),
+        Version::HTTP_2 | Version::HTTP_3 => check_connect(head),
+        // A 101 response to HTTP/1.0 is forbidden (RFC 9110 7.8).
+        _ => Err(OpeningError::HttpVersion),
     }
+}
+
+/// The upgrade of HTTP/1.1.
+fn check_upgrade(Head { method, headers, .. }: Head<'_>) -> Result<Opening, OpeningError> {
     if method != Method::GET {
         return Err(OpeningError::Method);
     }
@@ -50,28 +70,55 @@ pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> R
         return Err(OpeningError::Body);
     }
     // Checked before the key, since another version may define the key differently.
-    if single(headers, SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+    if !is_version_13(headers) {
         return Err(OpeningError::Version);
     }
     let key = single(headers, SEC_WEBSOCKET_KEY).filter(|key| is_key(key)).ok_or(OpeningError::Key)?;
-    Ok(Opening { accept: accept(key), protocols: protocols(headers)? })
+    Ok(Opening { accept: Some(accept(key)), protocols: protocols(headers)? })
+}
+
+/// The extended CONNECT of HTTP/2 and HTTP/3, which have no upgrade. It has no key, and `Upgrade` and `Connection` do not count.
+fn check_connect(head: Head<'_>) -> Result<Opening, OpeningError> {
+    let Head { method, protocol, authority, headers, .. } = head;
+    if method != Method::CONNECT {
+        return Err(OpeningError::HttpVersion);
+    }
+    if !protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+        return Err(OpeningError::Protocol);
+    }
+    // RFC 9113, section 8.3.1.
+    let agrees = |host: &HeaderValue| {
+        authority.is_some_and(|authority| authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+    };
+    if authority.is_none() || !headers.get_all(HOST).into_iter().all(agrees) {
+        return Err(OpeningError::Authority);
+    }
+    if has_body(headers) {
+        return Err(OpeningError::Body);
+    }
+    if !is_version_13(headers) {
+        return Err(OpeningError::ConnectVersion);
+    }
+    Ok(Opening { accept: None, protocols: protocols(headers)? })
 }
 
 impl Opening {
-    /// The 101 response with the subprotocol chosen from [`protocols`](Self::protocols).
+    /// The response, 101 or 200, with the subprotocol chosen from [`protocols`](Self::protocols).
     ///
     /// A subprotocol that the client did not offer is left out, since the client would have to fail the connection (4.1).
     pub(crate) fn response(&self, chosen: Option<&str>) -> Response<()> {
         let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept.clone());
+        if let Some(accept) = &self.accept {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept.clone());
+        }
         if let Some(chosen) = chosen.filter(|chosen| self.protocols.iter().any(|offered| offered == chosen))
             && let Ok(chosen) = HeaderValue::from_str(chosen)
         {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, chosen);
         }
         response
     }
@@ -88,6 +135,10 @@ impl fmt::Debug for Opening {
 fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).into_iter();
     values.next().filter(|_| values.next().is_none())
+}
+
+fn is_version_13(headers: &HeaderMap) -> bool {
+    single(headers, SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
 }
 
 /// Whether the request announces a body (RFC 9112, section 6).

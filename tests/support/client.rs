@@ -68,12 +68,17 @@ impl Client<DuplexStream> {
     pub(crate) async fn over_pipe(connection: Connection) -> Self {
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(connection.run(near, Bytes::new()));
-        let socket = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
-        Self { socket, response: Response::default() }
+        Self::upgraded(far).await
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// A client on a stream that is a WebSocket already.
+    pub(crate) async fn upgraded(stream: S) -> Self {
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        Self { socket, response: Response::default() }
+    }
+
     pub(crate) async fn send(&mut self, envelope: Value) {
         self.text(&envelope.to_string()).await;
     }

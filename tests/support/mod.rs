@@ -17,7 +17,7 @@ mod peer;
 mod raw;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
-#[cfg(feature = "warp")]
+#[cfg(any(feature = "axum", feature = "warp"))]
 mod server;
 pub(crate) mod tokens;
 
@@ -37,8 +37,8 @@ pub(crate) use nats::NatsServer;
 pub(crate) use numbers::{Numbers, moves, watched};
 pub(crate) use peer::{Peer, PeerListener};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
-#[cfg(feature = "warp")]
-pub(crate) use server::Server;
+#[cfg(any(feature = "axum", feature = "warp"))]
+pub(crate) use server::{Adapter, Server};
 
 /// Timeout of waits, more than anything takes on a busy machine. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,43 @@ use tokio::task::JoinHandle;
 
 use super::{Client, Head, Raw, TEXT, masked, opening};
 
-/// A warp server on a port of its own.
+/// The frameworks that keywire has an adapter for. Tests of what an adapter does run with each of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Adapter {
+    #[cfg(feature = "warp")]
+    Warp,
+    #[cfg(feature = "axum")]
+    Axum,
+}
+
+impl Adapter {
+    pub(crate) const ALL: &[Self] = &[
+        #[cfg(feature = "warp")]
+        Self::Warp,
+        #[cfg(feature = "axum")]
+        Self::Axum,
+    ];
+
+    /// Serves the endpoint by the framework's own server.
+    fn serve(self, listener: TcpListener, path: &str, hub: Hub) -> JoinHandle<()> {
+        match self {
+            #[cfg(feature = "warp")]
+            Self::Warp => {
+                let server = warp::serve(keywire::adapter::warp::websocket(path, hub)).incoming(listener);
+                tokio::spawn(server.run())
+            }
+            #[cfg(feature = "axum")]
+            Self::Axum => {
+                let router = keywire::adapter::axum::websocket(&format!("/{path}"), hub);
+                let service = axum::Router::into_make_service_with_connect_info::<SocketAddr>(router);
+                let server = axum::serve(listener, service);
+                tokio::spawn(async move { server.await.expect("never an error") })
+            }
+        }
+    }
+}
+
+/// A server on a port of its own.
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) hub: Hub,
@@ -23,10 +59,19 @@ impl Server {
     }
 
     pub(crate) async fn start_on(addr: SocketAddr, path: &str, hub: Hub) -> Self {
+        Self::of(Adapter::ALL[0], addr, path, hub).await
+    }
+
+    /// A server of this framework.
+    pub(crate) async fn with(adapter: Adapter, path: &str, hub: Hub) -> Self {
+        Self::of(adapter, SocketAddr::from(([127, 0, 0, 1], 0)), path, hub).await
+    }
+
+    async fn of(adapter: Adapter, addr: SocketAddr, path: &str, hub: Hub) -> Self {
         let listener = TcpListener::bind(addr).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
-        let server = warp::serve(keywire::adapter::warp::websocket(path, hub.clone())).incoming(listener);
-        Self { addr, hub, accepting: tokio::spawn(server.run()) }
+        let accepting = adapter.serve(listener, path, hub.clone());
+        Self { addr, hub, accepting }
     }
 
     /// Accepts no further clients. Connections go on.

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Reason why a request is not a valid opening. The messages contain no part of the request, since it may contain a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum OpeningError {
-    #[error("the HTTP version of an opening must be 1.1")]
+    #[error("an opening must be a GET of HTTP/1.1, or an extended CONNECT of HTTP/2 or HTTP/3")]
     HttpVersion,
     #[error("the method of an opening must be GET")]
     Method,
@@ -19,8 +19,15 @@ pub(crate) enum OpeningError {
     Host,
     #[error("the opening must not have a body")]
     Body,
+    #[error("the :protocol of a CONNECT must be websocket")]
+    Protocol,
+    #[error("a CONNECT must have an :authority, and a Host header must be equal to it")]
+    Authority,
     #[error("there must be exactly one Sec-WebSocket-Version header, with the value 13")]
     Version,
+    /// [`Version`](Self::Version) in HTTP/2 and HTTP/3, which have no upgrade to ask for.
+    #[error("there must be exactly one Sec-WebSocket-Version header, with the value 13")]
+    ConnectVersion,
     #[error("there must be exactly one Sec-WebSocket-Key header, with 16 bytes in base64")]
     Key,
     #[error("Sec-WebSocket-Protocol must be a list of tokens without duplicates")]
@@ -33,9 +40,15 @@ impl OpeningError {
             Self::HttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
-            Self::Connection | Self::Host | Self::Body | Self::Key | Self::Protocols => {
-                StatusCode::BAD_REQUEST
-            }
+            // RFC 9220, section 3.
+            Self::Protocol => StatusCode::NOT_IMPLEMENTED,
+            Self::Connection
+            | Self::Host
+            | Self::Authority
+            | Self::Body
+            | Self::ConnectVersion
+            | Self::Key
+            | Self::Protocols => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -51,7 +64,7 @@ impl OpeningError {
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         }
         // The response names the versions that the server supports (RFC 6455 4.4).
-        if self == Self::Version {
+        if matches!(self, Self::Version | Self::ConnectVersion) {
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         headers

@@ -12,7 +12,19 @@ fn request() -> HeaderMap {
 }
 
 fn get(headers: &HeaderMap) -> Result<Opening, OpeningError> {
-    check(&Method::GET, Version::HTTP_11, headers)
+    check(head(&Method::GET, Version::HTTP_11, headers))
+}
+
+fn head<'a>(method: &'a Method, version: Version, headers: &'a HeaderMap) -> Head<'a> {
+    Head { method, version, protocol: None, authority: None, headers }
+}
+
+/// The request of RFC 8441 5.1.
+fn connect() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("chat, superchat"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers
 }
 
 /// The request with these values for a header. No values: the header is missing.
@@ -39,11 +51,64 @@ fn the_example_of_the_rfc_is_granted() {
 #[test]
 fn the_method_and_the_version_of_http() {
     for method in [Method::POST, Method::HEAD, Method::OPTIONS, Method::CONNECT] {
-        assert_eq!(check(&method, Version::HTTP_11, &request()).unwrap_err(), OpeningError::Method);
+        let headers = request();
+        let head = Head { protocol: Some("websocket"), ..head(&method, Version::HTTP_11, &headers) };
+        assert_eq!(check(head).unwrap_err(), OpeningError::Method);
     }
     for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
-        assert_eq!(check(&Method::GET, version, &request()).unwrap_err(), OpeningError::HttpVersion);
+        let headers = request();
+        assert_eq!(check(head(&Method::GET, version, &headers)).unwrap_err(), OpeningError::HttpVersion);
     }
+    for version in [Version::HTTP_09, Version::HTTP_10] {
+        let headers = connect();
+        let head = head(&Method::CONNECT, version, &headers);
+        let head = Head { protocol: Some("websocket"), authority: Some("a"), ..head };
+        assert_eq!(check(head).unwrap_err(), OpeningError::HttpVersion);
+    }
+}
+
+#[test]
+fn the_example_of_rfc_8441_is_granted() {
+    for version in [Version::HTTP_2, Version::HTTP_3] {
+        let headers = connect();
+        let head = head(&Method::CONNECT, version, &headers);
+        let head = Head { protocol: Some("websocket"), authority: Some("server.example.com"), ..head };
+        let response = check(head).unwrap().response(Some("chat"));
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers().len(), 1);
+        assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "chat");
+    }
+}
+
+#[test]
+fn an_extended_connect() {
+    use OpeningError as E;
+    let websocket = Some("websocket");
+    for (method, protocol, authority, header, expected) in [
+        (Method::CONNECT, Some("WebSocket"), Some("a:1"), (HOST, "A:1"), None),
+        (Method::CONNECT, websocket, Some("a"), (UPGRADE, "h2c"), None),
+        (Method::GET, websocket, Some("a"), (HOST, "a"), Some(E::HttpVersion)),
+        (Method::POST, websocket, Some("a"), (HOST, "a"), Some(E::HttpVersion)),
+        (Method::CONNECT, None, Some("a"), (HOST, "a"), Some(E::Protocol)),
+        (Method::CONNECT, Some("connect-udp"), Some("a"), (HOST, "a"), Some(E::Protocol)),
+        (Method::CONNECT, Some("websockets"), Some("a"), (HOST, "a"), Some(E::Protocol)),
+        (Method::CONNECT, websocket, None, (HOST, "a"), Some(E::Authority)),
+        (Method::CONNECT, websocket, Some("a"), (HOST, "b"), Some(E::Authority)),
+        (Method::CONNECT, websocket, Some("a"), (HOST, "a:1"), Some(E::Authority)),
+        (Method::CONNECT, websocket, Some("a"), (CONTENT_LENGTH, "1"), Some(E::Body)),
+        (Method::CONNECT, websocket, Some("a"), (SEC_WEBSOCKET_VERSION, "8"), Some(E::ConnectVersion)),
+        (Method::CONNECT, websocket, Some("a"), (SEC_WEBSOCKET_PROTOCOL, "a, a"), Some(E::Protocols)),
+    ] {
+        let mut headers = connect();
+        headers.insert(header.0.clone(), HeaderValue::from_static(header.1));
+        let head = Head { protocol, authority, ..head(&method, Version::HTTP_2, &headers) };
+        assert_eq!(check(head).err(), expected, "{method} {protocol:?} {authority:?} {header:?}");
+    }
+    let mut headers = connect();
+    headers.remove(SEC_WEBSOCKET_VERSION);
+    let head = head(&Method::CONNECT, Version::HTTP_2, &headers);
+    let head = Head { protocol: websocket, authority: Some("a"), ..head };
+    assert_eq!(check(head).unwrap_err(), E::ConnectVersion);
 }
 
 #[test]
@@ -131,6 +196,9 @@ fn a_refusal_tells_what_would_have_been_right() {
         (Method, 405, &[("allow", "GET")]),
         (NotAnUpgrade, 426, &upgrade),
         (Version, 426, &[upgrade[0], upgrade[1], ("sec-websocket-version", "13")]),
+        (ConnectVersion, 400, &[("sec-websocket-version", "13")]),
+        (Protocol, 501, &[]),
+        (Authority, 400, &[]),
         (Connection, 400, &[]),
         (Host, 400, &[]),
         (Key, 400, &[]),
