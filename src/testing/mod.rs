@@ -5,6 +5,9 @@
 pub mod backplane;
 pub mod log;
 pub mod presence;
+mod tab;
+
+pub use tab::{Refused, Tab, TabBuilder};
 
 use crate::delivery::Position;
 use crate::key::Key;
