@@ -198,7 +198,7 @@ async fn a_token_expires() {
     });
     let hub = Hub::builder(keys).build();
     let mut alice = Tab::connect(&hub, Tab::builder()).await.expect("let in");
-    sleep(Duration::from_secs(3500)).await;
+    sleep(Duration::from_secs(3590)).await;
     alice.assert_silent().await;
     assert_eq!(alice.closed().await.code, CloseCode::EXPIRED);
 }
