@@ -5,6 +5,7 @@
 pub mod backplane;
 pub mod log;
 pub mod presence;
+pub mod store;
 mod tab;
 
 pub use tab::{Refused, Tab, TabBuilder};
