@@ -3,6 +3,7 @@
 //! Each check is a function that panics if the implementation violates the contract.
 
 pub mod backplane;
+pub mod extractor;
 pub mod log;
 pub mod presence;
 pub mod store;
