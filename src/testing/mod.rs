@@ -4,6 +4,7 @@
 
 pub mod backplane;
 pub mod extractor;
+pub mod handler;
 pub mod log;
 pub mod presence;
 pub mod store;

@@ -304,6 +304,11 @@ impl Tab {
         within("the end of the connection", self.finished()).await;
     }
 
+    /// The end of the connection, if it has ended.
+    pub(super) fn ended_with(&self) -> Option<Closed> {
+        self.page.closed()
+    }
+
     /// Waits for the server's part of the connection.
     async fn finished(&mut self) {
         if let Some(connection) = &mut self.connection {

@@ -119,7 +119,7 @@ impl Tab {
     }
 
     /// Waits until everything that was sent is handled and everything that was sent back has arrived, or until the connection ends.
-    pub(super) async fn settle(&mut self) {
+    pub(in crate::testing) async fn settle(&mut self) {
         let id = self.ids.next(BARRIER);
         self.send(self.envelope(BARRIER, ()).with_id(id.clone()));
         within("the answer to a message of keywire's own. Does the handler's `text` let it through?", self.answer(&id))
