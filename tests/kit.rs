@@ -12,7 +12,9 @@ use keywire::log::MemoryLog;
 use keywire::message::{Code, MessageId};
 use keywire::session::{CloseCode, Closed, ClosedBy, SentFrame};
 use keywire::testing::Tab;
-use keywire::{Config, Envelope, HandlerResult, Hub, HubBuilder, Identity, Key, Push, Reply, Session, Switch};
+use keywire::{
+    Config, Envelope, HandlerResult, Hub, HubBuilder, Identity, Key, Push, Reply, Session, Switch,
+};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -127,7 +129,8 @@ async fn silence_is_what_is_left_when_all_is_handled() {
 
 #[tokio::test]
 async fn who_is_refused_sees_what_a_client_sees() {
-    let hub = Hub::builder(RawKey::from_bearer()).origins(Origins::listed().and("https://app.example")).build();
+    let hub =
+        Hub::builder(RawKey::from_bearer()).origins(Origins::listed().and("https://app.example")).build();
     let missing = Tab::connect(&hub, Tab::builder().plain()).await.expect_err("refused");
     assert_eq!((missing.status().as_u16(), missing.code(), missing.kind()), (401, 401, "missing"));
     assert_eq!(missing.response().body(), r#"{"error":"missing"}"#);

@@ -188,7 +188,9 @@ impl KeyExtractor for ApiKeys {
         match self.0 {
             Bug::OthersAreWrong if headers.contains_key("authorization") => return Err(Rejection::Invalid),
             Bug::WantsAnOpening if !headers.contains_key("upgrade") => return Err(Rejection::Malformed),
-            Bug::IsLossy if headers.get_all("x-api-key").into_iter().any(|key| key.to_str().is_err()) => return Err(Rejection::Missing),
+            Bug::IsLossy if headers.get_all("x-api-key").into_iter().any(|key| key.to_str().is_err()) => {
+                return Err(Rejection::Missing);
+            }
             _ => {}
         }
         let one = match self.0 {

@@ -32,12 +32,12 @@ async fn a_switch_with_typed_bodies_and_state() {
 /// An application may end a session for what its client sends, and greet each.
 #[tokio::test(start_paused = true)]
 async fn a_strict_handler() {
-    let switch = Switch::new().opened(async |session: Session| Ok(Reply::ok(session.key().to_string()))).command(
-        async |session: Session, _: Envelope| {
+    let switch = Switch::new()
+        .opened(async |session: Session| Ok(Reply::ok(session.key().to_string())))
+        .command(async |session: Session, _: Envelope| {
             session.close(CloseCode::POLICY, "no commands");
             Ok(Reply::none())
-        },
-    );
+        });
     handler::all(switch).await;
 }
 
@@ -141,7 +141,11 @@ struct Forgetful<H> {
 #[async_trait]
 impl<H: MessageHandler> MessageHandler for Forgetful<H> {
     async fn message(&self, session: &Session, envelope: Envelope) -> HandlerResult {
-        if self.forgotten == "message" { Ok(Reply::none()) } else { self.inner.message(session, envelope).await }
+        if self.forgotten == "message" {
+            Ok(Reply::none())
+        } else {
+            self.inner.message(session, envelope).await
+        }
     }
 
     async fn text(

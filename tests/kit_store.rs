@@ -284,7 +284,13 @@ impl SessionStore for Mutant {
     async fn members(&self, group: &Group) -> usize {
         tokio::task::yield_now().await;
         if self.has(Bug::MembersStay) {
-            return self.memory.lock().expect("no panic").iter().filter(|session| session.is_in(group)).count();
+            return self
+                .memory
+                .lock()
+                .expect("no panic")
+                .iter()
+                .filter(|session| session.is_in(group))
+                .count();
         }
         self.store.members(group).await
     }

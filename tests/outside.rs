@@ -4,8 +4,8 @@
 mod support;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keywire::adapter::Handshake;
 use keywire::auth::{JwtKey, RawKey, Rejection};

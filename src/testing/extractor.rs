@@ -187,9 +187,15 @@ pub async fn hostile_credentials_are_refused(extractor: &dyn KeyExtractor, sampl
         let what = format!("a credential that is {what}");
         refused(&what, extract(extractor, &what, sample.with(credential)).await);
     }
-    for (what, credential) in
-        [("empty", ""), ("a space", " "), ("a dot", "."), ("dots", "..."), ("percent", "%"), ("quotes", "\"\""), ("null", "null")]
-    {
+    for (what, credential) in [
+        ("empty", ""),
+        ("a space", " "),
+        ("a dot", "."),
+        ("dots", "..."),
+        ("percent", "%"),
+        ("quotes", "\"\""),
+        ("null", "null"),
+    ] {
         let what = format!("a credential that is {what}");
         if let Ok(identity) = extract(extractor, &what, sample.with(credential)).await {
             assert_ne!(identity.key().as_str(), &*sample.key, "{what} is accepted");
@@ -247,5 +253,9 @@ fn refused(what: &str, extracted: Result<Identity, Rejection>) {
 }
 
 fn swap_case(character: char) -> char {
-    if character.is_ascii_lowercase() { character.to_ascii_uppercase() } else { character.to_ascii_lowercase() }
+    if character.is_ascii_lowercase() {
+        character.to_ascii_uppercase()
+    } else {
+        character.to_ascii_lowercase()
+    }
 }

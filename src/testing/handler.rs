@@ -49,9 +49,33 @@ pub async fn odd_messages_are_survived(handler: &Arc<dyn MessageHandler>) {
     let long = format!("\"{}\"", "x".repeat(60_000));
     let deep = format!("{}{}", "[".repeat(60), "]".repeat(60));
     let bodies = [
-        "null", "true", "0", "-1", "255", "256", "1.5", "-0.0", "9007199254740993", "18446744073709551616",
-        "1e308", "1e999", "\"\"", "\" \"", "\"alice\"", "\"\\u0000\"", "\"\\u202e\"", "\"\u{1f600}\"", "[]", "[null]",
-        "[1,\"2\",{}]", "{}", "{\"\":null}", "{\"a\":1,\"a\":2}", "{\"name\":null,\"id\":[]}", &long, &deep,
+        "null",
+        "true",
+        "0",
+        "-1",
+        "255",
+        "256",
+        "1.5",
+        "-0.0",
+        "9007199254740993",
+        "18446744073709551616",
+        "1e308",
+        "1e999",
+        "\"\"",
+        "\" \"",
+        "\"alice\"",
+        "\"\\u0000\"",
+        "\"\\u202e\"",
+        "\"\u{1f600}\"",
+        "[]",
+        "[null]",
+        "[1,\"2\",{}]",
+        "{}",
+        "{\"\":null}",
+        "{\"a\":1,\"a\":2}",
+        "{\"name\":null,\"id\":[]}",
+        &long,
+        &deep,
     ];
     for flag in ["command", "inform", "", " ", "open", "COMMAND", "a/b", "\\u0000", "\\u202e", "\u{1f600}"] {
         for body in bodies {
@@ -66,7 +90,9 @@ pub async fn odd_messages_are_survived(handler: &Arc<dyn MessageHandler>) {
 /// Nor do texts that are no envelopes, nor binary frames.
 pub async fn odd_bytes_are_survived(handler: &Arc<dyn MessageHandler>) {
     let (hub, watched) = watch(handler);
-    for text in ["", " ", "{", "{}", "[]", "null", "\"\"", "\0", "{\"flag\":1}", "{\"flag\":\"command\",\"id\":{}}"] {
+    for text in
+        ["", " ", "{", "{}", "[]", "null", "\"\"", "\0", "{\"flag\":1}", "{\"flag\":\"command\",\"id\":{}}"]
+    {
         survive(&hub, &watched, text, |tab| tab.send_text(text)).await;
     }
     for bytes in [&b""[..], b"\0", b"\xff\xfe", b"{}", &[7; 60_000]] {
@@ -96,7 +122,11 @@ pub async fn each_session_ends_once(handler: &Arc<dyn MessageHandler>) {
                 alice.closed().await;
             }
         }
-        assert_eq!(watched.ends(), (1, 1), "`closed` was called and has returned, of a session that was {end}");
+        assert_eq!(
+            watched.ends(),
+            (1, 1),
+            "`closed` was called and has returned, of a session that was {end}"
+        );
     }
 }
 

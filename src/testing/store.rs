@@ -64,7 +64,11 @@ pub async fn first_and_last_alternate(store: &dyn SessionStore) {
         let sessions = [session(&key), session(&key), session(&key)];
         let elsewhere = session(&other);
         for (at, session) in sessions.iter().enumerate() {
-            assert_eq!(insert(store, session).await.first, at == 0, "round {round}: session {at} is the first");
+            assert_eq!(
+                insert(store, session).await.first,
+                at == 0,
+                "round {round}: session {at} is the first"
+            );
         }
         assert!(insert(store, &elsewhere).await.first, "each key has a first session");
         // Not in the order in which they came.

@@ -32,7 +32,8 @@ impl Scene {
         assert_eq!(got, expected, "who got what was sent to {to:?}");
         // Everyone may be more than these.
         if to.target != Target::Everyone {
-            let expected = Delivery { delivered: expected.iter().sum(), remote: delivery.remote, ..Delivery::default() };
+            let expected =
+                Delivery { delivered: expected.iter().sum(), remote: delivery.remote, ..Delivery::default() };
             assert_eq!(delivery, expected, "what was told of {to:?}");
         }
     }

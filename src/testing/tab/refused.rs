@@ -42,7 +42,9 @@ impl Refused {
         }
         let kind = match &closed {
             Some(closed) => closed.reason.to_string(),
-            None => serde_json::from_str(response.body()).map_or_else(|_| String::new(), |body: Body| body.error),
+            None => {
+                serde_json::from_str(response.body()).map_or_else(|_| String::new(), |body: Body| body.error)
+            }
         };
         Self { response, closed, kind }
     }

@@ -104,7 +104,8 @@ impl Tab {
         K: TryInto<Key>,
         K::Error: Into<InvalidKey>,
     {
-        let to: Key = to.try_into().unwrap_or_else(|error| panic!("the reception must be a key: {}", error.into()));
+        let to: Key =
+            to.try_into().unwrap_or_else(|error| panic!("the reception must be a key: {}", error.into()));
         self.send(self.envelope(Flag::INFORM, body).with_reception(to));
     }
 
@@ -122,8 +123,11 @@ impl Tab {
     pub(in crate::testing) async fn settle(&mut self) {
         let id = self.ids.next(BARRIER);
         self.send(self.envelope(BARRIER, ()).with_id(id.clone()));
-        within("the answer to a message of keywire's own. Does the handler's `text` let it through?", self.answer(&id))
-            .await;
+        within(
+            "the answer to a message of keywire's own. Does the handler's `text` let it through?",
+            self.answer(&id),
+        )
+        .await;
     }
 }
 
