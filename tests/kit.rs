@@ -81,7 +81,7 @@ async fn a_reply_is_told_from_other_pushes_which_stay() {
         (0..to).for_each(|number| _ = session.send(Push::data(number)));
         Ok(Reply::data(to))
     };
-    let hub = builder().handler(Switch::new().command(move |session, to| count(session, to))).build();
+    let hub = builder().handler(Switch::new().command(count)).build();
     let mut alice = Tab::open(&hub, "alice").await;
     assert_eq!(alice.command(3).await, Push::data(3));
     assert_eq!(alice.next().await, Push::data(0));
@@ -119,7 +119,7 @@ async fn silence_is_what_is_left_when_all_is_handled() {
         session.send(Push::message("late"));
         Ok(Reply::none())
     };
-    let hub = builder().handler(Switch::new().command(move |session, body| slow(session, body))).build();
+    let hub = builder().handler(Switch::new().command(slow)).build();
     let mut alice = Tab::open(&hub, "alice").await;
     alice.send(alice.envelope("command", ()));
     // The answer to a wait that was given up is not seen later.

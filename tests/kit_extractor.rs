@@ -55,7 +55,7 @@ async fn raw_keys() {
 
 fn token(secret: &[u8], sub: &str, lasts: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
-    let claims = json!({ "sub": sub, "exp": now.strict_add_signed(lasts) });
+    let claims = json!({ "sub": sub, "exp": now.saturating_add_signed(lasts) });
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret)).expect("a token")
 }
 

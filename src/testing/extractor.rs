@@ -38,9 +38,11 @@ use crate::rejection::Rejection;
 pub struct Sample {
     key: Box<str>,
     good: Box<dyn Fn() -> String + Send + Sync>,
-    place: Box<dyn Fn(TabBuilder, &[u8]) -> TabBuilder + Send + Sync>,
+    place: Box<Place>,
     wrong: Vec<String>,
 }
+
+type Place = dyn Fn(TabBuilder, &[u8]) -> TabBuilder + Send + Sync;
 
 impl Sample {
     /// - `key`: whom the credential belongs to.

@@ -1,21 +1,22 @@
 //! A page in memory.
 
 mod builder;
+mod ids;
+mod patience;
 mod refused;
 mod sending;
 mod wire;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 pub use self::builder::TabBuilder;
+use self::ids::Ids;
+use self::patience::within;
 pub use self::refused::Refused;
-use self::sending::Ids;
 use self::wire::Page;
 use crate::close::Closed;
 use crate::delivery::{Position, split_place};
@@ -79,9 +80,6 @@ pub struct Tab {
     ids: Ids,
     connection: Option<JoinHandle<()>>,
 }
-
-/// Longer than the timeouts of a hub's defaults. Only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tab {
     /// Opens a tab with this key in the path, for a hub with [`RawKey::from_path`](crate::auth::RawKey::from_path). For any other
@@ -370,13 +368,6 @@ fn read(frame: &SentFrame) -> Option<(Push, Option<Position>)> {
     }
     let (json, position) = split_place(text)?;
     Some((Push::read(&json)?, Some(position)))
-}
-
-async fn within<F: Future>(what: &str, event: F) -> F::Output {
-    match timeout(PATIENCE, event).await {
-        Ok(output) => output,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
 }
 
 impl Drop for Tab {

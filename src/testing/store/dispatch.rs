@@ -1,4 +1,4 @@
-use super::{hub, insert, listener, listener_on, remove_all};
+use super::scene::{hub, insert, listener, listener_on, new_group, remove_all};
 use crate::delivery::{Delivery, Order, Recipients, Target};
 use crate::frame::Frame;
 use crate::key::Key;
@@ -78,7 +78,7 @@ pub async fn unknown_recipients_get_nothing(store: &dyn SessionStore) {
         Recipients::keys([new_key("unknown-key")]),
         Recipients::keys([]),
         Recipients::session(&stranger),
-        Recipients::group(super::groups::new_group("unknown")),
+        Recipients::group(new_group("unknown")),
     ] {
         scene.check(store, &to, [0, 0, 0]).await;
     }

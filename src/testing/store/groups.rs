@@ -1,4 +1,4 @@
-use super::{insert, insert_as, listener, remove_all, session};
+use super::scene::{insert, insert_as, listener, new_group, remove_all, session};
 use crate::delivery::{Order, Recipients};
 use crate::frame::Frame;
 use crate::group::Group;
@@ -73,11 +73,6 @@ pub async fn a_membership_ends_with_the_session(store: &dyn SessionStore) {
     assert_eq!(replaced.groups(), std::slice::from_ref(&group));
     assert_eq!(join(store, &newest, &group).await, Joined { joined: true, first: true });
     remove_all(store, [replaced, newest]).await;
-}
-
-/// A group that no other run uses.
-pub(super) fn new_group(name: &str) -> Group {
-    Group::new(new_key(name)).expect("what is a key is a group")
 }
 
 async fn join(store: &dyn SessionStore, session: &crate::session::Session, group: &Group) -> Joined {

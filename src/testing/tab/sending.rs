@@ -2,29 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Tab, within};
+use super::Tab;
+use super::ids::BARRIER;
+use super::patience::within;
 use crate::key::{InvalidKey, Key};
 use crate::message::{Envelope, Flag, Json, MessageId, Push};
 use crate::websocket::OpCode;
-
-/// The ids of the messages of one tab.
-#[derive(Default)]
-pub(super) struct Ids(u64);
-
-impl Ids {
-    fn next(&mut self, prefix: &str) -> MessageId {
-        self.0 += 1;
-        MessageId::Text(format!("{prefix}{}", self.0).into())
-    }
-
-    pub(super) fn is_barrier(id: Option<&MessageId>) -> bool {
-        matches!(id, Some(MessageId::Text(id)) if id.starts_with(BARRIER))
-    }
-}
-
-/// A reserved flag that means nothing. The answer says so once all messages before it are handled. `kw:ping` would be answered while a
-/// handler runs.
-const BARRIER: &str = "kw:tab:";
 
 /// Sending. Like the `send` of a page none of this waits, and after the end of the connection it does nothing.
 impl Tab {
