@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -28,6 +28,15 @@ impl Deadline {
         let left = self.0.get().wrapping_sub(millis(now)).cast_signed();
         Duration::from_millis(u64::try_from(left).unwrap_or(0))
     }
+}
+
+/// The time of day, by which credentials expire. With the feature `testing` it is ahead of the system's by as much as tokio's clock is, so
+/// that credentials expire on a paused clock as well.
+pub(crate) fn time_of_day() -> SystemTime {
+    let now = SystemTime::now();
+    #[cfg(feature = "testing")]
+    let now = now + Instant::now().into_std().saturating_duration_since(std::time::Instant::now());
+    now
 }
 
 /// `moment + timeout`, where the timeout may be `Duration::MAX`.

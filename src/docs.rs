@@ -43,3 +43,7 @@ struct Cluster;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;
+
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;

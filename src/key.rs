@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smol_str::SmolStr;
 
+use crate::deadline::time_of_day;
 use crate::invisible::is_visible;
 
 /// Key of a user: the recipient in [`Hub::send_to`](crate::Hub::send_to).
@@ -273,7 +274,7 @@ impl Identity {
 
     /// Whether the credential has expired.
     pub(crate) fn is_over(&self) -> bool {
-        self.expires_at.is_some_and(|end| end <= SystemTime::now())
+        self.expires_at.is_some_and(|end| end <= time_of_day())
     }
 
     /// Whether the identity has neither an expiry nor values.

@@ -43,7 +43,7 @@
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
 //! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
 //! | `redis`, `nats` | no | a cluster on Redis, Valkey or NATS: `cluster::Redis`, `cluster::Nats` |
-//! | `testing` | no | checks for your own implementations of the traits, `testing` |
+//! | `testing` | no | a browser tab for tests, `testing::Tab`; checks for your own implementations of the traits |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

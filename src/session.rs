@@ -18,6 +18,7 @@ pub use self::detached::{Sent, SentFrame};
 pub use self::extensions::Extensions;
 pub use self::groups::{JoinError, Joined, Left};
 pub use crate::close::{Closed, ClosedBy};
+use crate::deadline::time_of_day;
 pub use crate::delivery::{InvalidSessionId, SessionId};
 use crate::delivery::{Order, Outcome, Recipients, Target};
 use crate::follow::{FollowFrom, Follower};
@@ -155,7 +156,7 @@ impl Session {
 
     /// The time until the credential expires, if it has an expiry.
     pub(crate) fn time_to_expiry(&self) -> Option<Duration> {
-        Some(self.expires_at()?.duration_since(SystemTime::now()).unwrap_or_default())
+        Some(self.expires_at()?.duration_since(time_of_day()).unwrap_or_default())
     }
 
     /// The client's address, resolved behind [`TrustedProxies`](crate::limits::TrustedProxies). IPv4-mapped IPv6 addresses are shown

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use keywire::auth::RawKey;
 use keywire::frame::Frame;
 use keywire::limits::SessionPolicy;
 use keywire::log::{Kept, MemoryLog};
 use keywire::message::Code;
-use keywire::session::{CloseCode, Closed, JoinError, Joined, Left};
+use keywire::session::{CloseCode, Closed, JoinError, Joined};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{
     Config, Delivery, Envelope, Group, HandlerResult, Hub, HubBuilder, Identity, Key, Push, Reply, Session,
@@ -161,35 +161,6 @@ async fn what_is_sent_to_a_group_names_it_unless_it_is_a_frame_or_names_one() {
     assert_eq!(sent.pushes(), [of_a]);
 }
 
-/// All sessions in one list, without a word about groups.
-#[derive(Default)]
-struct ListStore(Mutex<Vec<Session>>);
-
-#[async_trait]
-impl SessionStore for ListStore {
-    async fn insert(&self, session: Session, _: SessionPolicy) -> Result<Inserted, StoreError> {
-        self.0.lock().expect("no panic").push(session);
-        Ok(Inserted::default())
-    }
-
-    async fn remove(&self, session: &Session) -> Removed {
-        self.0.lock().expect("no panic").retain(|other| other != session);
-        Removed::default()
-    }
-
-    async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        self.sessions(to).await.iter().map(|session| session.apply(order)).collect()
-    }
-
-    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
-        self.0.lock().expect("no panic").iter().filter(|session| of.includes(session)).cloned().collect()
-    }
-
-    async fn counts(&self) -> Counts {
-        Counts::default()
-    }
-}
-
 /// Passes on what it must.
 struct Decorator(MemoryStore);
 
@@ -220,25 +191,6 @@ async fn inserted(hub: &Hub, store: &dyn SessionStore, key: &str) -> Session {
     let (session, _) = Session::detached_on(hub, Identity::new(Key::new(key).expect("a key")));
     store.insert(session.clone(), SessionPolicy::default()).await.expect("room for it");
     session
-}
-
-#[tokio::test]
-async fn a_store_that_chooses_by_recipients_has_groups() {
-    let store = Arc::new(ListStore::default());
-    let hub = Hub::builder(RawKey::from_path()).store(store.clone()).build();
-    let (alice, bob) = (inserted(&hub, &store, "alice").await, inserted(&hub, &store, "bob").await);
-    assert_eq!(alice.join("a").await.unwrap(), Joined { joined: true, first: true });
-    assert_eq!(alice.join("a").await.unwrap(), Joined { joined: false, first: false });
-    assert_eq!(bob.join("a").await.unwrap(), Joined { joined: true, first: false });
-    assert_eq!(hub.send_to_group("a", Push::message("")).await.delivered, 2);
-    let others = Recipients::group(Group::new("a").unwrap()).except(&bob);
-    assert_eq!(store.sessions(&others).await, std::slice::from_ref(&alice));
-    assert_eq!(bob.leave("a").await, Left { left: true, last: false });
-    assert_eq!(bob.leave("a").await, Left { left: false, last: false });
-    store.remove(&alice).await;
-    assert_eq!(hub.members("a").await, 0);
-    assert!(matches!(alice.join("b").await, Err(JoinError::Ended)));
-    assert!(!alice.is_in("b"));
 }
 
 /// It would be silent: nobody finds the member.

@@ -3,9 +3,9 @@
 
 mod support;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use keywire::adapter::Handshake;
 use keywire::auth::{JwtKey, RawKey, Rejection};
@@ -18,7 +18,7 @@ use keywire::{
     Push, Reply, Session, SessionStore, Switch, async_trait,
 };
 use serde_json::json;
-use support::{Events, Server, events};
+use support::{Events, ListStore, Server, events};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Lets in whoever has an API key from a table.
@@ -75,51 +75,6 @@ fn switch(tell: UnboundedSender<String>) -> Switch {
             let _ = tell.send(format!("{} left with {}", session.key(), closed.code));
             async {}
         })
-}
-
-/// All sessions in one list.
-#[derive(Default)]
-struct ListStore(Mutex<Vec<Session>>);
-
-impl ListStore {
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
-        self.0.lock().expect("nothing panics while it is held")
-    }
-}
-
-#[async_trait]
-impl SessionStore for ListStore {
-    async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
-        let mut list = self.list();
-        let present: Vec<_> = list.iter().filter(|other| other.key() == session.key()).cloned().collect();
-        let first = present.is_empty();
-        let replaced = policy.admit(present)?;
-        list.retain(|other| !replaced.contains(other));
-        list.push(session);
-        Ok(Inserted { replaced, first })
-    }
-
-    async fn remove(&self, session: &Session) -> Removed {
-        let mut list = self.list();
-        let before = list.len();
-        list.retain(|other| other != session);
-        Removed { last: list.len() < before && list.iter().all(|other| other.key() != session.key()) }
-    }
-
-    async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        let list = self.list().clone();
-        list.iter().filter(|session| to.includes(session)).map(|session| session.apply(order)).collect()
-    }
-
-    async fn sessions(&self, of: &Recipients) -> Vec<Session> {
-        self.list().iter().filter(|session| of.includes(session)).cloned().collect()
-    }
-
-    async fn counts(&self) -> Counts {
-        let list = self.list();
-        let keys: HashSet<_> = list.iter().map(Session::key).collect();
-        Counts { sessions: list.len(), keys: keys.len() }
-    }
 }
 
 /// Counts what goes through another store, and takes a turn of the runtime for everything it does.

@@ -1,5 +1,5 @@
 //! A store that hangs or panics, in whatever it is asked: nobody else is harmed, and what is told is true.
-#![cfg(feature = "warp")]
+#![cfg(feature = "testing")]
 
 mod support;
 
@@ -12,8 +12,9 @@ use keywire::auth::RawKey;
 use keywire::limits::SessionPolicy;
 use keywire::session::CloseCode;
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
+use keywire::testing::Tab;
 use keywire::{Config, Delivery, Hub, Push, Session, SessionStore, async_trait};
-use support::{Client, Server, telling_ends, within};
+use support::{telling_ends, within};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fault {
@@ -100,29 +101,29 @@ async fn an_opening_that_it_does_not_take_is_sent_away_and_leaves_nothing_behind
     for fault in BOTH {
         let store = Faulty::default();
         let hub = hub(&store).build();
-        let mut bob = Client::piped(&hub, "bob").await;
-        bob.ping().await;
+        let mut bob = Tab::open(&hub, "bob").await;
         store.fails("insert", fault);
-        assert_eq!(Client::piped(&hub, "alice").await.end().await.code, 1013, "{fault:?}");
-        bob.ping().await;
+        let refused = Tab::connect(&hub, Tab::builder().path_key("alice")).await.expect_err("refused");
+        assert_eq!(refused.code(), 1013, "{fault:?}");
+        bob.assert_silent().await;
         assert_eq!(hub.counts().await.sessions, 1);
         store.recovers();
-        Client::piped(&hub, "alice").await.ping().await;
+        Tab::open(&hub, "alice").await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_opening_that_it_cannot_decide_about_is_refused() {
     for fault in BOTH {
         let store = Faulty::default();
-        let config = Config { store_timeout: Duration::from_millis(50), ..Config::default() };
-        let server = Server::start(hub(&store).config(config).build()).await;
+        let hub = hub(&store).build();
         store.fails("sessions", fault);
-        let refusal = server.refusal("/websocket/alice", &[]).await;
-        assert_eq!((refusal.status, refusal.json()), (503, serde_json::json!({ "error": "unavailable" })));
-        assert!(server.hub.sessions("alice").await.is_empty());
+        let refused =
+            Tab::connect(&hub, Tab::builder().path_key("alice").plain()).await.expect_err("refused");
+        assert_eq!((refused.code(), refused.kind()), (503, "unavailable"));
+        assert_eq!(hub.counts().await, Counts::default());
         store.recovers();
-        server.client("alice").await;
+        Tab::open(&hub, "alice").await;
     }
 }
 
@@ -132,11 +133,10 @@ async fn an_end_that_it_does_not_notice_is_one_all_the_same() {
         let store = Faulty::default();
         let (switch, mut ends) = telling_ends();
         let hub = hub(&store).handler(switch).build();
-        let mut alice = Client::piped(&hub, "alice").await;
-        alice.ping().await;
+        let mut alice = Tab::open(&hub, "alice").await;
         store.fails("remove", fault);
         hub.disconnect("alice").await;
-        assert_eq!(alice.end().await.code, 4505);
+        assert_eq!(u16::from(alice.closed().await.code), 4505);
         let (session, closed) = ends.next("the end").await;
         assert_eq!(u16::from(closed.code), 4505);
         assert!(!session.is_open());
@@ -151,13 +151,12 @@ async fn an_end_that_it_does_not_notice_is_one_all_the_same() {
 async fn one_that_hangs_delays_a_close_frame_once() {
     let store = Faulty::default();
     let hub = hub(&store).build();
-    let mut alice = Client::piped(&hub, "alice").await;
-    alice.ping().await;
+    let mut alice = Tab::open(&hub, "alice").await;
     let sessions = hub.sessions("alice").await;
     store.fails(ALL, Fault::Hangs);
     let start = tokio::time::Instant::now();
     sessions[0].close(CloseCode::DISCONNECTED, "");
-    assert_eq!(alice.end().await.code, 4505);
+    assert_eq!(u16::from(alice.closed().await.code), 4505);
     assert_eq!(start.elapsed().as_secs(), 5, "the store's timeout");
 }
 
@@ -166,19 +165,18 @@ async fn a_delivery_that_it_does_not_finish_says_so() {
     for fault in BOTH {
         let store = Faulty::default();
         let hub = hub(&store).build();
-        let mut alice = Client::piped(&hub, "alice").await;
-        alice.ping().await;
+        let mut alice = Tab::open(&hub, "alice").await;
         store.fails("dispatch", fault);
         let delivery = hub.send_to("alice", Push::message("lost")).await;
         assert!(delivery.incomplete, "{fault:?}");
         assert!(!delivery.is_absent());
         assert!(hub.broadcast(Push::message("lost")).await.incomplete);
         assert!(hub.disconnect("alice").await.incomplete);
-        alice.ping().await;
+        alice.assert_silent().await;
         store.recovers();
         let delivery = hub.send_to("alice", Push::message("found")).await;
         assert_eq!((delivery.delivered, delivery.incomplete), (1, false));
-        assert_eq!(alice.next().await["msg"], "found");
+        assert_eq!(alice.next().await, Push::message("found"));
     }
 }
 
@@ -187,8 +185,7 @@ async fn what_it_does_not_count_is_nothing() {
     for fault in BOTH {
         let store = Faulty::default();
         let hub = hub(&store).build();
-        let mut alice = Client::piped(&hub, "alice").await;
-        alice.ping().await;
+        let _alice = Tab::open(&hub, "alice").await;
         store.fails("counts", fault);
         assert_eq!(hub.counts().await, Counts::default());
         store.fails("sessions", fault);
@@ -203,15 +200,14 @@ async fn what_it_does_not_count_is_nothing() {
 async fn a_runtime_without_a_clock_may_send() {
     let store = Faulty::default();
     let hub = hub(&store).build();
-    let mut alice = Client::piped(&hub, "alice").await;
-    alice.ping().await;
+    let mut alice = Tab::open(&hub, "alice").await;
     store.fails("dispatch", Fault::Yields);
     let sender = hub.clone();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(sender.send_to("alice", Push::message("from afar")))
     });
-    assert_eq!(alice.next().await["msg"], "from afar");
+    assert_eq!(alice.next().await, Push::message("from afar"));
     assert_eq!(thread.join().expect("no panic").delivered, 1);
 }
 
@@ -232,15 +228,11 @@ fn a_runtime_that_goes_away_takes_its_sessions_along() {
         let session = runtime.block_on(async {
             let mut alice = tokio::spawn({
                 let hub = hub.clone();
-                async move {
-                    let mut alice = Client::piped(&hub, "alice").await;
-                    alice.ping().await;
-                    alice
-                }
+                async move { Tab::open(&hub, "alice").await }
             })
             .await
             .expect("no panic");
-            alice.ping().await;
+            alice.assert_silent().await;
             hub.sessions("alice").await.remove(0)
         });
         if let Some(fault) = fault {

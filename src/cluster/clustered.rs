@@ -317,3 +317,6 @@ impl SessionStore for Clustered {
         self.0.inner.counts().await
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -19,7 +19,6 @@ mod yield_turn;
 
 use std::future::poll_fn;
 use std::mem;
-use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join;
@@ -31,6 +30,7 @@ use self::handler_call::{HandlerCall, Incoming};
 pub(crate) use self::permit::{OpeningPermit, SessionPermit};
 pub(crate) use self::socket::{Socket, UpgradedSocket};
 use crate::close::{Closed, ClosedBy};
+use crate::deadline::time_of_day;
 use crate::excerpt::Excerpt;
 use crate::hub::Hub;
 use crate::hub::underway::{Promised, REPLACED};
@@ -161,7 +161,7 @@ impl Registered<'_> {
             let why = "the client did not take its connection in time. Setting: Config::upgrade_timeout";
             return Err(Refusal::new(Rejection::Unavailable, why));
         }
-        if session.expires_at().is_some_and(|end| end <= SystemTime::now()) {
+        if session.expires_at().is_some_and(|end| end <= time_of_day()) {
             return Err(Refusal::new(Rejection::Expired, "the credential expired on the way in"));
         }
         let policy = hub.config().policy;

@@ -50,6 +50,15 @@ impl Entry {
     }
 }
 
+/// Takes the fields `at` and `time` off the JSON of a push, for the test kit. `None` if it does not end with them.
+#[cfg(feature = "testing")]
+pub(crate) fn split_place(json: &str) -> Option<(String, Position)> {
+    let (push, place) = json.strip_suffix('}')?.rsplit_once(r#","at":""#)?;
+    let (at, time) = place.split_once(r#"","time":"#)?;
+    time.parse::<u64>().ok()?;
+    Some((format!("{push}}}"), at.parse().ok()?))
+}
+
 /// The longest two fields.
 const ROOM: usize = 80;
 
@@ -67,5 +76,11 @@ mod tests {
         assert_eq!(entry.plain(), Frame::push(&Push::message("a}")));
         let json = serde_json::to_string(&entry).unwrap();
         assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
+        #[cfg(feature = "testing")]
+        {
+            assert_eq!(split_place(&entry.to_json()), Some((push, at)));
+            let data = Push::data(serde_json::json!({ "at": at, "time": 12 })).to_json();
+            assert_eq!(split_place(&data), None, "{data}");
+        }
     }
 }

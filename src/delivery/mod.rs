@@ -11,6 +11,8 @@ mod recipients;
 mod session_id;
 
 pub use entry::Entry;
+#[cfg(feature = "testing")]
+pub(crate) use entry::split_place;
 pub use kept::Kept;
 pub use message::Message;
 pub use node_id::{InvalidNodeId, NodeId};

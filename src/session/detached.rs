@@ -22,7 +22,8 @@ impl Session {
     /// A session without a connection, to test a handler. [`Sent`] stands in for the client. The session has its own hub.
     ///
     /// Messages go through the same queue and encoding as in an open session. The session is in no store, so the hub does not find
-    /// it, and it cannot join groups.
+    /// it, and it cannot join groups. For tests of that, of several sessions, or of their end: `testing::Tab`, with the feature
+    /// `testing`.
     ///
     /// ```
     /// use keywire::{Envelope, HandlerResult, Identity, Key, Push, Reply, Session};

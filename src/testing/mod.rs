@@ -1,10 +1,20 @@
-//! Checks for your own implementations of keywire's traits. keywire's own implementations are tested with them too.
+//! What tests of an application need: a browser tab in memory, and checks for its own implementations of keywire's traits.
 //!
-//! Each check is a function that panics if the implementation violates the contract.
+//! [`Tab`] is a client of a real hub, without a server. For a handler function alone,
+//! [`Session::detached`](crate::Session::detached) is enough, which needs no feature.
+//!
+//! Each module has the contract of one trait. Each check is a function that panics if the implementation violates the contract.
+//! keywire's own implementations are tested with them too.
 
 pub mod backplane;
+pub mod extractor;
+pub mod handler;
 pub mod log;
 pub mod presence;
+pub mod store;
+mod tab;
+
+pub use tab::{Refused, Tab, TabBuilder};
 
 use crate::delivery::Position;
 use crate::key::Key;

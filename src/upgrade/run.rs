@@ -14,6 +14,8 @@ use crate::hub::underway::Promised;
 use crate::limits::RefusalPermit;
 use crate::outbox::Outbox;
 use crate::rejection::Rejection;
+#[cfg(feature = "testing")]
+use crate::session::Session;
 
 /// An accepted connection, to be run after the response that accepts it.
 #[derive(Debug)]
@@ -41,6 +43,15 @@ pub(super) enum Fate {
 impl Connection {
     pub(super) fn new(hub: &Hub, fate: Fate) -> Self {
         Self { fate, tracked: hub.drain().connection_token() }
+    }
+
+    /// The session. `None`: the connection only carries a refusal.
+    #[cfg(feature = "testing")]
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match &self.fate {
+            Fate::Live { permit, .. } => Some(permit.session()),
+            Fate::Refused { .. } => None,
+        }
     }
 
     /// The result of the HTTP server's upgrade, once the client has taken its 101. `None` after

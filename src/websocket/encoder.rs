@@ -123,6 +123,15 @@ pub(crate) fn ping(payload: &[u8]) -> Bytes {
     frame(OpCode::Ping, payload)
 }
 
+/// A frame of a client, for the test kit. The masking key is zero, which leaves the payload as it is: masks protect proxies (10.3), and
+/// there are none on the way.
+#[cfg(feature = "testing")]
+pub(crate) fn client_frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+    let (mut header, header_len) = header(opcode, payload.len());
+    header[1] |= 0x80;
+    [&header[..header_len], &[0; 4], payload].concat()
+}
+
 /// The pong to a ping, with the same payload.
 pub(crate) fn pong(payload: &[u8]) -> Bytes {
     frame(OpCode::Pong, payload)

@@ -39,6 +39,8 @@ pub(crate) use decoder::Decoder;
 #[cfg(all(any(test, fuzzing), feature = "deflate"))]
 pub(crate) use deflate::inflate;
 pub(crate) use deflate::{compress, negotiate};
+#[cfg(feature = "testing")]
+pub(crate) use encoder::client_frame;
 pub(crate) use encoder::{MAX_HEADER, close, frame, header, ping, pong, split_frame, validate_frames};
 pub(crate) use event::Event;
 pub(crate) use opcode::OpCode;

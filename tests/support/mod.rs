@@ -9,6 +9,7 @@ mod faulty_log;
 #[cfg(all(feature = "client", feature = "warp"))]
 pub(crate) mod keywire_client;
 mod lines;
+mod list_store;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(all(feature = "metrics", feature = "warp"))]
@@ -31,6 +32,7 @@ pub(crate) use client::{Client, End, request};
 pub(crate) use directory::Directory;
 pub(crate) use faulty_log::{FaultyLog, Moment};
 pub(crate) use lines::Lines;
+pub(crate) use list_store::ListStore;
 #[cfg(feature = "nats")]
 pub(crate) use nats::NatsServer;
 #[cfg(all(feature = "metrics", feature = "warp"))]

@@ -15,7 +15,7 @@ mod token;
 mod trusted;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -33,6 +33,7 @@ pub use trusted::TrustedKeys;
 
 use super::source::read_only;
 use super::{CredentialSource, KeyExtractor};
+use crate::deadline::time_of_day;
 use crate::handshake::Handshake;
 use crate::key::Identity;
 use crate::rejection::Rejection;
@@ -274,7 +275,7 @@ impl JwtKey {
         let token = Token::read(token)?;
         let claims = self.keys.verify(&token).await?;
         let subject = self.rules.check(&claims)?;
-        let current = subject.check_time(SystemTime::now());
+        let current = subject.check_time(time_of_day());
         let mut identity = Identity::new(subject.key).expiring_at(subject.expires_at);
         if let Some(read) = self.claims {
             identity = read(&claims, identity).ok_or(CLAIMS)?;
