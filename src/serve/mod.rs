@@ -32,10 +32,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
 
 use self::accept::Acceptor;
-use self::connection::Connections;
 pub use self::body::RequestBody;
 pub(crate) use self::channel::Channel;
 pub use self::config::ServeConfig;
+use self::connection::Connections;
 pub use self::listener::Listener;
 pub(crate) use self::stream::PermittedStream;
 #[cfg(feature = "tls")]

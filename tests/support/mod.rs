@@ -20,6 +20,7 @@ pub(crate) mod redis;
 #[cfg(feature = "warp")]
 mod server;
 pub(crate) mod tokens;
+mod wire;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub(crate) use peer::{Peer, PeerListener};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 #[cfg(feature = "warp")]
 pub(crate) use server::Server;
+pub(crate) use wire::{Over, Wire, fixture, shake, tls_client};
 
 /// Timeout of waits, more than anything takes on a busy machine. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -53,13 +53,17 @@ pub enum TlsError {
         place: String,
     },
     /// The key is malformed or of an unsupported kind.
-    #[error("the private key of {place} is malformed, or neither RSA (2048 bits or more), P-256, P-384 nor Ed25519")]
+    #[error(
+        "the private key of {place} is malformed, or neither RSA (2048 bits or more), P-256, P-384 nor Ed25519"
+    )]
     Key {
         /// The file or argument.
         place: String,
     },
     /// The key does not belong to the first certificate.
-    #[error("the private key of {key} does not match the first certificate of {chain}, which must be the server's own")]
+    #[error(
+        "the private key of {key} does not match the first certificate of {chain}, which must be the server's own"
+    )]
     Mismatch {
         /// The file or argument of the certificates.
         chain: String,

@@ -42,7 +42,8 @@ fn seconds(tag: u8, time: &[u8]) -> Option<u64> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = |digits: &[u8]| digits.iter().fold(0, |number, &digit| number * 10 + u64::from(digit - b'0'));
+    let number =
+        |digits: &[u8]| digits.iter().fold(0, |number, &digit| number * 10 + u64::from(digit - b'0'));
     let (year, rest) = match (tag, digits.len()) {
         (UTC, 12) => {
             let year = number(&digits[..2]);

@@ -29,7 +29,8 @@ pub(super) async fn handshake(
     activity: Arc<Activity>,
 ) -> Result<Box<TlsStream>, HandshakeError> {
     let socket = TlsSocket::new(transport, activity.clone());
-    let accept = TlsAcceptor::from(config).accept_with(socket, |session| session.set_buffer_limit(Some(BUFFER)));
+    let accept =
+        TlsAcceptor::from(config).accept_with(socket, |session| session.set_buffer_limit(Some(BUFFER)));
     match accept.into_fallible().await {
         Ok(mut stream) => {
             stream.get_mut().0.has_shaken_hands();

@@ -48,24 +48,18 @@ impl Watched {
         Ok(())
     }
 
-    /// Uses the files if they have changed. The content decides: the time of a file says nothing about a symbolic link.
-    fn check(&self, slot: &Slot) {
+    /// Reads the files. `None` if they have not changed. The content decides: the time of a file says nothing about a symbolic link.
+    fn check(&self) -> Option<Result<Certificate, TlsError>> {
         let mut seen = self.seen();
         let (now, certificate) = match Pair::read(&self.chain, &self.key) {
             Ok(pair) => (Seen::Content(pair.digest()), Ok(pair)),
             Err(error) => (Seen::Error(error.to_string()), Err(error)),
         };
         if *seen == now {
-            return;
+            return None;
         }
         *seen = now;
-        match certificate.and_then(Pair::parse) {
-            Ok(certificate) => put(slot, certificate),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::warn!(%error, cause, "the TLS certificate was not replaced; the former stays in use");
-            }
-        }
+        Some(certificate.and_then(Pair::parse))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -79,9 +73,16 @@ pub(super) async fn watch(slot: Arc<Slot>, watched: Arc<Watched>, interval: Dura
     let mut expired = slot.expires().is_some_and(is_past);
     loop {
         sleep(interval.max(SHORTEST)).await;
-        let (files, target) = (watched.clone(), slot.clone());
-        // Fails only if the runtime ends.
-        let _ = spawn_blocking(move || files.check(&target)).await;
+        let files = watched.clone();
+        match spawn_blocking(move || files.check()).await {
+            Ok(Some(Ok(certificate))) => put(&slot, certificate),
+            Ok(Some(Err(error))) => {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::warn!(%error, cause, "the TLS certificate was not replaced; the former stays in use");
+            }
+            // The runtime ends.
+            Ok(None) | Err(_) => {}
+        }
         let is_expired = slot.expires().is_some_and(is_past);
         if is_expired && !std::mem::replace(&mut expired, is_expired) {
             warn_if_expired(slot.expires());
