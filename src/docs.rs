@@ -25,5 +25,9 @@ struct Delivery;
 struct Cluster;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/tls.md")]
+struct Tls;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;

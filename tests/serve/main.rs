@@ -11,7 +11,7 @@ mod support;
 #[cfg(feature = "tls")]
 mod tls;
 
-/// Cases that hold over TLS too.
+/// Cases that hold over TLS too. Each file is compiled twice, so that the two cannot differ.
 macro_rules! cases {
     ($over:expr) => {
         #[path = "ends.rs"]
@@ -31,12 +31,14 @@ macro_rules! cases {
     };
 }
 
+#[allow(clippy::duplicate_mod, reason = "the same cases")]
 #[path = "."]
 mod plain {
     cases!(crate::support::Over::Plain);
 }
 
 #[cfg(feature = "tls")]
+#[allow(clippy::duplicate_mod, reason = "the same cases")]
 #[path = "."]
 mod over_tls {
     cases!(crate::support::Over::Tls);

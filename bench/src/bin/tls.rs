@@ -283,7 +283,7 @@ impl Server {
         let bytes = memory_kb(self.child.id())?.saturating_sub(memory) as f64 * 1024.0 / count;
         let (readers, idle) = pages.split_at_mut(KEYS.min(options.sessions));
         let push = self.pushes(&mut sender, readers, options.pushes, 1).await?;
-        let burst = self.pushes(&mut sender, readers, options.pushes, 16).await?;
+        let burst = self.pushes(&mut sender, readers, options.pushes * 8, 16).await?;
         black_box(idle);
         Ok(Costs { bytes, opening, push, burst })
     }
