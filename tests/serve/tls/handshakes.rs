@@ -46,7 +46,7 @@ async fn clients_get_in_beside_hundreds_of_handshakes_that_do_not_end() {
     for number in 0..300 {
         let mut raw = Raw::connect_from("127.0.0.2", server.addr).await;
         // The server may be full of them, and refuse.
-        raw.try_write(&HALF[..if number % 2 == 0 { 0 } else { HALF.len() }]).await;
+        raw.try_write(&HALF[..if number > 16 && number % 2 == 0 { 0 } else { HALF.len() }]).await;
         silent.push(raw);
     }
     for _ in 0..8 {

@@ -4,6 +4,7 @@ mod handshakes;
 mod pairs;
 mod protocols;
 mod renewal;
+mod slow;
 
 use std::fs;
 use std::net::SocketAddr;
