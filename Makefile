@@ -17,7 +17,7 @@ setup: ## install missing tools for demo, test and lint
 	@scripts/setup test lint
 
 # `redis` is for the cluster.
-DEMO_FEATURES := deflate,jwks,metrics,redis,sqlite
+DEMO_FEATURES := deflate,jwks,metrics,redis,sqlite,tls
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
@@ -99,6 +99,8 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--keys 20000 --pages 1000)
 	@$(STEP) "groups" cargo run --locked --profile bench-lto --package keywire-bench --bin groups -- \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(STEP) "TLS" cargo run --locked --profile bench-lto --package keywire-bench --bin tls -- \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--sessions 500 --pushes 20000)
 	@scripts/setup test
 	@$(STEP) "a cluster on NATS" cargo run --locked --profile bench-lto --package keywire-bench --bin nats -- \
 		$(if $(QUICK),--calls 2000 --keys 20000)

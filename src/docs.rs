@@ -41,6 +41,10 @@ struct Production;
 struct Cluster;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/tls.md")]
+struct Tls;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;
 

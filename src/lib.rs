@@ -35,7 +35,7 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `warp` | yes | adapter for warp, `adapter::warp` |
-//! | `serve` | yes | server for production, `keywire::serve` |
+//! | `serve`, `tls` | yes, no | server for production, `keywire::serve`; TLS for it, `serve::Tls` |
 //! | `hyper` | yes | `Connection::run_upgraded`, for an adapter of your own to axum or anything on hyper |
 //! | `jwt` | yes | keys from signed tokens, `JwtKey` |
 //! | `jwks` | no | verifying keys from the URL of an identity provider, `Jwks::from_url` |

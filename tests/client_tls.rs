@@ -66,6 +66,23 @@ async fn a_server_is_known_by_its_certificate() {
     assert!(said.contains("failed: ") && said.contains("certificate"), "{said}");
 }
 
+/// The same with the server's own TLS.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_server_speaks_tls_itself() {
+    use keywire::serve::Tls;
+
+    let switch = Switch::new().command(|_, ()| async { Ok(Reply::ok("in private")) });
+    let hub = Hub::builder(RawKey::from_path()).handler(switch).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("wss://localhost:{}/websocket", listener.local_addr().expect("an address").port());
+    let tls = Tls::files(fixture("tls-localhost.pem"), fixture("tls-localhost.private.pem")).expect("a pair");
+    let routes = keywire::adapter::warp::websocket("websocket", hub);
+    tokio::spawn(keywire::serve(listener, warp::service(routes)).tls(tls).run());
+    let said = says(&url, "tls-authority.pem").await;
+    assert!(said.contains("reply: in private"), "{said}");
+}
+
 #[tokio::test]
 async fn a_system_without_authorities_is_said_to_be_that() {
     // A file that is not there, and one without certificates.

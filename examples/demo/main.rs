@@ -8,6 +8,7 @@
 //! - `--jwt-key`, `--jwt-jwks`: a client needs a token of another issuer.
 //! - `--log FILE`: pushes with `"keep": true` wait for users who are offline.
 //! - `--redis URL`, `--nats URL`, with `--features redis` or `nats`: one of several nodes. `make cluster` starts two.
+//! - `--tls-cert FILE --tls-key FILE`, with `--features tls`: HTTPS.
 //! - `--metrics`, with `--features metrics`: metrics for Prometheus.
 
 mod cluster;
@@ -20,6 +21,8 @@ mod numbers;
 mod post;
 mod relay;
 mod routes;
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;
 mod watch;
 
@@ -72,6 +75,10 @@ struct Options {
 
     #[command(flatten)]
     cluster: ClusterOptions,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: tls::TlsOptions,
 
     #[command(flatten)]
     tokens: TokenOptions,
@@ -142,10 +149,27 @@ async fn main() -> ExitCode {
     let routes = routes::all(hub.clone(), login, key, keeps, node);
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
-    println!("keywire demo: http://{address}/");
+    #[cfg(feature = "tls")]
+    let tls = match options.tls.read() {
+        Ok(tls) => tls,
+        Err(error) => {
+            eprintln!("--tls-cert, --tls-key: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    #[cfg(feature = "tls")]
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    #[cfg(not(feature = "tls"))]
+    let scheme = "http";
+    println!("keywire demo: {scheme}://{address}/");
     // One second less than the five that a service manager waits for.
     let config = ServeConfig { grace: Duration::from_secs(4), ..ServeConfig::default() };
     let server = keywire::serve(listener, warp::service(routes)).config(config).graceful(&hub, stop_signal());
+    #[cfg(feature = "tls")]
+    let server = match tls {
+        Some(tls) => server.tls(tls),
+        None => server,
+    };
     let cut = server.run().await;
     if cut > 0 {
         eprintln!("{cut} connections were cut");

@@ -88,6 +88,8 @@ impl<'a> Engine<'a> {
                 Poll::Ready(io::Result::Ok(len))
             });
             match read {
+                // A client that has stopped sending may still read, and TLS has an end of its own.
+                Poll::Ready(Ok(0)) if flushed => return self.socket.poll_close(cx),
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

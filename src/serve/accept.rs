@@ -63,8 +63,7 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    pub(super) fn new(listener: L, service: S, config: ServeConfig) -> Self {
-        let connections = Connections::new(ConnectionQuota::new(&config));
+    pub(super) fn new(listener: L, service: S, config: ServeConfig, connections: Connections) -> Self {
         let refusals = Notice::default();
         Self { listener, is_failing: false, waiting: Vec::new(), service, config, connections, refusals }
     }

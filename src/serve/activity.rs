@@ -47,6 +47,8 @@ struct State {
 pub(super) enum Phase {
     /// No bytes were read so far.
     Fresh,
+    /// A part of a TLS handshake was read.
+    Handshake,
     /// Between two requests.
     Idle,
     /// A part of a head was read.
@@ -114,7 +116,7 @@ impl Activity {
         let state = self.state();
         let waits = match state.phase {
             Phase::Fresh => Waits::Idle { is_fresh: true },
-            Phase::Idle | Phase::Closing => Waits::Idle { is_fresh: false },
+            Phase::Handshake | Phase::Idle | Phase::Closing => Waits::Idle { is_fresh: false },
             Phase::Head | Phase::Body | Phase::Answer => Waits::Client,
             Phase::Work | Phase::Upgraded => Waits::Service,
         };
@@ -148,17 +150,43 @@ impl Activity {
             }
             _ => return true,
         }
+        self.counts(&mut state, bytes)
+    }
+
+    /// Records bytes of a TLS handshake. They count as those of a head. Returns `false` if they exceed the limit on long heads.
+    #[cfg(feature = "tls")]
+    pub(super) fn has_read_handshake(&self, bytes: usize) -> bool {
+        let mut state = self.state();
+        state.phase = Phase::Handshake;
+        self.counts(&mut state, bytes)
+    }
+
+    /// Records the end of a TLS handshake. A server that shuts down answers the request that follows it.
+    #[cfg(feature = "tls")]
+    pub(super) fn has_shaken_hands(&self) {
+        let mut state = self.state();
+        self.head_ends(&mut state);
+        state.is_ahead = state.order == Order::Drain;
+        state.phase = if state.is_ahead { Phase::Head } else { Phase::Fresh };
+        state.since = Instant::now();
+    }
+
+    fn counts(&self, state: &mut State, bytes: usize) -> bool {
         let before = long(state.head);
         state.head += bytes;
         let more = long(state.head) - before;
         more == 0 || self.long_heads.fetch_add(more, Ordering::Relaxed) + more <= MOST_LONG_HEADS
     }
 
+    fn head_ends(&self, state: &mut State) {
+        self.long_heads.fetch_sub(long(state.head), Ordering::Relaxed);
+        state.head = 0;
+    }
+
     /// Records that a request goes to the service.
     pub(super) fn begins_to_work(&self, has_body: bool) {
         let mut state = self.state();
-        self.long_heads.fetch_sub(long(state.head), Ordering::Relaxed);
-        state.head = 0;
+        self.head_ends(&mut state);
         state.phase = Phase::Work;
         state.has_body = has_body;
         state.is_unread = has_body;
@@ -180,7 +208,8 @@ impl Activity {
     /// Records that the connection closes. Returns whether the client may still be sending.
     pub(super) fn begins_to_close(&self) -> bool {
         let mut state = self.state();
-        let is_sending = state.phase == Phase::Head || state.is_unread || state.is_ahead;
+        let is_begun = matches!(state.phase, Phase::Handshake | Phase::Head);
+        let is_sending = is_begun || state.is_unread || state.is_ahead;
         state.phase = Phase::Closing;
         state.since = Instant::now();
         is_sending
@@ -237,6 +266,7 @@ impl Activity {
             (Order::Stay | Order::Cut, _) => false,
             (_, Phase::Fresh | Phase::Idle) if state.is_silent => true,
             (Order::Leave, Phase::Closing) => false,
+            (Order::Leave, Phase::Handshake) => true,
             (Order::Leave, _) => {
                 // The connection is no longer idle, so the order is void.
                 state.order = Order::Stay;

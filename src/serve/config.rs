@@ -28,7 +28,7 @@ pub struct ServeConfig {
     /// server-sent events), since [`ServeConfig::connections`] replaces only connections that wait for a client.
     pub connections_per_address: Option<usize>,
     /// Timeout for the head of a request, from the connection or from the first byte of a later request. Default: 10 s. A connection
-    /// that exceeds it is cut.
+    /// that exceeds it is cut. A TLS handshake has the same timeout, before that of the head.
     pub head_timeout: Duration,
     /// Timeout between two requests on a connection. Default: 75 s. This is more than the 60 s of most proxies, so that the proxy
     /// closes unused connections first.

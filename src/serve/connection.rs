@@ -1,5 +1,5 @@
 use std::error::Error;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,11 +17,16 @@ use tokio_util::task::TaskTracker;
 
 use super::activity::{Activity, Order};
 use super::body::RequestBody;
+use super::channel::Channel;
 use super::config::ServeConfig;
 use super::head_timer::HeadTimer;
 use super::progress::ProgressTimeout;
 use super::quota::ConnectionQuota;
+#[cfg(feature = "tls")]
+use super::secure::secure;
 use super::stream::PermittedStream;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use super::transport::Transport;
 use crate::peer::PeerAddr;
 
@@ -34,11 +39,32 @@ const DECIDED_BY_THE_TIMER: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     tracker: TaskTracker,
     quota: Arc<ConnectionQuota>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Connections {
-    pub(super) fn new(quota: Arc<ConnectionQuota>) -> Self {
-        Self { tracker: TaskTracker::new(), quota }
+    pub(super) fn new(config: &ServeConfig) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            quota: ConnectionQuota::new(config),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Renews the certificate while the server runs. Never ready.
+    pub(super) fn renewal(&self) -> BoxFuture<'static, ()> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.clone().watch().boxed();
+        }
+        pending().boxed()
     }
 
     pub(super) fn quota(&self) -> &Arc<ConnectionQuota> {
@@ -59,37 +85,21 @@ impl Connections {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let permit = self.quota.acquire(peer.map(|PeerAddr(addr)| addr.into()));
-        let activity = permit.activity().clone();
-        let stream = PermittedStream::new(transport, permit, ProgressTimeout::new(config));
-        let service = Prepared { service, peer, config: config.clone(), activity: activity.clone() };
-        let connection = http1::Builder::new()
-            .timer(HeadTimer::new(config, activity.clone()))
-            .header_read_timeout(DECIDED_BY_THE_TIMER)
-            .max_header_size(config.head_bytes)
-            .max_buf_size(config.head_bytes.max(MIN_BUFFER))
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        self.tracker.spawn(async move {
-            let mut connection = pin!(connection);
-            let mut is_told = false;
-            let ended = poll_fn(|cx| {
-                loop {
-                    if activity.is_cut(cx) {
-                        return Poll::Ready(Ok(()));
-                    }
-                    let polled = connection.as_mut().poll(cx);
-                    if polled.is_ready() || is_told || !activity.may_be_drained() {
-                        return polled;
-                    }
-                    connection.as_mut().graceful_shutdown();
-                    is_told = true;
+        let service = Prepared { service, peer, config: config.clone(), activity: permit.activity().clone() };
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            let config = config.clone();
+            self.tracker.spawn(async move {
+                // Boxed, since the task would otherwise hold both for as long as the connection lasts.
+                let secured = secure(tls, transport, permit, peer, &config).boxed();
+                if let Some(stream) = secured.await {
+                    converse(stream, service).await;
                 }
             });
-            if let Err(error) = ended.await {
-                tracing::debug!(peer = peer.map(|PeerAddr(addr)| tracing::field::display(addr)), %error, "connection failed");
-            }
-            activity.is_upgraded();
-        });
+            return;
+        }
+        let stream = PermittedStream::new(Channel::Plain(transport), permit, ProgressTimeout::new(config));
+        self.tracker.spawn(converse(stream, service));
     }
 
     /// Lets the requests in progress finish and accepts no more.
@@ -110,6 +120,46 @@ impl Connections {
 
     pub(super) fn len(&self) -> usize {
         self.tracker.len()
+    }
+}
+
+/// Answers the requests of a connection, up to its end or an upgrade.
+fn converse<S, B>(stream: PermittedStream, service: Prepared<S>) -> impl Future<Output = ()> + Send
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let (peer, activity) = (service.peer, service.activity.clone());
+    let config = &service.config;
+    let connection = http1::Builder::new()
+        .timer(HeadTimer::new(config, activity.clone()))
+        .header_read_timeout(DECIDED_BY_THE_TIMER)
+        .max_header_size(config.head_bytes)
+        .max_buf_size(config.head_bytes.max(MIN_BUFFER))
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    async move {
+        let mut connection = pin!(connection);
+        let mut is_told = false;
+        let ended = poll_fn(|cx| {
+            loop {
+                if activity.is_cut(cx) {
+                    return Poll::Ready(Ok(()));
+                }
+                let polled = connection.as_mut().poll(cx);
+                if polled.is_ready() || is_told || !activity.may_be_drained() {
+                    return polled;
+                }
+                connection.as_mut().graceful_shutdown();
+                is_told = true;
+            }
+        });
+        if let Err(error) = ended.await {
+            tracing::debug!(peer = peer.map(|PeerAddr(addr)| tracing::field::display(addr)), %error, "connection failed");
+        }
+        activity.is_upgraded();
     }
 }
 

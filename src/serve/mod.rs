@@ -3,14 +3,19 @@
 mod accept;
 mod activity;
 mod body;
+mod channel;
 mod config;
 mod connection;
 mod head_timer;
 mod listener;
 mod progress;
 mod quota;
+#[cfg(feature = "tls")]
+mod secure;
 mod share;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 use std::error::Error;
@@ -28,9 +33,15 @@ use tokio::time::timeout;
 
 use self::accept::Acceptor;
 pub use self::body::RequestBody;
+pub(crate) use self::channel::Channel;
 pub use self::config::ServeConfig;
+use self::connection::Connections;
 pub use self::listener::Listener;
 pub(crate) use self::stream::PermittedStream;
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::TlsStream;
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, TlsError};
 pub(crate) use self::transport::Transport;
 use crate::hub::Hub;
 
@@ -56,7 +67,7 @@ use crate::hub::Hub;
 /// # }
 /// ```
 ///
-/// With axum: `keywire::serve(listener, router)`. Use a proxy for TLS and HTTP/2.
+/// With axum: `keywire::serve(listener, router)`. The feature `tls` adds TLS: `Serve::tls`. Use a proxy for HTTP/2.
 ///
 /// Each request has a [`PeerAddr`](crate::adapter::PeerAddr) in its extensions if the listener has addresses.
 pub fn serve<L, S, B>(listener: L, service: S) -> Serve<L, TowerToHyperService<S>>
@@ -72,7 +83,14 @@ where
 
 /// [`serve`] for a hyper service, for example `hyper::service::service_fn`.
 pub fn serve_hyper<L, S>(listener: L, service: S) -> Serve<L, S> {
-    Serve { listener, service, config: ServeConfig::default(), end: None }
+    Serve {
+        listener,
+        service,
+        config: ServeConfig::default(),
+        #[cfg(feature = "tls")]
+        tls: None,
+        end: None,
+    }
 }
 
 /// A server from [`serve`]. It starts with [`Serve::run`].
@@ -81,6 +99,8 @@ pub struct Serve<L, S> {
     listener: L,
     service: S,
     config: ServeConfig,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     end: Option<(Hub, BoxFuture<'static, ()>)>,
 }
 
@@ -91,6 +111,13 @@ impl<L, S> Serve<L, S> {
     /// Limits and timeouts. Default: [`ServeConfig::default`].
     pub fn config(mut self, config: ServeConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Serves over TLS only. Default: plain HTTP. A client that speaks plain HTTP gets status 400.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -119,14 +146,18 @@ impl<L, S> Serve<L, S> {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let Self { listener, service, config, end } = self;
+        let Self { listener, service, config, end, .. } = self;
+        let connections = Connections::new(&config);
+        #[cfg(feature = "tls")]
+        let connections = connections.with_tls(self.tls);
         async move {
-            let mut acceptor = Acceptor::new(listener, service, config.clone());
+            let renewal = connections.renewal();
+            let mut acceptor = Acceptor::new(listener, service, config.clone(), connections);
             let Some((hub, signal)) = end else {
-                acceptor.run().await;
+                select(renewal, pin!(acceptor.run())).await;
                 return 0;
             };
-            select(signal, pin!(acceptor.run())).await;
+            select(signal, select(renewal, pin!(acceptor.run()))).await;
             let connections = acceptor.finish();
             tracing::info!("no more connections are accepted");
             let answered = timeout(config.grace, connections.ended());

@@ -8,18 +8,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::activity::{Activity, Order, Phase};
+use super::channel::Channel;
 use super::progress::ProgressTimeout;
 use super::quota::ConnectionPermit;
-use super::transport::Transport;
 
 /// A stream that holds a permit for the limit on connections until it becomes a session.
 ///
 /// A connection that is upgraded to another protocol keeps its permit. Sessions have their own limits (`Limits`).
 #[derive(Debug)]
 pub(crate) struct PermittedStream {
-    transport: Transport,
+    channel: Channel,
     permit: ConnectionPermit,
     writing: ProgressTimeout,
+    /// Whether the last flush did not finish.
+    is_flushing: bool,
     /// Set after the write side was shut down.
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -29,8 +31,8 @@ pub(crate) struct PermittedStream {
 const LINGER: Duration = Duration::from_secs(2);
 
 impl PermittedStream {
-    pub(super) fn new(transport: Transport, permit: ConnectionPermit, writing: ProgressTimeout) -> Self {
-        Self { transport, permit, writing, lingering: None }
+    pub(super) fn new(channel: Channel, permit: ConnectionPermit, writing: ProgressTimeout) -> Self {
+        Self { channel, permit, writing, is_flushing: false, lingering: None }
     }
 
     pub(super) fn activity(&self) -> &Arc<Activity> {
@@ -38,20 +40,35 @@ impl PermittedStream {
     }
 
     /// Releases the permit and returns the bare connection.
-    pub(crate) fn into_transport(self) -> Transport {
-        self.transport
+    pub(crate) fn into_channel(self) -> Channel {
+        self.channel
     }
 
-    fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Limits the time that a write of `bytes` takes.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
         // After an upgrade the other protocol has its own timeouts.
         if self.activity().phase() == Phase::Upgraded {
             return polled;
         }
         self.activity().at_work(if polled.is_pending() { Phase::Answer } else { Phase::Work });
-        let watched = self.writing.watch(cx, polled, |wrote| *wrote.as_ref().unwrap_or(&0));
+        let watched = self.writing.watch(cx, polled, |wrote| wrote.as_ref().map_or(0, bytes));
         watched.map(|polled| {
             polled.unwrap_or_else(|stalled| Err(io::Error::new(io::ErrorKind::TimedOut, stalled)))
         })
+    }
+
+    /// Limits the time of a flush too. TLS takes bytes before the socket does.
+    fn watch_flush(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if std::mem::replace(&mut self.is_flushing, polled.is_pending()) || self.is_flushing {
+            self.watch(cx, polled, |()| 0)
+        } else {
+            polled
+        }
     }
 
     /// Reads until the client closes.
@@ -66,7 +83,7 @@ impl PermittedStream {
                 return Poll::Ready(());
             }
             let mut buffer = ReadBuf::new(&mut waste);
-            match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer)) {
+            match ready!(Pin::new(&mut self.channel).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
@@ -83,7 +100,7 @@ impl AsyncRead for PermittedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.transport).poll_read(cx, buffer);
+        let polled = Pin::new(&mut self.channel).poll_read(cx, buffer);
         let activity = self.activity();
         let read = buffer.filled().len() - before;
         if read > 0 {
@@ -93,7 +110,7 @@ impl AsyncRead for PermittedStream {
                 return Poll::Ready(Err(error));
             }
         } else if polled.is_pending() && activity.is_asked_to_leave() {
-            activity.is_silent(self.transport.is_silent());
+            activity.is_silent(self.channel.is_silent());
         }
         polled
     }
@@ -101,8 +118,8 @@ impl AsyncRead for PermittedStream {
 
 impl AsyncWrite for PermittedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.transport).poll_write(cx, bytes);
-        self.wrote(cx, polled)
+        let polled = Pin::new(&mut self.channel).poll_write(cx, bytes);
+        self.watch(cx, polled, |&wrote| wrote)
     }
 
     fn poll_write_vectored(
@@ -110,21 +127,23 @@ impl AsyncWrite for PermittedStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
-        self.wrote(cx, polled)
+        let polled = Pin::new(&mut self.channel).poll_write_vectored(cx, slices);
+        self.watch(cx, polled, |&wrote| wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.transport.is_write_vectored()
+        self.channel.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        let polled = Pin::new(&mut self.channel).poll_flush(cx);
+        self.watch_flush(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.transport).poll_shutdown(cx))?;
+            let polled = Pin::new(&mut self.channel).poll_shutdown(cx);
+            ready!(self.watch_flush(cx, polled))?;
             if self.activity().phase() == Phase::Upgraded || !self.activity().begins_to_close() {
                 return Poll::Ready(Ok(()));
             }

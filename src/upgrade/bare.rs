@@ -8,6 +8,11 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
+#[cfg(feature = "tls")]
+use crate::serve::TlsStream;
+#[cfg(feature = "serve")]
+use crate::serve::{Channel, PermittedStream, Transport};
+
 /// The upgraded stream in an argument of [`Connection::run`](super::Connection::run), as hyper's examples pass it.
 pub(super) fn into_upgraded<IO: 'static>(io: IO) -> Result<Upgraded, IO> {
     let mut io = Some(io);
@@ -23,18 +28,22 @@ pub(super) enum Bare {
     Tcp(TcpStream, Bytes),
     #[cfg(all(unix, feature = "serve"))]
     Unix(tokio::net::UnixStream, Bytes),
-    /// TLS, a stream of HTTP/2, or one of another server.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>, Bytes),
+    /// A stream of HTTP/2, or one of another server.
     Other(Upgraded),
 }
 
 pub(super) fn bare(upgraded: Upgraded) -> Bare {
     #[cfg(feature = "serve")]
-    let upgraded = match upgraded.downcast::<TokioIo<crate::serve::PermittedStream>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<PermittedStream>>() {
         Ok(Parts { io, read_buf, .. }) => {
-            return match io.into_inner().into_transport() {
-                crate::serve::Transport::Tcp(stream) => Bare::Tcp(stream, read_buf),
+            return match io.into_inner().into_channel() {
+                Channel::Plain(Transport::Tcp(stream)) => Bare::Tcp(stream, read_buf),
                 #[cfg(unix)]
-                crate::serve::Transport::Unix(stream) => Bare::Unix(stream, read_buf),
+                Channel::Plain(Transport::Unix(stream)) => Bare::Unix(stream, read_buf),
+                #[cfg(feature = "tls")]
+                Channel::Tls(stream) => Bare::Tls(stream, read_buf),
             };
         }
         Err(upgraded) => upgraded,

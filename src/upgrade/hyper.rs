@@ -16,7 +16,7 @@ impl Connection {
     /// It finds the TCP connection below [`serve`](crate::serve()), below hyper_util's `auto` server (`axum::serve`,
     /// `warp::serve`) and below hyper's own server, and runs on it as [`Connection::run_tcp`] does. Below `serve` the
     /// session no longer counts for [`ServeConfig::connections`](crate::serve::ServeConfig::connections), on any kind of listener.
-    /// Any other stream (TLS) runs as in [`Connection::run`].
+    /// Any other stream runs as in [`Connection::run`]: below `serve` that is the TLS stream itself, without hyper's buffers.
     ///
     /// A client that does not take its 101 within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) is disconnected.
     ///
@@ -76,6 +76,8 @@ impl Connection {
             Bare::Tcp(stream, read) => Either::Left(self.run_tcp(stream, joined(read))),
             #[cfg(all(unix, feature = "serve"))]
             Bare::Unix(stream, read) => Either::Right(self.run_any(stream, joined(read)).boxed()),
+            #[cfg(feature = "tls")]
+            Bare::Tls(stream, read) => Either::Right(self.run_any(*stream, joined(read)).boxed()),
             Bare::Other(upgraded) => Either::Right(self.run_any(TokioIo::new(upgraded), early).boxed()),
         }
     }

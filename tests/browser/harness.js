@@ -56,7 +56,7 @@ export class Demo {
       // Reading goes on after the line was found, so that the pipe never fills.
       child.stdout.on('data', (chunk) => {
         output += chunk;
-        const found = /^keywire demo: (http:\S+)$/m.exec(output);
+        const found = /^keywire demo: (https?:\S+)$/m.exec(output);
         if (found) resolve(new URL(found[1]));
       });
     });

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use keywire::serve::ServeConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::Served;
-use crate::support::{Raw, within};
+use super::{OVER, start};
+use crate::support::{Over, within};
 
 /// Long enough for a request on a busy machine would be too long to wait for: who is to be served says all at once.
-const SHORT: Duration = Duration::from_millis(200);
+/// A handshake takes some turns.
+const SHORT: Duration = Duration::from_millis(match OVER {
+    Over::Plain => 200,
+    Over::Tls => 1000,
+});
 
 fn impatient() -> ServeConfig {
     ServeConfig { head_timeout: SHORT, idle_timeout: Duration::MAX, ..ServeConfig::default() }
@@ -18,13 +21,13 @@ fn impatient() -> ServeConfig {
 
 #[tokio::test]
 async fn who_sends_nothing_is_cut() {
-    let server = Served::start(impatient()).await;
+    let server = start(impatient()).await;
     server.raw().await.gone().await;
 }
 
 #[tokio::test]
 async fn who_stops_within_a_head_is_cut() {
-    let server = Served::start(impatient()).await;
+    let server = start(impatient()).await;
     let mut raw = server.raw().await;
     raw.write(b"GET /hello HTTP/1.1\r\nHost: local").await;
     raw.gone().await;
@@ -32,8 +35,8 @@ async fn who_stops_within_a_head_is_cut() {
 
 #[tokio::test]
 async fn who_drips_is_cut() {
-    let server = Served::start(impatient()).await;
-    let (mut read, mut write) = TcpStream::connect(server.addr).await.unwrap().into_split();
+    let server = start(impatient()).await;
+    let (mut read, mut write) = tokio::io::split(server.raw().await.into_wire());
     let drip = tokio::spawn(async move {
         let _ = write.write_all(b"GET /hello HTTP/1.1\r\nHost: localhost\r\nX: ").await;
         // Each byte is a sign of life, and none of them helps.
@@ -47,7 +50,7 @@ async fn who_drips_is_cut() {
 
 #[tokio::test]
 async fn between_two_requests_there_is_more_time_until_the_next_one_begins() {
-    let server = Served::start(impatient()).await;
+    let server = start(impatient()).await;
     let mut kept = server.kept().await;
     // Two that send nothing are the clock.
     server.raw().await.gone().await;
@@ -60,13 +63,13 @@ async fn between_two_requests_there_is_more_time_until_the_next_one_begins() {
 #[tokio::test]
 async fn but_not_for_ever() {
     let config = ServeConfig { head_timeout: Duration::MAX, idle_timeout: SHORT, ..ServeConfig::default() };
-    let server = Served::start(config).await;
+    let server = start(config).await;
     server.kept().await.gone().await;
 }
 
 #[tokio::test]
 async fn a_request_may_take_longer_than_its_head() {
-    let mut server = Served::start(impatient()).await;
+    let mut server = start(impatient()).await;
     let mut waiting = server.waiting().await;
     server.raw().await.gone().await;
     server.raw().await.gone().await;
@@ -76,7 +79,7 @@ async fn a_request_may_take_longer_than_its_head() {
 
 #[tokio::test]
 async fn who_stalls_within_a_body_gets_an_error() {
-    let server = Served::start(ServeConfig { stall_timeout: SHORT, ..ServeConfig::default() }).await;
+    let server = start(ServeConfig { stall_timeout: SHORT, ..ServeConfig::default() }).await;
     let mut raw = server.raw().await;
     raw.write(b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").await;
     assert_eq!(raw.head().await.body, "5");
@@ -88,7 +91,7 @@ async fn who_stalls_within_a_body_gets_an_error() {
 #[tokio::test]
 async fn who_does_not_take_an_answer_is_cut() {
     let server =
-        Served::start(ServeConfig { connections: 1, stall_timeout: SHORT, ..ServeConfig::default() }).await;
+        start(ServeConfig { connections: 1, stall_timeout: SHORT, ..ServeConfig::default() }).await;
     let mut lazy = server.raw().await;
     lazy.write(b"GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     // There is only one place.
@@ -99,7 +102,7 @@ async fn who_does_not_take_an_answer_is_cut() {
 #[tokio::test]
 async fn a_session_is_not_a_request() {
     let server =
-        Served::start(ServeConfig { idle_timeout: SHORT, stall_timeout: SHORT, ..impatient() }).await;
+        start(ServeConfig { idle_timeout: SHORT, stall_timeout: SHORT, ..impatient() }).await;
     let mut alice = server.client("alice").await;
     server.raw().await.gone().await;
     server.raw().await.gone().await;
@@ -108,7 +111,7 @@ async fn a_session_is_not_a_request() {
 
 #[tokio::test]
 async fn a_head_has_a_size() {
-    let server = Served::start(ServeConfig::default()).await;
+    let server = start(ServeConfig::default()).await;
     let long = |len| format!("GET /hello HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(len));
     let mut raw = server.raw().await;
     raw.write(long(30 * 1024).as_bytes()).await;
@@ -123,29 +126,8 @@ async fn a_head_has_a_size() {
 }
 
 #[tokio::test]
-async fn there_are_so_many_connections_and_no_more() {
-    let mut server = Served::start(ServeConfig { connections: 2, ..ServeConfig::default() }).await;
-    let first = server.waiting().await;
-    let second = server.waiting().await;
-    let mut alice = server.raw().await;
-    alice.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    // A connection of the other address waits as well: work is not cut. The system has both.
-    let mut other = Raw::connect_from("127.0.0.2", server.addr).await;
-    other.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-        assert!(server.asked.rest().is_empty());
-    }
-    drop(first);
-    server.asked.next("the request of one of them").await;
-    assert!(server.asked.rest().is_empty());
-    drop(second);
-    server.asked.next("the request of the other").await;
-}
-
-#[tokio::test]
 async fn a_session_leaves_its_place_to_others() {
-    let server = Served::start(ServeConfig { connections: 1, ..ServeConfig::default() }).await;
+    let server = start(ServeConfig { connections: 1, ..ServeConfig::default() }).await;
     let mut alice = server.client("alice").await;
     let mut bob = server.client("bob").await;
     server.kept().await;

@@ -4,13 +4,45 @@
 mod adapters;
 #[cfg(target_os = "linux")]
 mod descriptors;
-mod ends;
-mod limits;
-mod places;
+mod queue;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;
-mod times;
+#[cfg(feature = "tls")]
+mod tls;
+
+/// Cases that hold over TLS too. Each file is compiled twice, so that the two cannot differ.
+macro_rules! cases {
+    ($over:expr) => {
+        #[path = "ends.rs"]
+        mod ends;
+        #[path = "limits.rs"]
+        mod limits;
+        #[path = "places.rs"]
+        mod places;
+        #[path = "times.rs"]
+        mod times;
+
+        const OVER: crate::support::Over = $over;
+
+        async fn start(config: keywire::serve::ServeConfig) -> crate::Served {
+            crate::Served::start_over(OVER, config).await
+        }
+    };
+}
+
+#[allow(clippy::duplicate_mod, reason = "the same cases")]
+#[path = "."]
+mod plain {
+    cases!(crate::support::Over::Plain);
+}
+
+#[cfg(feature = "tls")]
+#[allow(clippy::duplicate_mod, reason = "the same cases")]
+#[path = "."]
+mod over_tls {
+    cases!(crate::support::Over::Tls);
+}
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -19,7 +51,7 @@ use std::sync::Arc;
 use keywire::auth::RawKey;
 use keywire::serve::ServeConfig;
 use keywire::{Envelope, Hub, Session, Switch};
-use support::{Client, Events, Raw, events};
+use support::{Client, Events, Over, Raw, Wire, events};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -28,6 +60,7 @@ use warp::filters::BoxedFilter;
 
 /// A server of sessions and of some routes, until it is told to stop.
 struct Served {
+    over: Over,
     addr: SocketAddr,
     hub: Hub,
     /// Tells of each request for `/slow` and of each command.
@@ -41,6 +74,10 @@ struct Served {
 
 impl Served {
     async fn start(config: ServeConfig) -> Self {
+        Self::start_over(Over::Plain, config).await
+    }
+
+    async fn start_over(over: Over, config: ServeConfig) -> Self {
         let (tell, asked) = events();
         let asking = tell.clone();
         let stuck = move |_: Session, _: Envelope| {
@@ -56,11 +93,26 @@ impl Served {
         let server = keywire::serve(listener, warp::service(routes)).config(config).graceful(&hub, async {
             let _ = stopped.await;
         });
-        Self { addr, hub, asked, answer, stop, running: tokio::spawn(server.run()) }
+        let server = match over {
+            Over::Plain => server,
+            #[cfg(feature = "tls")]
+            Over::Tls => server.tls(tls::localhost()),
+            #[cfg(not(feature = "tls"))]
+            Over::Tls => unreachable!("a test of the feature"),
+        };
+        Self { over, addr, hub, asked, answer, stop, running: tokio::spawn(server.run()) }
     }
 
     async fn raw(&self) -> Raw {
-        Raw::connect(self.addr).await
+        self.try_raw().await.expect("a connection")
+    }
+
+    async fn try_raw(&self) -> Option<Raw> {
+        self.over.connect(self.addr).await.ok().map(Raw::over)
+    }
+
+    async fn raw_from(&self, address: &str) -> Raw {
+        Raw::over_from(self.over, address, self.addr).await
     }
 
     /// A connection on which a request has been answered.
@@ -70,9 +122,9 @@ impl Served {
         raw
     }
 
-    async fn client(&self, key: &str) -> Client {
-        let path = format!("/websocket/{key}");
-        let mut client = Client::connect(self.addr, &path, &[]).await.expect("an upgrade");
+    async fn client(&self, key: &str) -> Client<Wire> {
+        let stream = self.over.connect(self.addr).await.expect("a connection");
+        let mut client = Client::over(stream, &format!("/websocket/{key}")).await.expect("an upgrade");
         client.ping().await;
         client
     }

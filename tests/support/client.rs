@@ -1,5 +1,6 @@
 //! A client over tokio-tungstenite, which shares no code with keywire.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::within;
+use super::{Wire, within};
 
 pub(crate) struct Client<S = TcpStream> {
     socket: WebSocketStream<S>,
@@ -27,6 +28,15 @@ pub(crate) struct Client<S = TcpStream> {
 pub(crate) struct End {
     pub(crate) code: u16,
     pub(crate) reason: String,
+}
+
+impl End {
+    fn of(frame: Option<CloseFrame>) -> Self {
+        match frame {
+            Some(frame) => Self { code: frame.code.into(), reason: frame.reason.as_str().to_owned() },
+            None => Self { code: 1005, reason: String::new() },
+        }
+    }
 }
 
 pub(crate) fn request(addr: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Request {
@@ -44,10 +54,7 @@ impl Client {
         headers: &[(&'static str, &str)],
     ) -> Result<Self, Error> {
         let stream = within("a connection", TcpStream::connect(addr)).await?;
-        let request = request(addr, path, headers);
-        let opening = tokio_tungstenite::client_async(request, stream);
-        let (socket, response) = within("the answer to an opening", opening).await?;
-        Ok(Self { socket, response })
+        Self::open(stream, request(addr, path, headers)).await
     }
 
     /// Breaks the connection off with a TCP reset.
@@ -72,11 +79,24 @@ impl Client<DuplexStream> {
     }
 }
 
+impl Client<Wire> {
+    pub(crate) async fn over(stream: Wire, path: &str) -> Result<Self, Error> {
+        let addr = stream.tcp().peer_addr()?;
+        Self::open(stream, request(addr, path, &[])).await
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// A client on a stream that is a WebSocket already.
     pub(crate) async fn upgraded(stream: S) -> Self {
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         Self { socket, response: Response::default() }
+    }
+
+    async fn open(stream: S, request: Request) -> Result<Self, Error> {
+        let opening = tokio_tungstenite::client_async(request, stream);
+        let (socket, response) = within("the answer to an opening", opening).await?;
+        Ok(Self { socket, response })
     }
 
     pub(crate) async fn send(&mut self, envelope: Value) {
@@ -145,6 +165,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The server's close frame as the next message, and the end of a stream that is cut: over TLS without `close_notify`.
+    pub(crate) async fn cut(&mut self) -> End {
+        let Message::Close(frame) = self.receive().await else { panic!("not the end") };
+        match within("the end of the stream", self.socket.next()).await {
+            None => {}
+            Some(Err(Error::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {}
+            after => panic!("after the close frame: {after:?}"),
+        }
+        End::of(frame)
+    }
+
     /// The remaining pushes, and the end after them.
     pub(crate) async fn rest(&mut self) -> (Vec<Value>, End) {
         let mut pushes = Vec::new();
@@ -161,10 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         // Reading answers the close frame. A reset is an error here.
         let after = within("the end of the stream", self.socket.next()).await;
         assert!(after.is_none(), "after the close frame: {after:?}");
-        match frame {
-            Some(frame) => End { code: frame.code.into(), reason: frame.reason.as_str().to_owned() },
-            None => End { code: 1005, reason: String::new() },
-        }
+        End::of(frame)
     }
 
     /// Closes with a code and reads the server's answer.

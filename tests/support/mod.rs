@@ -21,6 +21,7 @@ pub(crate) mod redis;
 #[cfg(any(feature = "axum", feature = "warp"))]
 mod server;
 pub(crate) mod tokens;
+mod wire;
 
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ pub(crate) use peer::{Peer, PeerListener};
 pub(crate) use raw::{CLOSE, Head, PING, Raw, TEXT, frame, masked, opening};
 #[cfg(any(feature = "axum", feature = "warp"))]
 pub(crate) use server::{Adapter, Server};
+pub(crate) use wire::{Over, Wire, fixture, shake, tls_client};
 
 /// Timeout of waits, more than anything takes on a busy machine. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,19 +2,21 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpSocket;
 
-use super::within;
+use super::{Over, Wire, within};
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Wire,
     unread: Vec<u8>,
 }
 
@@ -92,25 +94,34 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 impl Raw {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
-        let stream = within("a connection", TcpStream::connect(addr)).await.expect("a listening server");
-        // Pieces are sent as they are written.
-        stream.set_nodelay(true).expect("a socket");
+        Self::over(Over::Plain.connect(addr).await.expect("a listening server"))
+    }
+
+    pub(crate) fn over(stream: Wire) -> Self {
         Self { stream, unread: Vec::new() }
     }
 
     /// Connects from another address of this machine than 127.0.0.1, such as 127.0.0.2.
     pub(crate) async fn connect_from(address: &str, addr: SocketAddr) -> Self {
+        Self::over_from(Over::Plain, address, addr).await
+    }
+
+    pub(crate) fn into_wire(self) -> Wire {
+        self.stream
+    }
+
+    pub(crate) async fn over_from(over: Over, address: &str, addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
             .bind(SocketAddr::new(address.parse().expect("an address"), 0))
             .expect("an address of this machine");
         let stream = within("a connection", socket.connect(addr)).await.expect("a listening server");
-        Self { stream, unread: Vec::new() }
+        Self::over(over.wrap(stream).await.expect("a handshake"))
     }
 
     /// The address that the server sees.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.stream.local_addr().expect("an address")
+        self.stream.tcp().local_addr().expect("an address")
     }
 
     /// A request without a body, and its answer.
@@ -144,13 +155,15 @@ impl Raw {
     }
 
     /// Whether nothing has arrived yet.
-    pub(crate) fn has_nothing(&self) -> bool {
-        self.unread.is_empty() && self.stream.try_read(&mut [0]).is_err()
+    pub(crate) fn has_nothing(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let read = Pin::new(&mut self.stream).poll_read(&mut cx, &mut ReadBuf::new(&mut [0]));
+        self.unread.is_empty() && read.is_pending()
     }
 
     /// Breaks the connection off with a TCP reset.
     pub(crate) fn reset(self) {
-        self.stream.set_zero_linger().expect("a socket");
+        self.stream.tcp().set_zero_linger().expect("a socket");
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
@@ -237,7 +250,12 @@ impl Raw {
             match within("the end", self.stream.read_buf(&mut self.unread)).await {
                 Ok(0) => return,
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                // TLS that is cut has no `close_notify`.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) =>
+                {
+                    return;
+                }
                 Err(error) => panic!("{error}"),
             }
         }
