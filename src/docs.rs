@@ -27,3 +27,7 @@ struct Cluster;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;
+
+#[cfg(all(doctest, feature = "axum", feature = "serve", feature = "warp"))]
+#[doc = include_str!("../docs/frameworks.md")]
+struct Frameworks;
