@@ -17,6 +17,7 @@ const allowed = {
   "hyper::upgrade::OnUpgrade": "`Connection::run_upgraded`, feature `hyper`",
   "hyper_util::service::glue::TowerToHyperService": "names what `serve` returns; nobody has to write it",
   "tower_service::Service": "what `serve` takes",
+  "rustls::server::server_conn::ServerConfig": "`serve::Tls::rustls`, named after it",
   "warp::": "`adapter::warp`",
   "axum::": "`adapter::axum`",
   "axum_core::": "`adapter::axum`",

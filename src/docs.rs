@@ -51,3 +51,7 @@ struct Groups;
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../docs/testing.md")]
 struct Testing;
+
+#[cfg(all(doctest, feature = "axum", feature = "serve", feature = "warp"))]
+#[doc = include_str!("../docs/frameworks.md")]
+struct Frameworks;

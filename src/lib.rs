@@ -34,9 +34,9 @@
 //! # Features
 //! | feature | default | |
 //! |---|---|---|
-//! | `warp` | yes | adapter for warp, `adapter::warp` |
+//! | `warp`, `axum` | yes, no | adapters for warp and axum, `adapter::warp` and `adapter::axum` |
 //! | `serve`, `tls` | yes, no | server for production, `keywire::serve`; TLS for it, `serve::Tls` |
-//! | `hyper` | yes | `Connection::run_upgraded`, for an adapter of your own to axum or anything on hyper |
+//! | `hyper`, `http2` | yes, no | `adapter::hyper`, for anything on hyper; WebSockets over HTTP/2, where your server speaks it |
 //! | `jwt` | yes | keys from signed tokens, `JwtKey` |
 //! | `jwks` | no | verifying keys from the URL of an identity provider, `Jwks::from_url` |
 //! | `client` | no | a client that reconnects, for services and tests, `client::Client` |

@@ -11,25 +11,23 @@ use super::run::Connection;
 
 /// Of the feature `hyper`.
 impl Connection {
-    /// Runs the connection to its end on hyper's upgrade. For adapters to axum, hyper and other frameworks on hyper.
+    /// Runs the connection to its end on hyper's upgrade. For adapters of your own to frameworks on hyper. `adapter::axum`,
+    /// `adapter::warp` and `adapter::hyper` call it.
     ///
     /// It finds the TCP connection below [`serve`](crate::serve()), below hyper_util's `auto` server (`axum::serve`,
     /// `warp::serve`) and below hyper's own server, and runs on it as [`Connection::run_tcp`] does. Below `serve` the
     /// session no longer counts for [`ServeConfig::connections`](crate::serve::ServeConfig::connections), on any kind of listener.
-    /// Any other stream runs as in [`Connection::run`]: below `serve` that is the TLS stream itself, without hyper's buffers.
+    /// Any other stream (HTTP/2) runs as in [`Connection::run`]: below `serve` that is the TLS stream itself, without hyper's buffers.
     ///
     /// A client that does not take its 101 within [`Config::upgrade_timeout`](crate::Config::upgrade_timeout) is disconnected.
     ///
     /// ```
-    /// use axum::extract::{Request, State};
-    /// use axum::response::Response;
-    /// use axum::{Router, routing::any};
+    /// use http::{Request, Response};
     /// use hyper::upgrade::OnUpgrade;
     /// use keywire::adapter::{Handshake, Upgrade};
-    /// use keywire::auth::RawKey;
     /// use keywire::Hub;
     ///
-    /// async fn websocket(State(hub): State<Hub>, request: Request) -> Response<String> {
+    /// async fn websocket<B>(hub: Hub, request: Request<B>) -> Response<String> {
     ///     let (mut parts, _) = request.into_parts();
     ///     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     ///     let handshake = Handshake::from_parts(&parts, "/websocket");
@@ -39,10 +37,6 @@ impl Connection {
     ///     }
     ///     response
     /// }
-    ///
-    /// let hub = Hub::builder(RawKey::from_path()).build();
-    /// let router: Router = Router::new().route("/websocket/{key}", any(websocket)).with_state(hub);
-    /// # let _ = router;
     /// ```
     ///
     /// # Cancel safety
