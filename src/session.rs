@@ -220,7 +220,9 @@ impl Session {
     pub fn close(&self, code: CloseCode, reason: impl Into<Box<str>>) -> Outcome {
         let closed = match code {
             // Only clients that offered `keywire.v1` understand 4005.
-            CloseCode::DRAIN if self.0.dialect == Dialect::Plain => Closed::by_server(CloseCode::GOING_AWAY, ""),
+            CloseCode::DRAIN if self.0.dialect == Dialect::Plain => {
+                Closed::by_server(CloseCode::GOING_AWAY, "")
+            }
             code => Closed::by_server(code, reason),
         };
         self.0.outbox.close(closed)

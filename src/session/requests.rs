@@ -27,7 +27,9 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn new(push: Push) -> Result<Self, RequestError> {
         match &push.flag {
-            None => return Err(RequestError::Invalid("the push has no flag, by which a page finds its handler")),
+            None => {
+                return Err(RequestError::Invalid("the push has no flag, by which a page finds its handler"));
+            }
             Some(flag) if flag.is_reserved() => {
                 return Err(RequestError::Invalid("the flag of the push is reserved for keywire"));
             }
@@ -105,7 +107,9 @@ impl Session {
         match self.send_frame(&request.frame) {
             Outcome::Accepted | Outcome::Displaced(_) => {}
             Outcome::Gone => return Err(RequestError::Ended),
-            outcome @ (Outcome::Slow | Outcome::Dropped(_)) => return Err(RequestError::Undelivered(outcome)),
+            outcome @ (Outcome::Slow | Outcome::Dropped(_)) => {
+                return Err(RequestError::Undelivered(outcome));
+            }
         }
         // A connection that has read far enough ahead reads further now.
         self.0.outbox.wake();

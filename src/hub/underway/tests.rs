@@ -1,7 +1,7 @@
 use super::*;
-use crate::handshake::Dialect;
 use crate::auth::RawKey;
 use crate::group::Group;
+use crate::handshake::Dialect;
 use crate::hub::Hub;
 use crate::key::Identity;
 use crate::rejection::Rejection;
