@@ -92,6 +92,18 @@ async fn slow_handlers_hold_up_nothing_and_are_bounded() {
     for asked in asked {
         assert!(within("an answer", asked).await.unwrap().is_ok());
     }
+    // The server forgets what is late, and the client still works on it.
+    for _ in 0..64 {
+        let late = session.request(question("slow"), Duration::ZERO).await;
+        assert_eq!(late, Err(RequestError::TimedOut));
+    }
+    let busy = RequestError::Failed("too many requests at a time".into());
+    assert_eq!(ask(&session, question("slow")).await, Err(busy));
+    assert_eq!(
+        ask(&session, question("other")).await,
+        Err(RequestError::Failed("no handler for this flag".into()))
+    );
+    gate.add_permits(64);
 }
 
 #[tokio::test]

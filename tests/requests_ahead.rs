@@ -23,7 +23,9 @@ fn question() -> Push {
 }
 
 async fn server(switch: Switch) -> Server {
-    let config = Config { handler_timeout: LONG, message_rate: None, ..Config::default() };
+    // A ping would wake the connection.
+    let ping_interval = None;
+    let config = Config { handler_timeout: LONG, message_rate: None, ping_interval, ..Config::default() };
     Server::start(Hub::builder(RawKey::from_path()).handler(switch).config(config).build()).await
 }
 

@@ -310,7 +310,13 @@ impl<'a> Engine<'a> {
             round.call.begin(incoming);
             // Most calls are ready at once, and the next message follows in the same read.
             let _ = round.call.poll(round.cx);
-        } else if !own::overtake(round.call.session(), &incoming, !is_congested) {
+            return Ok(Progress::More);
+        }
+        let has_overtaken = match &incoming {
+            Incoming::Text(text) => own::overtake(round.call.session(), text, !is_congested),
+            Incoming::Opened | Incoming::Binary(_) => false,
+        };
+        if !has_overtaken {
             self.backlog.get_or_insert_default().push(incoming);
         }
         Ok(Progress::More)

@@ -6,7 +6,6 @@ mod refresh;
 
 use futures_util::future::BoxFuture;
 
-use super::handler_call::Incoming;
 use crate::handler::{HandlerResult, Reply};
 use crate::message::{Code, Envelope, Flag, Push};
 use crate::session::Session;
@@ -38,10 +37,9 @@ pub(super) fn serve<'a>(session: &'a Session, envelope: Envelope, text: &Text) -
 
 /// Serves a message that overtakes those that wait for the handler, without the text hook. Returns whether the message was one: an
 /// answer to a request, for which the handler may be waiting, or a ping, if there is room for its reply.
-pub(super) fn overtake(session: &Session, message: &Incoming, has_room: bool) -> bool {
+pub(super) fn overtake(session: &Session, text: &Text, has_room: bool) -> bool {
     // A ping: the flag, and an id of 64 bytes, escaped in any way.
     const LONGEST: usize = 512;
-    let Incoming::Text(text) = message else { return false };
     let may_be_answer = session.can_be_asked() && text.contains(Flag::ANSWER.as_str());
     let may_be_ping = has_room && text.len() <= LONGEST && text.contains(Flag::PING.as_str());
     if !may_be_answer && !may_be_ping {
