@@ -9,6 +9,7 @@ export type Push = {
     group?: string;
     at?: string;
     time?: number;
+    ask?: true;
 };
 export type Envelope = {
     flag: string;
@@ -17,6 +18,7 @@ export type Envelope = {
     id?: number | string;
 };
 export type Handler = (push: Push) => void;
+export type Answerer = (push: Push) => unknown;
 export type Credential = string | {
     token: string;
     expiresAt?: number | Date;
@@ -141,6 +143,13 @@ export declare class Keywire extends EventTarget {
     on(flag: string, handler: Handler): () => void;
     /** Removes a handler. @param {string} flag @param {Handler} handler */
     off(flag: string, handler: Handler): void;
+    /**
+     * Answers the server's requests of this flag with the value that the handler returns. If it throws, the server gets the message
+     * of the error. One handler for each flag: the last one counts. Returns a function that removes the handler.
+     * @param {string} flag
+     * @param {Answerer} handler
+     */
+    answer(flag: string, handler: Answerer): () => void;
     /**
      * Sends now, or when the connection is open. Throws if the client is closed or the queue is full.
      * @param {Envelope} envelope

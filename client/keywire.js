@@ -13,11 +13,12 @@
  * A message of the server. Kept pushes have `at` and `time` (ms since 1970) if the page follows the log.
  * @typedef {{
  *   code: string, msg: string, data?: any, flag?: string, sender?: string, id?: number | string, group?: string,
- *   at?: string, time?: number,
+ *   at?: string, time?: number, ask?: true,
  * }} Push
  */
 /** A message of the page. @typedef {{ flag: string, reception?: string, body?: unknown, id?: number | string }} Envelope */
 /** @typedef {(push: Push) => void} Handler */
+/** Returns the answer to a request of the server, or a promise of it. @typedef {(push: Push) => unknown} Answerer */
 /**
  * A key or a token. `expiresAt`, a time as in `Date.now()`, is for tokens without a claim `exp`.
  * @typedef {string | { token: string, expiresAt?: number | Date }} Credential
@@ -71,12 +72,15 @@
  * @typedef {{
  *   term?: number, state?: State, push?: unknown, taken?: string,
  *   ask?: 'state' | 'now', letter?: Letter, epoch?: string,
+ *   offer?: number | string, tab?: string, shown?: boolean, chosen?: string, request?: Push,
  * }} Note
  */
 /** @typedef {(letters: Letter[]) => void} Report */
 /** @typedef {{ leads: boolean, post: (note: Note) => void, steal: () => void, leave: (letters?: Letter[], report?: Report) => void }} Tabs */
 
 const PROTOCOL = 'keywire.v1';
+/** The server may ask this client. */
+const ANSWERS = 'answers.keywire';
 const PING = '{"flag":"kw:ping"}';
 
 /** Prefix of the flags and ids of keywire itself. */
@@ -87,6 +91,9 @@ const DRAINING = 4005;
 
 /** Standard close codes after which another attempt would end in the same way. */
 const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
+
+/** Time in which tabs offer to answer a request of the server. */
+const OFFERS = 200;
 
 /** Longest timer, 24 days. A longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
@@ -116,6 +123,8 @@ function bounded(value, otherwise) {
 
 /** Clock for durations. The wall clock jumps, this one does not. */
 const now = () => performance.now();
+
+const isShown = () => !globalThis.document?.hidden;
 
 /** @param {string} text */
 const base64url = (text) =>
@@ -224,6 +233,10 @@ export class Keywire extends EventTarget {
   #requests = new Map();
   /** @type {Map<string, Set<Handler>>} */
   #handlers = new Map();
+  /** @type {Map<string, Answerer>} */
+  #answerers = new Map();
+  /** Requests of the server for which this tab, as the leader, chooses a tab. @type {Map<any, { request: Push, tab: string }>} */
+  #asks = new Map();
   /** @type {Tabs | null} */
   #tabs = null;
   /** Time at which the leader began to lead. Of two tabs that believe to be the leader, the later one is. */
@@ -301,6 +314,19 @@ export class Keywire extends EventTarget {
   /** Removes a handler. @param {string} flag @param {Handler} handler */
   off(flag, handler) {
     this.#handlers.get(flag)?.delete(handler);
+  }
+
+  /**
+   * Answers the server's requests of this flag with the value that the handler returns. If it throws, the server gets the message
+   * of the error. One handler for each flag: the last one counts. Returns a function that removes the handler.
+   * @param {string} flag
+   * @param {Answerer} handler
+   */
+  answer(flag, handler) {
+    this.#answerers.set(flag, handler);
+    return () => {
+      if (this.#answerers.get(flag) === handler) this.#answerers.delete(flag);
+    };
   }
 
   /**
@@ -421,7 +447,7 @@ export class Keywire extends EventTarget {
   #address(token) {
     const { via, param, follow } = this.#options;
     const url = this.#endpoint(this.#url?.());
-    const protocols = [PROTOCOL];
+    const protocols = [PROTOCOL, ANSWERS];
     // The server judges positions. An invalid one must not keep the page from connecting.
     if (follow) protocols.push(`from.keywire.${(this.#at ?? follow).replace(/[^\w.]/g, '_')}`);
     if (token === undefined) return [url.href, protocols];
@@ -525,6 +551,7 @@ export class Keywire extends EventTarget {
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
     clearTimeout(this.#word);
+    this.#asks.clear();
     /** @type {Letter[]} */
     let unsent = [];
     // An unsent request is reported by its rejection.
@@ -668,7 +695,7 @@ export class Keywire extends EventTarget {
   }
 
   /** @param {Note} note */
-  #hear({ term, state, push, taken, ask, letter, epoch }) {
+  #hear({ term, state, push, taken, ask, letter, epoch, offer, tab, shown, chosen, request }) {
     const { leads } = /** @type {Tabs} */ (this.#tabs);
     if (leads && ask === 'now') this.connect();
     else if (leads && ask) {
@@ -677,6 +704,12 @@ export class Keywire extends EventTarget {
       // Announced before it is sent: if this tab dies in between, a message is lost, but none is sent twice.
       this.#post({ taken: letter.n });
       this.#pass(letter);
+    }
+    if (chosen === this.#tab && request) void this.#reply(request);
+    const asked = this.#asks.get(offer);
+    if (asked && tab) {
+      asked.tab ||= tab;
+      if (shown) this.#choose(offer, tab);
     }
     // A leader still accepts the last notes of the leader before it.
     if (term === undefined || (leads ? term !== this.#former : term < this.#term)) return;
@@ -731,6 +764,7 @@ export class Keywire extends EventTarget {
     } catch (error) {
       return this.#emit('error', error);
     }
+    if (push.ask) return this.#consider(push);
     const id = String(push.id);
     const request = this.#settle(push.id);
     request?.resolve(push);
@@ -757,6 +791,57 @@ export class Keywire extends EventTarget {
     if (push.msg) this.#emit('notice', push);
     // After the handlers: a push that no handler has had comes again.
     if (push.at) this.#keep(push.at);
+  }
+
+  // ── Requests of the server ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Answers, or finds a tab that does: one that has a handler, and that the user sees if there is such a tab. @param {Push} request */
+  #consider(request) {
+    const { id, flag = '' } = request;
+    const shown = isShown();
+    const tab = this.#answerers.has(flag) ? this.#tab : '';
+    if (this.#follows) {
+      if (tab) this.#tabs?.post({ offer: id, tab, shown });
+    } else if (!this.#tabs || (tab && shown)) {
+      void this.#reply(request);
+    } else {
+      this.#asks.set(id, { request, tab });
+      setTimeout(() => this.#choose(id), OFFERS);
+    }
+  }
+
+  /** Gives a request to a tab, unless one has it already. @param {any} id @param {string} [tab] */
+  #choose(id, tab) {
+    const asked = this.#asks.get(id);
+    if (!asked) return;
+    this.#asks.delete(id);
+    const { request, tab: chosen } = { ...asked, tab: tab ?? asked.tab };
+    if (!chosen || chosen === this.#tab) void this.#reply(request);
+    // Without a term, so that tabs with an older version of this file ignore it.
+    else this.#tabs?.post({ chosen, request });
+  }
+
+  /** @param {Push} request */
+  async #reply(request) {
+    const { id, flag = '' } = request;
+    const epoch = this.#epoch;
+    const handler = this.#answerers.get(flag);
+    let text = '';
+    /** @param {unknown} why */
+    const fail = (why) => {
+      const error = typeof why === 'string' ? why : 'failed';
+      const { read } = new TextEncoder().encodeInto(error, new Uint8Array(256));
+      text = JSON.stringify({ flag: 'kw:answer', id, error: error.slice(0, read) });
+    };
+    try {
+      if (handler) text = JSON.stringify({ flag: 'kw:answer', id, body: await handler(request) });
+      else fail(`no handler for ${flag}`);
+    } catch (error) {
+      fail(/** @type {any} */ (error)?.message ?? error);
+      this.#emit('error', error);
+    }
+    // Another connection knows nothing of this request.
+    if (this.#isOpen && epoch === this.#epoch) this.#pass({ n: this.#nextId(), text });
   }
 
   // ── The log of kept pushes ──────────────────────────────────────────────────────────────────────────────────────────

@@ -55,3 +55,7 @@ struct Testing;
 #[cfg(all(doctest, feature = "axum", feature = "serve", feature = "warp"))]
 #[doc = include_str!("../docs/frameworks.md")]
 struct Frameworks;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/requests.md")]
+struct Requests;

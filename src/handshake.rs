@@ -20,6 +20,9 @@ use crate::rejection::Rejection;
 /// Subprotocol of clients that understand keywire's close codes.
 pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
 
+/// Subprotocol of clients that answer requests.
+const ANSWERS: &str = "answers.keywire";
+
 /// Prefix of a token that a client offers as a subprotocol.
 pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
 
@@ -307,6 +310,17 @@ impl Handshake {
         self.subprotocols().any(|protocol| protocol == KEYWIRE_V1)
     }
 
+    /// What the client understands.
+    pub(crate) fn dialect(&self) -> Dialect {
+        if !self.speaks_v1() {
+            Dialect::Plain
+        } else if self.subprotocols().any(|protocol| protocol == ANSWERS) {
+            Dialect::V1Answering
+        } else {
+            Dialect::V1
+        }
+    }
+
     /// The position from which the client asks to follow the log of its key. `None` if it does not ask.
     pub(crate) fn follows(&self) -> Option<FollowFrom> {
         if self.speaks_v1() { FollowFrom::of(self.subprotocols()) } else { None }
@@ -362,6 +376,17 @@ impl Handshake {
     fn head(&mut self) -> &mut Head {
         Arc::make_mut(&mut self.0)
     }
+}
+
+/// What a client understands besides pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Nothing.
+    Plain,
+    /// keywire's close codes.
+    V1,
+    /// keywire's close codes and requests.
+    V1Answering,
 }
 
 /// The head of a request to a route without a key in its path. For routes with a key: [`Handshake::from_parts`].

@@ -11,6 +11,7 @@ mod joined;
 mod keep;
 mod log;
 mod presence;
+mod requests;
 mod shutdown;
 pub(crate) mod underway;
 

@@ -4,6 +4,7 @@ mod detached;
 mod extensions;
 mod following;
 mod groups;
+mod requests;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,13 +18,16 @@ use bytes::Bytes;
 pub use self::detached::{Sent, SentFrame};
 pub use self::extensions::Extensions;
 pub use self::groups::{JoinError, Joined, Left};
+pub(crate) use self::requests::Request;
+pub use self::requests::{Answered, Answers};
 pub use crate::close::{Closed, ClosedBy};
 use crate::deadline::time_of_day;
-pub use crate::delivery::{InvalidSessionId, SessionId};
+pub use crate::delivery::{Answer, InvalidSessionId, RequestError, SessionId};
 use crate::delivery::{Order, Outcome, Recipients, Target};
 use crate::follow::{FollowFrom, Follower};
 use crate::frame::Frame;
 pub use crate::group::InvalidGroup;
+use crate::handshake::Dialect;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};
 use crate::limits::Config;
@@ -44,8 +48,8 @@ struct Inner {
     key: Key,
     state: Mutex<State>,
     peer: Option<CompactPeer>,
-    /// Whether the client offered `keywire.v1` and understands keywire's close codes.
-    speaks_v1: bool,
+    /// What the client understands.
+    dialect: Dialect,
     /// Whether permessage-deflate was negotiated.
     compresses: bool,
     /// Whether the session holds a session permit. The permit is released once.
@@ -86,7 +90,8 @@ impl Session {
         speaks_v1: bool,
         compresses: bool,
     ) -> Self {
-        Self::with_id(SessionId::next(), hub, identity, peer, speaks_v1, compresses, None)
+        let dialect = if speaks_v1 { Dialect::V1 } else { Dialect::Plain };
+        Self::with_id(SessionId::next(), hub, identity, peer, dialect, compresses, None)
     }
 
     /// A session with the id of its opening.
@@ -95,7 +100,7 @@ impl Session {
         hub: Hub,
         identity: Identity,
         peer: Option<SocketAddr>,
-        speaks_v1: bool,
+        dialect: Dialect,
         compresses: bool,
         follow: Option<FollowFrom>,
     ) -> Self {
@@ -104,7 +109,7 @@ impl Session {
             key: identity.key().clone(),
             state: Mutex::new(State { identity: kept(identity), extensions: http::Extensions::new() }),
             peer: peer.map(CompactPeer::from),
-            speaks_v1,
+            dialect,
             compresses,
             has_permit: AtomicBool::new(false),
             pongs: AtomicU8::new(0),
@@ -221,7 +226,9 @@ impl Session {
     pub fn close(&self, code: CloseCode, reason: impl Into<Box<str>>) -> Outcome {
         let closed = match code {
             // Only clients that offered `keywire.v1` understand 4005.
-            CloseCode::DRAIN if !self.0.speaks_v1 => Closed::by_server(CloseCode::GOING_AWAY, ""),
+            CloseCode::DRAIN if self.0.dialect == Dialect::Plain => {
+                Closed::by_server(CloseCode::GOING_AWAY, "")
+            }
             code => Closed::by_server(code, reason),
         };
         self.0.outbox.close(closed)

@@ -261,6 +261,24 @@ async fn how_handlers_fail() {
     assert_eq!(failures(&mut numbers), moves(&[(failed, 1.0), ("handler_seconds_count", 1.0)]));
 }
 
+#[tokio::test]
+async fn answers_that_nobody_waits_for() {
+    let (server, numbers) = watched(hub()).await;
+    let (mut alice, session) = server.page("alice").await;
+    let ignored = || numbers.get("answers_ignored_total");
+    let question = Push::message("?").with_flag("visible");
+    let asked = tokio::spawn(async move { session.request(question, std::time::Duration::MAX).await });
+    let id = alice.next().await["id"].take();
+    let answer = json!({ "flag": "kw:answer", "id": id });
+    alice.send(answer.clone()).await;
+    assert!(asked.await.expect("no panic").is_ok());
+    assert_eq!(ignored(), 0.0);
+    alice.send(answer).await;
+    alice.send(json!({ "flag": "kw:answer", "id": 7 })).await;
+    alice.ping().await;
+    assert_eq!(ignored(), 2.0);
+}
+
 #[cfg(feature = "deflate")]
 #[tokio::test]
 async fn bytes_are_those_on_the_wire() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use keywire::auth::RawKey;
 use keywire::limits::SessionPolicy;
-use keywire::session::CloseCode;
+use keywire::session::{CloseCode, RequestError};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::testing::Tab;
 use keywire::{Config, Delivery, Hub, Push, Session, SessionStore, async_trait};
@@ -177,6 +177,18 @@ async fn a_delivery_that_it_does_not_finish_says_so() {
         let delivery = hub.send_to("alice", Push::message("found")).await;
         assert_eq!((delivery.delivered, delivery.incomplete), (1, false));
         assert_eq!(alice.next().await, Push::message("found"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_sessions_that_it_does_not_find_fails() {
+    for fault in BOTH {
+        let store = Faulty::default();
+        let hub = hub(&store).build();
+        store.fails("sessions", fault);
+        let question = Push::message("").with_flag("visible");
+        let asked = hub.request(Recipients::everyone(), question, Duration::from_secs(1)).await;
+        assert_eq!(asked.err(), Some(RequestError::Unavailable), "{fault:?}");
     }
 }
 

@@ -2,9 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::answering::Answerers;
 use super::backoff::Backoff;
 use super::credential::Credentials;
 use super::dial::Endpoint;
@@ -15,6 +17,7 @@ use super::state::State;
 use super::supervisor::Supervisor;
 use super::{Client, ClientError, Credential, Events};
 use crate::auth::CredentialSource;
+use crate::message::{Flag, Push};
 
 /// Settings of a [`Client`]. The defaults are those of the browser client.
 ///
@@ -70,6 +73,7 @@ impl ClientBuilder {
             pong: Duration::from_secs(10),
             renew: Duration::from_secs(60),
             message_bytes: 16 * 1024 * 1024,
+            answerers: Answerers::default(),
         };
         Ok(Self { settings, follow: None, queue: 64, request_timeout: Duration::from_secs(10) })
     }
@@ -188,6 +192,38 @@ impl ClientBuilder {
     #[must_use]
     pub fn follow(mut self, from: Follow) -> Self {
         self.follow = Some(from);
+        self
+    }
+
+    /// Answers the server's requests of this flag, see [`Session::request`](crate::Session::request). The error becomes the string of
+    /// [`RequestError::Failed`](crate::session::RequestError::Failed), cut to 256 bytes. One handler for each flag: the last one
+    /// counts. Without a handler for any flag, the server cannot ask this client.
+    ///
+    /// ```no_run
+    /// use keywire::Push;
+    /// use keywire::client::Client;
+    ///
+    /// # async fn measure() -> Result<f64, std::io::Error> { Ok(20.5) }
+    /// # fn example() -> Result<(), keywire::client::ClientError> {
+    /// let (client, events) = Client::builder("wss://live.example/websocket")?
+    ///     .key("sensor-7")
+    ///     .answer("temperature", |_: Push| async { measure().await })
+    ///     .connect();
+    /// # let _ = (client, events);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Handlers run in tasks of their own, up to 64 at a time. They are aborted when their connection ends.
+    #[must_use]
+    pub fn answer<F, Fut, T, E>(mut self, flag: impl Into<Flag>, handler: F) -> Self
+    where
+        F: Fn(Push) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Serialize,
+        E: fmt::Display,
+    {
+        self.settings.answerers.insert(flag.into(), handler);
         self
     }
 

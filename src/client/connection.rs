@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
+use super::answering::Answering;
 use super::dial::Socket;
 use super::ended::Ended;
 use super::following::Following;
@@ -58,6 +59,7 @@ struct Conversation {
     last_id: i64,
     /// Requests and renewals that wait for a reply.
     waiting: HashMap<i64, Waiting>,
+    answering: Answering,
     renewal: Renewal,
 }
 
@@ -99,6 +101,7 @@ impl Conversation {
             asked: false,
             last_id: 0,
             waiting: HashMap::new(),
+            answering: Answering::default(),
         }
     }
 
@@ -151,6 +154,10 @@ impl Conversation {
                         // All handles are dropped, but not the events.
                         None => has_handles = false,
                     }
+                    Ok(())
+                }
+                Some(answer) = self.answering.next(), if !self.answering.is_idle() && !self.writer.is_busy() => {
+                    self.writer.push(Frame::text(answer));
                     Ok(())
                 }
                 () = sleep_until(look_at) => match opened_at {
@@ -245,7 +252,12 @@ impl Conversation {
 
     /// Handles a text message. `None`: the message is not an event. It answers a request or a renewal, or is keywire's own.
     fn receive(&mut self, text: &str, following: Option<&mut Following>) -> Option<Event> {
-        let Some(push) = read(text) else { return Some(Event::Failed(ClientError::NotAPush)) };
+        let Some((push, is_request)) = read(text) else { return Some(Event::Failed(ClientError::NotAPush)) };
+        if is_request {
+            let answer = self.answering.begin(&self.settings.answerers, push);
+            answer.into_iter().for_each(|answer| self.writer.push(Frame::text(answer)));
+            return None;
+        }
         let waiting = match push.id {
             Some(MessageId::Number(id)) => self.waiting.remove(&id),
             _ => None,
@@ -319,8 +331,8 @@ impl Conversation {
     }
 }
 
-/// Parses a push of the server, with its sender and group.
-fn read(text: &str) -> Option<Push> {
+/// Parses a push of the server, with its sender and group, and whether it is a request.
+fn read(text: &str) -> Option<(Push, bool)> {
     #[derive(Deserialize)]
     struct Sent {
         /// Always present on the wire.
@@ -330,12 +342,14 @@ fn read(text: &str) -> Option<Push> {
         sender: Option<String>,
         #[serde(default)]
         group: Option<String>,
+        #[serde(default)]
+        ask: bool,
     }
-    let Sent { sender, group, .. } = serde_json::from_str(text).ok()?;
+    let Sent { sender, group, ask, .. } = serde_json::from_str(text).ok()?;
     let mut push: Push = serde_json::from_str(text).ok()?;
     push.sender = sender.and_then(|sender| Key::new(sender).ok());
     push.group = group.and_then(|group| Group::new(group).ok());
-    Some(push)
+    Some((push, ask))
 }
 
 fn ended(frame: Option<CloseFrame>) -> Ended {

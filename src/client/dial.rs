@@ -65,10 +65,10 @@ impl Endpoint {
         &self,
         credential: Option<&str>,
         place: &CredentialSource,
-        follow: Option<&str>,
+        offers: &[String],
         message_bytes: usize,
     ) -> Result<(Socket, Progress), ClientError> {
-        let request = self.request(credential, place, follow)?;
+        let request = self.request(credential, place, offers)?;
         let host = self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = self.uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let stream = race::connect(host, port).await.map_err(failed)?;
@@ -86,19 +86,19 @@ impl Endpoint {
         }
     }
 
-    /// The opening request with the credential in its place.
+    /// The opening request with the credential in its place. `offers`: further subprotocols.
     fn request(
         &self,
         credential: Option<&str>,
         place: &CredentialSource,
-        follow: Option<&str>,
+        offers: &[String],
     ) -> Result<Request<()>, ClientError> {
         let (mut path, mut query) =
             (self.uri.path().to_owned(), self.uri.query().unwrap_or_default().to_owned());
         let mut headers = HeaderMap::new();
         let mut protocols = KEYWIRE_V1.to_owned();
-        if let Some(follow) = follow {
-            protocols = format!("{protocols}, {follow}");
+        for offer in offers {
+            protocols = format!("{protocols}, {offer}");
         }
         if let Some(credential) = credential {
             if credential.is_empty() {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     fn request(url: &str, credential: &str, place: CredentialSource) -> Request<()> {
-        Endpoint::new(url).unwrap().request(Some(credential), &place, None).unwrap()
+        Endpoint::new(url).unwrap().request(Some(credential), &place, &[]).unwrap()
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
             CredentialSource::Header("x y".into()),
             CredentialSource::Header("x".into()),
         ] {
-            let error = endpoint.request(Some("two\nlines"), &place, None).unwrap_err();
+            let error = endpoint.request(Some("two\nlines"), &place, &[]).unwrap_err();
             assert!(matches!(error, ClientError::Credential), "{place:?}");
         }
         for place in [
@@ -231,7 +231,7 @@ mod tests {
             CredentialSource::Subprotocol,
         ] {
             assert!(
-                matches!(endpoint.request(Some(""), &place, None), Err(ClientError::Credential)),
+                matches!(endpoint.request(Some(""), &place, &[]), Err(ClientError::Credential)),
                 "{place:?}"
             );
         }

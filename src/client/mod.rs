@@ -1,5 +1,6 @@
 //! A client for services and tests that reconnects by itself (feature `client`).
 
+mod answering;
 mod backoff;
 mod builder;
 mod connection;

@@ -90,6 +90,7 @@ mod tests {
             heartbeat: minute,
             pong: minute,
             renew: minute,
+            answerers: Default::default(),
             message_bytes: 1,
         })
     }

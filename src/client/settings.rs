@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::answering::Answerers;
 use super::backoff::Backoff;
 use super::credential::Credentials;
 use super::dial::Endpoint;
@@ -17,4 +18,5 @@ pub(super) struct Settings {
     pub(super) pong: Duration,
     pub(super) renew: Duration,
     pub(super) message_bytes: usize,
+    pub(super) answerers: Answerers,
 }

@@ -94,11 +94,12 @@ impl Supervisor {
     }
 
     async fn dial(&self, due: Instant) -> Result<((Socket, Progress), Option<Credential>), ClientError> {
-        let Settings { endpoint, credentials, place, message_bytes, .. } = &*self.settings;
+        let Settings { endpoint, credentials, place, message_bytes, answerers, .. } = &*self.settings;
         let credential = credentials.ask(due).await?;
         let text = credential.as_ref().map(|credential| &*credential.text);
         let follow = self.state.following.as_ref().map(Following::protocol);
-        let connected = endpoint.connect(text, place, follow.as_deref(), *message_bytes);
+        let offers: Vec<String> = follow.into_iter().chain(answerers.protocol().map(Into::into)).collect();
+        let connected = endpoint.connect(text, place, &offers, *message_bytes);
         let connected = timeout_at(due, connected).await;
         Ok((connected.unwrap_or(Err(ClientError::Timeout))?, credential))
     }

@@ -22,6 +22,9 @@ pub(super) struct Backlog {
 /// message.
 const LOOK_AHEAD: usize = 16 * 1024;
 
+/// The same while an answer of the client is awaited, which may stand behind other messages.
+const LOOK_AHEAD_FOR_ANSWER: usize = 256 * 1024;
+
 /// The weight of a message besides its bytes.
 const MESSAGE: usize = 64;
 
@@ -32,6 +35,10 @@ impl Backlog {
 
     pub(super) fn is_full(&self) -> bool {
         self.weight >= LOOK_AHEAD
+    }
+
+    pub(super) fn has_room_before_answer(&self) -> bool {
+        self.weight < LOOK_AHEAD_FOR_ANSWER
     }
 
     pub(super) fn has_messages(&self) -> bool {

@@ -11,6 +11,7 @@ use super::backlog::Backlog;
 use super::following::Following;
 use super::handler_call::{HandlerCall, Incoming};
 use super::heartbeat::Heartbeat;
+use super::own;
 use super::scratch;
 use super::socket::{Socket, UpgradedSocket};
 use super::yield_turn::yield_turn;
@@ -176,7 +177,7 @@ impl<'a> Engine<'a> {
             if round.work == 0 {
                 break;
             }
-            if !self.is_listening() || self.read(round)?.is_pending() {
+            if !self.is_listening(round.call.session()) || self.read(round)?.is_pending() {
                 return Ok(());
             }
         }
@@ -189,9 +190,12 @@ impl<'a> Engine<'a> {
         self.backlog.as_ref().is_some_and(|backlog| backlog.has_messages())
     }
 
-    /// Whether the server reads from the client: the backlog is bounded.
-    pub(super) fn is_listening(&self) -> bool {
-        self.backlog.as_ref().is_none_or(|backlog| !backlog.is_full())
+    /// Whether the server reads from the client: the backlog is bounded. It may be larger while an answer of the client is awaited,
+    /// since the handler may be the one who waits.
+    pub(super) fn is_listening(&self, session: &Session) -> bool {
+        self.backlog.as_ref().is_none_or(|backlog| {
+            !backlog.is_full() || backlog.has_room_before_answer() && session.awaits_answers()
+        })
     }
 
     /// Whether the client's messages must wait, because too many replies are queued or the session ends. Under a policy
@@ -248,7 +252,7 @@ impl<'a> Engine<'a> {
     }
 
     fn step(&mut self, round: &mut Round<'_, '_, 'a>, input: &mut &mut [u8]) -> Result<Progress, Closed> {
-        if round.work == 0 || !self.is_listening() {
+        if round.work == 0 || !self.is_listening(round.call.session()) {
             return Ok(Progress::Paused);
         }
         let event = self.decoder.next(input, self.config.message_bytes);
@@ -272,12 +276,12 @@ impl<'a> Engine<'a> {
         let incoming = match event {
             Event::Text(text) if verdict == Verdict::Limited => {
                 self.first_deadline = None;
-                round.call.refuse(Some(text));
+                own::refuse(round.call.session(), Some(text));
                 return Ok(Progress::More);
             }
             Event::Binary(_) if verdict == Verdict::Limited => {
                 self.first_deadline = None;
-                round.call.refuse(None);
+                own::refuse(round.call.session(), None);
                 return Ok(Progress::More);
             }
             Event::Text(text) => Incoming::Text(Text::from(text)),
@@ -306,7 +310,13 @@ impl<'a> Engine<'a> {
             round.call.begin(incoming);
             // Most calls are ready at once, and the next message follows in the same read.
             let _ = round.call.poll(round.cx);
-        } else if is_congested || !round.call.answer_ping(&incoming) {
+            return Ok(Progress::More);
+        }
+        let has_overtaken = match &incoming {
+            Incoming::Text(text) => own::overtake(round.call.session(), text, !is_congested),
+            Incoming::Opened | Incoming::Binary(_) => false,
+        };
+        if !has_overtaken {
             self.backlog.get_or_insert_default().push(incoming);
         }
         Ok(Progress::More)

@@ -10,15 +10,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::history;
-use super::refresh::refresh;
+use super::own::{self, Served};
 use crate::app_call::{CallError, call_app, catch_panic};
 use crate::close::Closed;
 use crate::deadline::{Deadline, after};
 use crate::excerpt::Excerpt;
 use crate::frame::Frame;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
-use crate::message::{Code, Envelope, Flag, MessageId, Push};
+use crate::message::{Code, Envelope, MessageId, Push};
 use crate::metrics::Stopwatch;
 use crate::session::Session;
 use crate::span;
@@ -104,36 +103,6 @@ impl<'a> HandlerCall<'a> {
         Poll::Ready(())
     }
 
-    /// Answers a message beyond the rate limit, without handling it.
-    pub(super) fn refuse(&self, text: Option<&str>) {
-        let id = text.and_then(|text| match Envelope::read(&Text::from(text), self.session.key()) {
-            Ok(envelope) => envelope.id,
-            Err(malformed) => malformed.id,
-        });
-        if let Some(frame) = Reply::error(Code::SLOW_DOWN, "too many messages").into_frame(id) {
-            self.session.reply(frame);
-        }
-    }
-
-    /// Answers keywire's own ping at once, without the text hook, while a call is running. Returns whether the message was one.
-    pub(super) fn answer_ping(&self, message: &Incoming) -> bool {
-        // The flag, and an id of 64 bytes, escaped in any way.
-        const LONGEST: usize = 512;
-        let Incoming::Text(text) = message else { return false };
-        if text.len() > LONGEST || !text.contains(Flag::PING.as_str()) {
-            return false;
-        }
-        match Envelope::read(text, self.session.key()) {
-            Ok(envelope) if envelope.flag == Flag::PING => {
-                if let Some(frame) = pong().into_frame(envelope.id) {
-                    self.session.reply(frame);
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Sets the deadline of the running call, if it has none yet. Returns the deadline then.
     pub(super) fn limit(&mut self, timeout: Duration) -> Option<Instant> {
         let deadline = match &mut self.state {
@@ -208,7 +177,7 @@ impl<'a> HandlerCall<'a> {
             Ok(envelope) => {
                 self.id.clone_from(&envelope.id);
                 if envelope.flag.is_reserved() {
-                    self.serve_own(envelope);
+                    self.serve_own(envelope, text);
                 } else {
                     let handler = self.session.hub().handler();
                     let message = handler.message(self.session, envelope);
@@ -223,20 +192,10 @@ impl<'a> HandlerCall<'a> {
     }
 
     /// keywire's own flags.
-    fn serve_own(&mut self, envelope: Envelope) {
-        if envelope.flag == Flag::PING {
-            self.answer(pong());
-        } else if envelope.flag == Flag::REFRESH {
-            let refresh = Box::pin(refresh(self.session, envelope));
-            self.state = State::Message(span::around(self.session, refresh), None);
-        } else if envelope.flag == Flag::SEEN {
-            let seen = Box::pin(history::seen(self.session, envelope));
-            self.state = State::Message(span::around(self.session, seen), None);
-        } else if envelope.flag == Flag::READ {
-            let read = Box::pin(history::read(self.session, envelope));
-            self.state = State::Message(span::around(self.session, read), None);
-        } else {
-            self.answer(Reply::error(Code::UNKNOWN_FLAG, "no such flag of keywire's own"));
+    fn serve_own(&mut self, envelope: Envelope, text: &Text) {
+        match own::serve(self.session, envelope, text) {
+            Served::Now(reply) => self.answer(reply),
+            Served::Later(reply) => self.state = State::Message(span::around(self.session, reply), None),
         }
     }
 
@@ -286,10 +245,6 @@ impl<'a> HandlerCall<'a> {
             log_hook_failure(self.session, &message);
         }
     }
-}
-
-fn pong() -> Reply {
-    Push::message("").with_flag(Flag::PONG).into()
 }
 
 /// Tells the handler and the client of the failure.

@@ -9,9 +9,8 @@ mod engine;
 mod following;
 mod handler_call;
 mod heartbeat;
-mod history;
+mod own;
 mod permit;
-mod refresh;
 mod scratch;
 mod socket;
 mod timers;
@@ -209,6 +208,8 @@ impl Registered<'_> {
 
     /// Removes the session from the store.
     async fn leave(&mut self, closed: &Closed) {
+        // First: the handler may be waiting for an answer, and the store may hang.
+        self.session.end_requests();
         let counted = self.ended(closed);
         remove(self.session, counted).await;
         self.inside = Inside::No;
@@ -254,6 +255,7 @@ fn recount_keys(hub: &Hub) {
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.session.outbox().end();
+        self.session.end_requests();
         if let Inside::No = self.inside {
             return;
         }

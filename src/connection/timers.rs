@@ -11,6 +11,7 @@ use super::heartbeat::Action;
 use super::yield_turn::yield_turn;
 use crate::close::Closed;
 use crate::deadline::after;
+use crate::session::Session;
 use crate::websocket::CloseCode;
 
 impl<'a> Engine<'a> {
@@ -26,7 +27,7 @@ impl<'a> Engine<'a> {
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let next_beat = self.check_heartbeat(cx, now)?;
+            let next_beat = self.check_heartbeat(cx, now, call.session())?;
             let expiry = call.session().time_to_expiry();
             if expiry == Some(Duration::ZERO) {
                 return Err(Closed::by_server(CloseCode::EXPIRED, "credential expired"));
@@ -50,7 +51,12 @@ impl<'a> Engine<'a> {
     }
 
     /// Looks for signs of life, and pings. Returns when to do so again.
-    fn check_heartbeat(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Instant, Closed> {
+    fn check_heartbeat(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        session: &Session,
+    ) -> Result<Instant, Closed> {
         if let Some(following) = &mut self.following {
             following.check_doubts();
         }
@@ -59,7 +65,7 @@ impl<'a> Engine<'a> {
             // There may be room for replies now, of which the socket does not tell.
             yield_turn(cx);
         }
-        let is_listening = self.is_listening();
+        let is_listening = self.is_listening(session);
         if !is_listening && self.outbox.is_hung_up() {
             return Err(self.lost());
         }

@@ -1,5 +1,6 @@
 //! What is sent to which sessions, and what became of it: plain data, which can cross to another process.
 
+mod answer;
 mod entry;
 mod kept;
 mod message;
@@ -10,6 +11,8 @@ mod position;
 mod recipients;
 mod session_id;
 
+pub(crate) use answer::RequestId;
+pub use answer::{Answer, RequestError};
 pub use entry::Entry;
 #[cfg(feature = "testing")]
 pub(crate) use entry::split_place;

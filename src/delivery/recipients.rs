@@ -103,6 +103,12 @@ impl From<Target> for Recipients {
     }
 }
 
+impl From<&Recipients> for Recipients {
+    fn from(recipients: &Recipients) -> Self {
+        recipients.clone()
+    }
+}
+
 impl From<Key> for Recipients {
     fn from(key: Key) -> Self {
         Self::key(key)

@@ -70,7 +70,8 @@ use crate::text::Text;
 /// - The messages of one session are handled one at a time, in order. [`opened`](Self::opened) comes before the first message and
 ///   [`closed`](Self::closed) after the last. Different sessions run concurrently.
 /// - While a handler runs, its session continues to send and to read. Pings and `kw:ping` are answered, the end of the connection is
-///   noticed, and up to 16 KiB of messages are queued. `kw:ping` does not reach [`text`](Self::text) then.
+///   noticed, and up to 16 KiB of messages are queued. `kw:ping` does not reach [`text`](Self::text) then. Nor do answers to
+///   [requests](Session::request), which overtake queued messages. While the session awaits one, up to 256 KiB are queued.
 /// - When the connection ends, the session leaves the store at once. The running call continues, and its reply is sent before the
 ///   close frame if it comes within
 ///   [`Config::close_timeout`](crate::Config::close_timeout). Messages that a client sent before it closed the connection

@@ -162,6 +162,15 @@ fn a_subprotocol_that_is_no_text_hides_no_other() {
 }
 
 #[test]
+fn only_a_client_of_keywire_v1_can_be_asked() {
+    let dialect = |offer: &[u8]| lines("sec-websocket-protocol", &[offer]).dialect();
+    assert_eq!(dialect(b"chat"), Dialect::Plain);
+    assert_eq!(dialect(b"answers.keywire"), Dialect::Plain);
+    assert_eq!(dialect(b"keywire.v1, answers.keywire.v2"), Dialect::V1);
+    assert_eq!(dialect(b"answers.keywire, keywire.v1"), Dialect::V1Answering);
+}
+
+#[test]
 fn a_token_among_the_subprotocols_is_canonical_and_stands_next_to_keywire_v1() {
     let token = |offered: &[&str]| {
         let headers: Vec<_> = offered.iter().map(|value| ("sec-websocket-protocol", *value)).collect();

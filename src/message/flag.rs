@@ -31,6 +31,7 @@ impl Flag {
     pub(crate) const GAP: Self = Self::of("kw:gap");
     pub(crate) const SEEN: Self = Self::of("kw:seen");
     pub(crate) const READ: Self = Self::of("kw:read");
+    pub(crate) const ANSWER: Self = Self::of("kw:answer");
 
     const fn of(flag: &'static str) -> Self {
         Self(Cow::Borrowed(flag))
@@ -57,6 +58,7 @@ impl Flag {
             "kw:refresh" => Self::REFRESH,
             "kw:seen" => Self::SEEN,
             "kw:read" => Self::READ,
+            "kw:answer" => Self::ANSWER,
             _ => Self(Cow::Owned(flag.into_owned())),
         }
     }

@@ -47,6 +47,9 @@ pub struct Push {
     pub group: Option<Group>,
 }
 
+/// The last field of a request.
+const ASK: &str = r#","ask":true}"#;
+
 fn done() -> Code {
     Code::DONE
 }
@@ -145,8 +148,11 @@ impl Push {
         utf8(text)
     }
 
-    /// Parses a push that the server wrote, with its sender and group. `None`: `text` is not such a push.
+    /// Parses a push that the server wrote, also as a request, with its sender and group. `None`: `text` is not such a push.
     pub(crate) fn read(text: &str) -> Option<Self> {
+        if let Some(push) = text.strip_suffix(ASK) {
+            return Self::read(&format!("{push}}}"));
+        }
         let Written { code, msg, data, flag, sender, id, group } = serde_json::from_str(text).ok()?;
         let sender = sender.map(Key::new).transpose().ok()?;
         let group = group.map(Group::new).transpose().ok()?;
@@ -182,6 +188,13 @@ impl Push {
             write_group(out, group);
         }
         out.push(b'}');
+    }
+
+    /// Appends the JSON of a push that the client must answer.
+    pub(crate) fn write_request(&self, out: &mut Vec<u8>) {
+        self.write(out);
+        out.pop();
+        out.extend_from_slice(ASK.as_bytes());
     }
 
     /// Adds the field `group` to the JSON of a push that does not have it. It is the last field.

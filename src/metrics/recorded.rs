@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     queue_fill: Histogram,
     slow_closes: Counter,
     dropped: Counter,
+    answers_ignored: Counter,
     dispatch: Histogram,
     handler: Histogram,
     errors: Counter,
@@ -125,6 +126,7 @@ impl Metrics {
             queue_fill: histogram(&table::QUEUE_FILL),
             slow_closes: counter(&table::SLOW_CLOSES, &[]),
             dropped: counter(&table::DROPPED, &[]),
+            answers_ignored: counter(&table::ANSWERS_IGNORED, &[]),
             dispatch: histogram(&table::DISPATCH),
             handler: histogram(&table::HANDLER),
             errors: failure("error"),
@@ -194,6 +196,11 @@ impl Metrics {
     /// Records a message from a client.
     pub(crate) fn received(&self) {
         self.received.increment(1);
+    }
+
+    /// Records an answer that no request was waiting for.
+    pub(crate) fn answer_ignored(&self) {
+        self.answers_ignored.increment(1);
     }
 
     /// Records the outcome of sending this many messages and bytes to one session.

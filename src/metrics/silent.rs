@@ -37,6 +37,8 @@ impl Metrics {
 
     pub(crate) fn received(&self) {}
 
+    pub(crate) fn answer_ignored(&self) {}
+
     pub(crate) fn sent(&self, _: Outcome, _: usize, _: usize) {}
 
     pub(crate) fn behind(&self, _: usize, _: usize, _: &Config) {}

@@ -17,7 +17,7 @@
 /// let recorder = prometheus.build_recorder();
 /// # Ok::<(), metrics_exporter_prometheus::BuildError>(())
 /// ```
-pub const METRICS: [&Metric; 25] = [
+pub const METRICS: [&Metric; 26] = [
     &SESSIONS,
     &KEYS,
     &OPENED,
@@ -28,6 +28,7 @@ pub const METRICS: [&Metric; 25] = [
     &QUEUE_FILL,
     &SLOW_CLOSES,
     &DROPPED,
+    &ANSWERS_IGNORED,
     &DISPATCH,
     &HANDLER,
     &HANDLER_FAILURES,
@@ -112,6 +113,12 @@ pub(super) const QUEUE_FILL: Metric = histogram(
 
 pub(super) const SLOW_CLOSES: Metric =
     counter("keywire_slow_closes_total", &[], "Sessions that were closed because their client did not read.");
+
+pub(super) const ANSWERS_IGNORED: Metric = counter(
+    "keywire_answers_ignored_total",
+    &[],
+    "Answers of clients that no request was waiting for: late, twice, or to no request.",
+);
 
 pub(super) const DROPPED: Metric = counter(
     "keywire_messages_dropped_total",

@@ -5,17 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use super::Session;
 use crate::auth::extract_fn;
 use crate::close::Closed;
+use crate::delivery::{Answer, RequestError, RequestId};
 use crate::frame::{self, FrameKind};
-use crate::handshake::Handshake;
+use crate::handshake::{Dialect, Handshake};
 use crate::hub::Hub;
 use crate::key::Identity;
-use crate::message::Push;
+use crate::message::{Json, Push};
 use crate::rejection::Rejection;
-use crate::text::Text;
+use crate::text::{Text, cut};
 
 /// For tests.
 impl Session {
@@ -74,7 +76,8 @@ impl Session {
     /// ```
     #[must_use]
     pub fn detached_on(hub: &Hub, identity: Identity) -> (Self, Sent) {
-        let session = Self::with_id(super::SessionId::next(), hub.clone(), identity, None, true, false, None);
+        let id = super::SessionId::next();
+        let session = Self::with_id(id, hub.clone(), identity, None, Dialect::V1Answering, false, None);
         let sent = Sent { session: session.clone(), written: Vec::new(), frames: VecDeque::new() };
         (session, sent)
     }
@@ -145,10 +148,60 @@ impl Sent {
             self.flush();
             match (self.frames.pop_front(), rest) {
                 (None, Poll::Ready(Ok(None)) | Poll::Pending) => Poll::Pending,
+                (None, _) => {
+                    self.session.end_requests();
+                    Poll::Ready(None)
+                }
                 (next, _) => Poll::Ready(next),
             }
         })
         .await
+    }
+
+    /// Answers a [request](Session::request), as the page would. `false`: nobody waits for this answer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use keywire::{Envelope, HandlerResult, Identity, Key, Push, Reply, Session};
+    ///
+    /// async fn pay(session: Session, _: Envelope) -> HandlerResult {
+    ///     let question = Push::message("Pay 3 €?").with_flag("confirm");
+    ///     let answer = session.request(question, Duration::from_secs(20)).await?;
+    ///     Ok(Reply::ok(if answer.body::<bool>()? { "paid" } else { "not paid" }))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (session, mut sent) = Session::detached(Identity::new(Key::new("alice")?));
+    /// let paying = tokio::spawn(pay(session.clone(), Envelope::new(session.key(), "pay", 3)));
+    /// let question = sent.next().await.expect("a question");
+    /// assert_eq!(question.msg, "Pay 3 €?");
+    /// assert!(sent.answer(&question, true));
+    /// let reply = paying.await?.expect("a reply");
+    /// assert_eq!(reply.as_push(), Some(&Push::message("paid")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `body` cannot be JSON. See [`Json::new`].
+    pub fn answer(&mut self, request: &Push, body: impl Serialize) -> bool {
+        let body = Json::new(&body).unwrap_or_else(|error| panic!("body of an answer must be JSON: {error}"));
+        self.settle(request, Ok(Answer::new(body)))
+    }
+
+    /// Answers a [request](Session::request) with an error, as the page would. `false`: nobody waits for this answer.
+    pub fn fail(&mut self, request: &Push, error: &str) -> bool {
+        let error = cut(error, RequestError::MAX_BYTES).into();
+        self.settle(request, Err(RequestError::Failed(error)))
+    }
+
+    fn settle(&mut self, request: &Push, result: Result<Answer, RequestError>) -> bool {
+        let id = request.id.as_ref().and_then(RequestId::of);
+        let waiter = id.and_then(|id| self.session.take_waiter(id));
+        waiter.map(|waiter| waiter(result)).is_some()
     }
 
     /// How the session was closed. `None`: the session is open.
@@ -193,6 +246,13 @@ impl SentFrame {
     }
 }
 
+impl Drop for Sent {
+    /// The client has gone: requests get no answers any more.
+    fn drop(&mut self) {
+        self.session.end_requests();
+    }
+}
+
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sent").field("session", &self.session).finish_non_exhaustive()
@@ -208,7 +268,7 @@ mod tests {
     use crate::frame::Frame;
     use crate::key::Key;
     use crate::limits::Config;
-    use crate::message::{Json, MessageId};
+    use crate::message::MessageId;
     use crate::websocket::CloseCode;
 
     fn alice() -> Identity {

@@ -37,9 +37,9 @@ impl Hub {
         let span = tracing::debug_span!("opening", peer = peer.map(tracing::field::display));
         let undecided = Undecided::begin(self);
         let (identity, permit) = self.check(handshake).instrument(span).await?;
-        let (id, speaks_v1) = (undecided.id(), handshake.speaks_v1());
+        let (id, dialect) = (undecided.id(), handshake.dialect());
         let follow = self.log().and_then(|_| handshake.follows());
-        let session = Session::with_id(id, self.clone(), identity, peer, speaks_v1, compresses, follow);
+        let session = Session::with_id(id, self.clone(), identity, peer, dialect, compresses, follow);
         // A shutdown that finds the session waits for its connection.
         let _tracked = self.drain().connection_token();
         let promised = undecided.promise(&session)?;

@@ -10,7 +10,7 @@ test('the credential goes into the path, escaped, and is asked for at each attem
   wire.connect();
   await settle();
   assert.equal(last().url, 'ws://host/websocket/a%2Fb%3F1%23%C3%A9');
-  assert.deepEqual(last().protocols, ['keywire.v1']);
+  assert.deepEqual(last().protocols, ['keywire.v1', 'answers.keywire']);
   last().end();
   await pass(1000);
   assert.equal(last().url, 'ws://host/websocket/a%2Fb%3F2%23%C3%A9');
@@ -61,7 +61,7 @@ test('a credential goes into the query or the subprotocols as well', async () =>
     create({ key: { token: strange }, ...options }, 'ws://host/websocket?room=1').wire.connect();
     await settle();
     assert.equal(last().url, url);
-    assert.deepEqual(last().protocols, ['keywire.v1', ...more]);
+    assert.deepEqual(last().protocols, ['keywire.v1', 'answers.keywire', ...more]);
     assert.match(last().protocols.join(''), /^[\w.-]+$/);
   }
 });

@@ -10,12 +10,12 @@ import { transform } from 'esbuild';
 
 const root = join(import.meta.dirname, '../..');
 
-test('the client is small: 11.4 KB minified by esbuild, 4.7 KB of that after gzip', async () => {
+test('the client is small: 12.6 KB minified by esbuild, 5.2 KB of that after gzip', async () => {
   const source = readFileSync(join(root, 'client/keywire.js'), 'utf8');
   const { code } = await transform(source, { minify: true, format: 'esm', target: 'es2022' });
   const compressed = gzipSync(code, { level: 9 }).length;
-  assert.ok(code.length <= 11_400, `${code.length} bytes minified`);
-  assert.ok(compressed <= 4700, `${compressed} bytes compressed`);
+  assert.ok(code.length <= 12_600, `${code.length} bytes minified`);
+  assert.ok(compressed <= 5200, `${compressed} bytes compressed`);
 });
 
 test('the package has the module, its types and the licences, and the version of the crate', () => {

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use keywire::Hub;
+use keywire::{Hub, Session};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -84,6 +84,15 @@ impl Server {
         let mut client = self.open(&format!("/websocket/{key}")).await;
         client.ping().await;
         client
+    }
+
+    /// A page that can be asked, and its session, once it is in the store.
+    pub(crate) async fn page(&self, key: &str) -> (Client, Session) {
+        let offer = [("sec-websocket-protocol", "keywire.v1, answers.keywire")];
+        let mut client = self.open_with(&format!("/websocket/{key}"), &offer).await;
+        client.ping().await;
+        let session = self.hub.sessions(key).await.pop().expect("the newest session");
+        (client, session)
     }
 
     /// Opens this path, without waiting for the session.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::auth::RawKey;
 use crate::group::Group;
+use crate::handshake::Dialect;
 use crate::hub::Hub;
 use crate::key::Identity;
 use crate::rejection::Rejection;
@@ -11,7 +12,7 @@ fn hub() -> Hub {
 
 fn session(hub: &Hub, opening: &Undecided, key: &str) -> Session {
     let identity = Identity::new(Key::new(key).unwrap());
-    Session::with_id(opening.id(), hub.clone(), identity, None, true, false, None)
+    Session::with_id(opening.id(), hub.clone(), identity, None, Dialect::V1, false, None)
 }
 
 fn close(hub: &Hub, to: &Recipients) -> usize {
