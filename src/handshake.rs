@@ -1,27 +1,24 @@
 //! The HTTP head of an opening request.
 
+mod dialect;
 mod left;
+mod values;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
+pub(crate) use self::dialect::{Dialect, KEYWIRE_V1};
 use self::left::{Deferred, Left};
+use self::values::{only, text};
 use crate::follow::FollowFrom;
-use crate::path_key::{PathKey, decode};
+use crate::path_key::PathKey;
 use crate::peer::PeerAddr;
 use crate::rejection::Rejection;
-
-/// Subprotocol of clients that understand keywire's close codes.
-pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
-
-/// Subprotocol of clients that answer requests.
-const ANSWERS: &str = "answers.keywire";
 
 /// Prefix of a token that a client offers as a subprotocol.
 pub(crate) const TOKEN_PROTOCOL: &str = "base64url.bearer.keywire.";
@@ -221,10 +218,7 @@ impl Handshake {
     ///
     /// [`Rejection::Malformed`] if the parameter occurs twice, or is not UTF-8 when decoded.
     pub fn query(&self, name: &str) -> Result<Option<String>, Rejection> {
-        let query = self.0.uri.query().unwrap_or_default();
-        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let values = pairs.filter(|(key, _)| form_decode(key).is_ok_and(|key| key == name));
-        only(values)?.map(|(_, value)| form_decode(value)).transpose()
+        values::parameter(self.0.uri.query().unwrap_or_default(), name)
     }
 
     /// The value of a header.
@@ -250,14 +244,7 @@ impl Handshake {
     ///
     /// [`Rejection::Ambiguous`] if the values differ. [`Rejection::Malformed`] if the value is not UTF-8.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, Rejection> {
-        let cookies = self.lines(header::COOKIE).flat_map(|line| line.split(|&byte| byte == b';'));
-        let pairs = cookies.filter_map(|cookie| split_once(cookie.trim_ascii(), b'='));
-        let mut values = pairs.filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| unquoted(value));
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.any(|other| other != value) {
-            return Err(Rejection::Ambiguous);
-        }
-        text(value).map(Some)
+        values::cookie(self.lines(header::COOKIE), name)
     }
 
     /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). `None` for another scheme, which belongs to another party, for
@@ -267,19 +254,12 @@ impl Handshake {
     ///
     /// [`Rejection::Malformed`] if there are two bearer tokens, or if the token is not UTF-8.
     pub fn bearer(&self) -> Result<Option<&str>, Rejection> {
-        let tokens = self.lines(header::AUTHORIZATION).filter_map(|line| {
-            let (scheme, token) = split_once(line, b' ')?;
-            let token = token.trim_ascii();
-            (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
-        });
-        only(tokens)?.map(text).transpose()
+        values::bearer(self.lines(header::AUTHORIZATION))
     }
 
     /// The subprotocols that the client offers, in the client's order (RFC 6455, section 4.1), without those that are not UTF-8.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
-        let lines = self.lines(header::SEC_WEBSOCKET_PROTOCOL);
-        let elements = lines.flat_map(|line| line.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
-        elements.filter_map(|element| text(element).ok()).filter(|element| !element.is_empty())
+        values::elements(self.lines(header::SEC_WEBSOCKET_PROTOCOL))
     }
 
     /// The decoded token of the subprotocol `base64url.bearer.keywire.…`. This is a page's only place for a token besides URL and
@@ -297,28 +277,20 @@ impl Handshake {
     /// and the server never chooses the token, since the response would contain it.
     pub fn protocol_token(&self) -> Result<Option<String>, Rejection> {
         let tokens = self.subprotocols().filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL));
-        let Some(token) = only(tokens)? else { return Ok(None) };
-        if !self.speaks_v1() {
-            return Err(Rejection::Malformed);
+        match only(tokens)? {
+            Some(_) if !self.speaks_v1() => Err(Rejection::Malformed),
+            token => token.map(values::base64url).transpose(),
         }
-        let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Rejection::Malformed)?;
-        String::from_utf8(token).map(Some).map_err(|_| Rejection::Malformed)
     }
 
     /// Whether the client understands keywire's close codes.
     pub(crate) fn speaks_v1(&self) -> bool {
-        self.subprotocols().any(|protocol| protocol == KEYWIRE_V1)
+        self.dialect() != Dialect::Plain
     }
 
     /// What the client understands.
     pub(crate) fn dialect(&self) -> Dialect {
-        if !self.speaks_v1() {
-            Dialect::Plain
-        } else if self.subprotocols().any(|protocol| protocol == ANSWERS) {
-            Dialect::V1Answering
-        } else {
-            Dialect::V1
-        }
+        Dialect::of(|protocol| self.subprotocols().any(|offered| offered == protocol))
     }
 
     /// The position from which the client asks to follow the log of its key. `None` if it does not ask.
@@ -378,17 +350,6 @@ impl Handshake {
     }
 }
 
-/// What a client understands besides pushes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// Nothing.
-    Plain,
-    /// keywire's close codes.
-    V1,
-    /// keywire's close codes and requests.
-    V1Answering,
-}
-
 /// The head of a request to a route without a key in its path. For routes with a key: [`Handshake::from_parts`].
 impl From<&Parts> for Handshake {
     fn from(parts: &Parts) -> Self {
@@ -411,29 +372,6 @@ fn protocol(parts: &Parts) -> Option<Box<str>> {
 #[cfg(not(feature = "http2"))]
 fn protocol(_: &Parts) -> Option<Box<str>> {
     None
-}
-
-/// The only item, if there is one.
-fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, Rejection> {
-    let first = items.next();
-    if items.next().is_some() { Err(Rejection::Malformed) } else { Ok(first) }
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Rejection> {
-    str::from_utf8(bytes).map_err(|_| Rejection::Malformed)
-}
-
-fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|&byte| byte == separator)?;
-    Some((&bytes[..at], &bytes[at + 1..]))
-}
-
-fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-fn form_decode(text: &str) -> Result<String, Rejection> {
-    decode(&text.replace('+', " ")).map(Cow::into_owned)
 }
 
 #[cfg(test)]

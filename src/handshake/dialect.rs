@@ -1,0 +1,27 @@
+/// Subprotocol of clients that understand keywire's close codes.
+pub(crate) const KEYWIRE_V1: &str = "keywire.v1";
+
+/// Subprotocol of clients that answer requests.
+const ANSWERS: &str = "answers.keywire";
+
+/// What a client understands besides pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Nothing.
+    Plain,
+    /// keywire's close codes.
+    V1,
+    /// keywire's close codes and requests.
+    V1Answering,
+}
+
+impl Dialect {
+    /// By the subprotocols that the client offers.
+    pub(super) fn of(offers: impl Fn(&str) -> bool) -> Self {
+        match (offers(KEYWIRE_V1), offers(ANSWERS)) {
+            (false, _) => Self::Plain,
+            (true, false) => Self::V1,
+            (true, true) => Self::V1Answering,
+        }
+    }
+}
