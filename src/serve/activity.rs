@@ -48,6 +48,7 @@ pub(super) enum Phase {
     /// No bytes were read so far.
     Fresh,
     /// A part of a TLS handshake was read.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS has handshakes"))]
     Handshake,
     /// Between two requests.
     Idle,

@@ -206,12 +206,12 @@ async fn measure(options: &Options) -> Result<()> {
         tls.push(Server::start("tls")?.costs(Some(client()?), options).await?);
         alone.push(measure_alone(options)?);
     }
-    let median_of = |rounds: &[Costs], cost: fn(&Costs) -> f64| {
+    let median_of = |rounds: &[Costs], cost: Cost| {
         let mut values: Vec<_> = rounds.iter().map(cost).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let costs: [(&str, &str, fn(&Costs) -> f64); 4] = [
+    let costs: [(&str, &str, Cost); 4] = [
         ("memory of an idle session", "bytes", |costs| costs.bytes),
         ("CPU time of an opening, full handshake", "µs", |costs| costs.opening * 1e6),
         ("CPU time of a push, alone", "µs", |costs| costs.push * 1e6),
@@ -237,6 +237,8 @@ struct Costs {
     push: f64,
     burst: f64,
 }
+
+type Cost = fn(&Costs) -> f64;
 
 fn measure_alone(options: &Options) -> Result<Costs> {
     let arguments = ["alone".to_owned(), options.sessions.to_string(), options.pushes.to_string()];
