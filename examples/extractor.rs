@@ -63,11 +63,8 @@ async fn main() -> std::io::Result<()> {
     let login = warp::post().and(warp::path!("login" / String)).map(move |user: String| {
         let cookie = Key::new(user).map_or_else(|_| String::new(), |user| logins.log_in(user));
         let cookie = format!("login={cookie}; HttpOnly; SameSite=Lax; Path=/");
-        warp::reply::with_header(
-            warp::redirect::see_other(warp::http::Uri::from_static("/")),
-            "set-cookie",
-            cookie,
-        )
+        let home = warp::redirect::see_other(warp::http::Uri::from_static("/"));
+        warp::reply::with_header(home, "set-cookie", cookie)
     });
     let routes = keywire::adapter::warp::websocket("websocket", hub.clone()).or(login);
     let routes = routes.or(warp::path::end().map(|| warp::reply::html(PAGE)));

@@ -3,9 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Demo, launchChromium, open, say, status, toast, within } from './harness.js';
+import { Demo, freePort, launchChromium, open, say, status, toast, within } from './harness.js';
 import { Redis } from './redis.js';
 
 /** @typedef {import('playwright-core').Page} Page */
@@ -38,15 +37,6 @@ afterEach(async () => {
   for (const demo of nodes) await demo.stop();
   await redis.stop();
 });
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Starts a node, the other one being its peer. @param {number} n */
 const node = (n) =>

@@ -23,7 +23,10 @@ after(async () => {
   await browser?.close();
 });
 
-/** Runs an example on a free port. Returns the addresses that it prints. @param {string} name @param {string[]} [args] */
+/**
+ * Runs an example on a free port. Returns the addresses that it prints.
+ * @param {string} name @param {string[]} [args] @returns {Promise<[string, string]>}
+ */
 async function run(name, args = [], count = 1) {
   const child = spawn(join(dirname(PROGRAM), name), ['127.0.0.1:0', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   running.push(child);
@@ -31,7 +34,7 @@ async function run(name, args = [], count = 1) {
   child.stdout.on('data', (chunk) => (output += chunk));
   const addresses = () => output.match(/^http:\S+$/gm) ?? [];
   await until(() => addresses().length >= count, `${name} listens`);
-  return addresses();
+  return /** @type {[string, string]} */ (/** @type {string[]} */ (addresses()));
 }
 
 /** A page with a context, and so with cookies, of its own. @param {string} url */
@@ -136,10 +139,25 @@ test('store', async () => {
   await shows(alice, '1 users are here');
 });
 
+test('axum', async () => {
+  const [url] = await run('axum');
+  const [alice, bob] = [await open(url), await open(url.replace('alice', 'bob'))];
+  await until(async () => {
+    await alice.fill('[name=text]', 'hello');
+    await alice.click('button');
+    return (await bob.getByText('alice: hello').count()) > 0;
+  }, 'bob is connected');
+});
+
+test('hyper', async () => {
+  const [url] = await run('hyper');
+  await (await open(url)).locator('body', { hasText: /\d{10}/ }).waitFor({ timeout: 20_000 });
+});
+
 test('cluster', async () => {
   const [one, two] = await run('cluster', [], 2);
   assert.notEqual(new URL(one).port, new URL(two).port);
-  const [alice, bob] = [await open(one), await open(two)].map((page) => page);
+  const [alice, bob] = [await open(one), await open(two)];
   await until(async () => {
     await alice.fill('[name=text]', 'over there');
     await alice.click('button');

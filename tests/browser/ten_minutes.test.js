@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { launchChromium, until, within } from './harness.js';
+import { freePort, launchChromium, until, within } from './harness.js';
 import { Reader, blocks } from './tutorial.js';
 
 const page = blocks('ten-minutes.md');
@@ -31,15 +30,6 @@ after(async () => {
   server?.kill('SIGKILL');
   await browser?.close();
 });
-
-/** @returns {Promise<number>} */
-const freePort = () =>
-  new Promise((resolve) => {
-    const socket = createServer().listen(0, '127.0.0.1', () => {
-      const address = socket.address();
-      socket.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 /** Builds the reader's program and runs it in place of the one before. @param {string} label */
 async function restart(label) {

@@ -37,7 +37,11 @@ export class Reader {
     if (kind === 'diff') return this.change(edited);
     const [, path] = /^(?:\/\/|<!--|#) ?(src\/\S+|tests\/\S+)/.exec(edited) ?? [];
     if (path) this.files.set(path, edited);
-    for (const [, what] of edited.matchAll(/^cargo add (.*)$/gm)) this.add(what.trim().split(/\s+/));
+    for (const [, verb, what] of edited.matchAll(/^cargo (add|remove) (.*)$/gm)) {
+      const words = what.trim().split(/\s+/);
+      this.remove(words[0]);
+      if (verb === 'add') this.add(words);
+    }
   }
 
   /** `cargo add`. @param {string[]} words */
@@ -46,8 +50,12 @@ export class Reader {
     const source = crate === 'keywire' ? `path = ${JSON.stringify(ROOT)}` : `version = ${JSON.stringify(version(crate))}`;
     const fields = [source, `features = ${JSON.stringify(features)}`];
     if (options.includes('--no-default-features')) fields.push('default-features = false');
-    this.dependencies = this.dependencies.filter((line) => !line.startsWith(`${crate} =`));
     this.dependencies.push(`${crate} = { ${fields.join(', ')} }`);
+  }
+
+  /** @param {string} crate */
+  remove(crate) {
+    this.dependencies = this.dependencies.filter((line) => !line.startsWith(`${crate} =`));
   }
 
   /** Applies a change: the lines with a space and a minus must stand in one of the files, once. @param {string} diff */
