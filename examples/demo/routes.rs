@@ -1,6 +1,7 @@
 //! The HTTP routes of the demo.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keywire::log::Kept;
 use keywire::{Hub, Key, Push};
@@ -49,6 +50,7 @@ pub(crate) fn all(
         .or(issue(login))
         .or(push(hub.clone(), tokens.clone()))
         .or(broadcast(hub.clone(), tokens.clone()))
+        .or(ask(hub.clone(), tokens.clone()))
         .or(online(hub.clone()))
         .or(health(hub.clone()))
         .or(stats(hub, node.is_some()))
@@ -134,6 +136,29 @@ fn broadcast(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
         Err((status, error)) => refuse(status, error),
     };
     with(hub).and(warp::path!("broadcast")).and(body_of_user(tokens)).then(broadcast).boxed()
+}
+
+/// Asks the pages of a key. The response has an answer or an error for each of them.
+fn ask(hub: Hub, tokens: Tokens) -> BoxedFilter<(Answer,)> {
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let ask = async |hub: Hub, key: String, posted: Posted<Push>| match (decoded(&key), posted) {
+        (_, Err((status, error))) => refuse(status, error),
+        (None, _) => refuse(StatusCode::BAD_REQUEST, "the path contains no valid key"),
+        (Some(key), Ok(posted)) => match hub.request(key, from_user(posted), TIMEOUT).await {
+            Err(error) => refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            Ok(mut coming) => {
+                let mut answers = Vec::with_capacity(coming.asked());
+                while let Some(answered) = coming.next().await {
+                    answers.push(match answered.answer {
+                        Ok(answer) => json!({ "answer": answer.json() }),
+                        Err(error) => json!({ "error": error.to_string() }),
+                    });
+                }
+                answer(StatusCode::OK, &answers)
+            }
+        },
+    };
+    with(hub).and(warp::path!("ask" / String)).and(body_of_user(tokens)).then(ask).boxed()
 }
 
 /// With a token, the sender is the user of the token. Without one, it is the server.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time;
 
 pub use self::answers::{Answered, Answers};
 use self::pending::{InFlight, Pending, Waiter};
@@ -50,9 +50,8 @@ impl Session {
     /// `ClientBuilder::answer` in Rust. keywire sets the push's id. Only clients of keywire can be asked, see
     /// [`Session::can_be_asked`].
     ///
-    /// A handler may ask its own client: answers are taken while a handler runs, ahead of the messages that wait for it. See
-    /// [docs/requests.md](https://docs.rs/crate/keywire/latest/source/docs/requests.md) for the bound of those messages. Choose a
-    /// timeout below [`Config::handler_timeout`](crate::Config::handler_timeout) there.
+    /// A handler may ask its own client: answers are taken while a handler runs, ahead of up to 256 KiB of messages that wait for it.
+    /// Choose a timeout below [`Config::handler_timeout`](crate::Config::handler_timeout) there.
     ///
     /// ```
     /// use std::time::Duration;
@@ -73,13 +72,13 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropping the future forgets the request: a later answer is ignored. The client may have got the request.
-    pub async fn request(&self, push: Push, timeout_after: Duration) -> Result<Answer, RequestError> {
+    pub async fn request(&self, push: Push, timeout: Duration) -> Result<Answer, RequestError> {
         let request = Request::new(push)?;
         let (answer, answered) = oneshot::channel();
         // The client may have gone meanwhile, which is no error here.
         let waiter = Box::new(|result| _ = answer.send(result));
         let _in_flight = self.ask(&request, waiter)?;
-        match timeout(finite(timeout_after), answered).await {
+        match time::timeout(finite(timeout), answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(RequestError::Ended),
             Err(_) => Err(RequestError::TimedOut),

@@ -117,3 +117,17 @@ test('without a handler in any tab the answer is an error', async () => {
   assert.equal(await ask(all.raw), 'no handler for who');
   await quiet(all);
 });
+
+test('a request whose connection has ended is given to no tab', async () => {
+  const { raw, leader, follower } = await tabs();
+  await handle(leader, 'leader');
+  await hide(leader);
+  const coming = server.next();
+  raw.send({ code: '00', msg: '?', flag: 'who', id: 'kw:1', ask: true });
+  raw.socket.close(1012);
+  const all = { raw: (await coming).raw, leader, follower };
+  for (const page of [leader, follower]) await becomes(page, 'open');
+  assert.equal(await calls(leader), 0);
+  assert.equal(await ask(all.raw), 'leader');
+  await quiet(all);
+});
