@@ -13,13 +13,13 @@ use warp::filters::BoxedFilter;
 use warp::path::{FullPath, Tail};
 use warp::{Filter, Reply};
 
+#[cfg(feature = "push-api")]
+pub use self::push_api::push_api;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::path_key::PathKey;
 use crate::peer::PeerAddr;
 use crate::upgrade::Upgrade;
-#[cfg(feature = "push-api")]
-pub use self::push_api::push_api;
 
 /// The endpoint: `GET /{path}/{key}`, and `GET /{path}` for credentials outside of the path.
 ///
@@ -61,7 +61,8 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
 
 /// The path of an endpoint, in segments.
 fn prefix(path: &str) -> BoxedFilter<()> {
-    path.split('/').fold(warp::any().boxed(), |prefix, segment| prefix.and(warp::path(segment.to_owned())).boxed())
+    path.split('/')
+        .fold(warp::any().boxed(), |prefix, segment| prefix.and(warp::path(segment.to_owned())).boxed())
 }
 
 /// The only segment after the endpoint's path, if there is one. Not `warp::path::param`, which would log the segment, and the

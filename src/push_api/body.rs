@@ -32,7 +32,10 @@ pub(super) async fn read<B: Body>(headers: &HeaderMap, body: B, limit: usize) ->
         bytes.put(data);
     }
     if !depth::within(&bytes, Envelope::MAX_DEPTH) {
-        return Err(Failure::bad("body", format_args!("must be nested at most {} deep", Envelope::MAX_DEPTH)));
+        return Err(Failure::bad(
+            "body",
+            format_args!("must be nested at most {} deep", Envelope::MAX_DEPTH),
+        ));
     }
     String::from_utf8(bytes).map_err(|_| Failure::bad("body", "must be UTF-8"))
 }

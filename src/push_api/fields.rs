@@ -47,7 +47,11 @@ impl<'a> Fields<'a> {
 
     /// The JSON of a field.
     pub(super) fn json(&self, name: &str) -> Option<&'a str> {
-        self.list.iter().find(|field| field.name == name).map(|field| field.value).filter(|json| *json != "null")
+        self.list
+            .iter()
+            .find(|field| field.name == name)
+            .map(|field| field.value)
+            .filter(|json| *json != "null")
     }
 
     /// The JSON of a field that must be there.

@@ -32,7 +32,9 @@ impl Posted {
         let keep = match fields.string("once")? {
             None if is_kept => Keep::Kept,
             None => Keep::No,
-            Some(_) if !is_kept => return Err(fields.bad("once", "needs kept: true, since a log remembers it")),
+            Some(_) if !is_kept => {
+                return Err(fields.bad("once", "needs kept: true, since a log remembers it"));
+            }
             Some(once) if once.is_empty() || once.len() > MAX_ONCE => {
                 return Err(fields.bad("once", format_args!("must have 1 to {MAX_ONCE} bytes")));
             }
@@ -79,7 +81,8 @@ mod tests {
 
     #[test]
     fn all_fields() {
-        let json = r#"{"code":"17","msg":"hi","data":[1, 2],"flag":"order","sender":"bob","kept":true,"once":"a"}"#;
+        let json =
+            r#"{"code":"17","msg":"hi","data":[1, 2],"flag":"order","sender":"bob","kept":true,"once":"a"}"#;
         let posted = Posted::read(json, "").unwrap();
         assert_eq!(
             posted.push.to_json(),
@@ -95,7 +98,10 @@ mod tests {
         for (json, said) in [
             (r#"{"code":0}"#, "push.code: must be a string"),
             (r#"{"msg":"\ud800"}"#, "push.msg: must be a string"),
-            (r#"{"flag":"kw:ping"}"#, "push.flag: must not begin with kw:, since such flags belong to keywire"),
+            (
+                r#"{"flag":"kw:ping"}"#,
+                "push.flag: must not begin with kw:, since such flags belong to keywire",
+            ),
             (r#"{"sender":""}"#, "push.sender: a key must not be empty"),
             (r#"{"kept":1}"#, "push.kept: must be true or false"),
             (r#"{"once":"a"}"#, "push.once: needs kept: true, since a log remembers it"),

@@ -50,7 +50,8 @@ fn key(segment: &str) -> Result<Key, Failure> {
 }
 
 fn group(segment: &str) -> Result<Group, Failure> {
-    let group = path_key::decode(segment).map_err(|_| Failure::bad("group", "must be UTF-8, percent-encoded"))?;
+    let group =
+        path_key::decode(segment).map_err(|_| Failure::bad("group", "must be UTF-8, percent-encoded"))?;
     Group::new(group).map_err(|error| Failure::bad("group", error))
 }
 

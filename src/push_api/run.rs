@@ -103,7 +103,8 @@ fn keys(fields: &Fields<'_>, most: usize) -> Result<Vec<String>, Failure> {
         return Err(fields.bad("keys", format_args!("must be at most {most}")));
     }
     let key = |(index, json): (usize, &&RawValue)| {
-        serde_json::from_str(json.get()).map_err(|_| Failure::bad(format_args!("keys[{index}]"), "must be a string"))
+        serde_json::from_str(json.get())
+            .map_err(|_| Failure::bad(format_args!("keys[{index}]"), "must be a string"))
     };
     list.iter().enumerate().map(key).collect()
 }
@@ -127,7 +128,9 @@ fn delivered(delivery: Delivery) -> Response<String> {
 /// Why the push did not get to where it should.
 fn failure(delivery: &Delivery) -> Option<&'static str> {
     match delivery.kept {
-        Kept::Failed => Some("the push is not kept, since the log failed or has no room for it; no session got it"),
+        Kept::Failed => {
+            Some("the push is not kept, since the log failed or has no room for it; no session got it")
+        }
         Kept::Unknown => {
             Some("the log gave no answer in time, so the push may be kept; repeat it with the same `once`")
         }
