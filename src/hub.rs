@@ -184,7 +184,11 @@ impl Hub {
 
     /// The number of sessions and keys of this node. 0 if the store fails (logged).
     pub async fn counts(&self) -> Counts {
-        self.ask_store("counts", || self.store().counts()).await.unwrap_or_default()
+        self.ask_counts().await.unwrap_or_default()
+    }
+
+    pub(crate) async fn ask_counts(&self) -> Result<Counts, CallError> {
+        self.ask_store("counts", || self.store().counts()).await
     }
 
     pub(crate) fn keys(&self) -> &dyn KeyExtractor {

@@ -43,6 +43,7 @@
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
 //! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
 //! | `redis`, `nats` | no | a cluster on Redis, Valkey or NATS: `cluster::Redis`, `cluster::Nats` |
+//! | `push-api` | no | HTTP API through which other services push, `push_api::PushApi` |
 //! | `testing` | no | a browser tab for tests, `testing::Tab`; checks for your own implementations of the traits |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 
@@ -84,6 +85,8 @@ mod browser;
 #[cfg(feature = "client")]
 pub mod client;
 mod connection;
+#[cfg(feature = "push-api")]
+pub mod push_api;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod turns;

@@ -1,5 +1,8 @@
 //! Adapter for [warp].
 
+#[cfg(feature = "push-api")]
+mod push_api;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
@@ -10,6 +13,8 @@ use warp::filters::BoxedFilter;
 use warp::path::{FullPath, Tail};
 use warp::{Filter, Reply};
 
+#[cfg(feature = "push-api")]
+pub use self::push_api::push_api;
 use super::hyper::answer;
 use crate::handshake::Handshake;
 use crate::hub::Hub;
@@ -35,10 +40,7 @@ use crate::peer::PeerAddr;
 ///
 /// If `path` has an empty segment, as with warp's own `path`.
 pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
-    let prefix = path
-        .split('/')
-        .fold(warp::any().boxed(), |prefix, segment| prefix.and(warp::path(segment.to_owned())).boxed());
-    prefix
+    prefix(path)
         .and(warp::path::tail().and_then(key))
         .and(warp::method())
         .and(warp::path::full())
@@ -55,6 +57,12 @@ pub fn websocket(path: &str, hub: Hub) -> BoxedFilter<(impl Reply + use<>,)> {
             }
         })
         .boxed()
+}
+
+/// The path of an endpoint, in segments.
+fn prefix(path: &str) -> BoxedFilter<()> {
+    path.split('/')
+        .fold(warp::any().boxed(), |prefix, segment| prefix.and(warp::path(segment.to_owned())).boxed())
 }
 
 /// The only segment after the endpoint's path, if there is one. Not `warp::path::param`, which would log the segment, and the

@@ -109,6 +109,12 @@ impl Hub {
         }
     }
 
+    /// Whether there is a record of presence, so that counts are those of a cluster.
+    #[cfg(feature = "push-api")]
+    pub(crate) fn has_presence(&self) -> bool {
+        self.0.presence.is_some()
+    }
+
     /// The id of this node in its cluster.
     #[must_use]
     pub fn node(&self) -> NodeId {

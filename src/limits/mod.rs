@@ -13,6 +13,8 @@ pub(crate) use address::Address;
 pub(crate) use admission::{Admission, RefusalPermit};
 pub use config::{Config, SessionPolicy, SlowPolicy};
 pub use proxies::{InvalidNetwork, TrustedProxies};
+#[cfg(feature = "push-api")]
+pub(crate) use rate::AddressRates;
 pub use rate::Rate;
 pub(crate) use rate::{RateLimiter, Verdict};
 

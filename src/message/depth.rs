@@ -2,7 +2,7 @@
 ///
 /// The parser skips a raw body without recursion and without a limit. Parsing the body into a type later recurses, so the nesting
 /// is checked here. `json` need not be valid.
-pub(super) fn within(json: &[u8], limit: usize) -> bool {
+pub(crate) fn within(json: &[u8], limit: usize) -> bool {
     // JSON with fewer brackets than the limit cannot nest deeper. Nearly every message passes this check, for which the compiler
     // uses vector instructions.
     let openings = json.iter().filter(|&&byte| byte == b'[' || byte == b'{').count();

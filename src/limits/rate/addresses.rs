@@ -14,7 +14,7 @@ use crate::limits::eviction::evict;
 /// The table holds one moment for each network: when its debt is paid off. A network whose moment has passed is like one that
 /// never came, so it is removed.
 #[derive(Debug)]
-pub(in crate::limits) struct AddressRates {
+pub(crate) struct AddressRates {
     limiter: RateLimiter,
     debts: Mutex<Debts>,
 }
@@ -32,13 +32,13 @@ const MAX: usize = 1 << 16;
 const MIN: usize = 1 << 10;
 
 impl AddressRates {
-    pub(in crate::limits) fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         let debts = Debts { paid_off: HashMap::new(), sweep_at: MIN };
         Self { limiter: RateLimiter::in_nanos(rate), debts: Mutex::new(debts) }
     }
 
     /// Whether one more is within the rate. Only then it counts.
-    pub(in crate::limits) fn allow(&self, address: Address) -> bool {
+    pub(crate) fn allow(&self, address: Address) -> bool {
         let now = Instant::now();
         // No panic in here leaves a change half done.
         let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);

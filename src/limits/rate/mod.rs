@@ -5,7 +5,7 @@ mod limiter;
 
 use std::time::Duration;
 
-pub(super) use addresses::AddressRates;
+pub(crate) use addresses::AddressRates;
 pub(crate) use limiter::{RateLimiter, Verdict};
 
 /// A rate limit: a number of events in a period.
