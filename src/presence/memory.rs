@@ -59,8 +59,11 @@ impl Presence for MemoryPresence {
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
         let (mut record, now) = (self.record(), Instant::now());
         let former = record.leases.insert(node, after(now, lease));
-        let swept = record.sweep(now);
-        Ok(Renewed { is_new: former.is_none_or(|end| end <= now), swept })
+        Ok(Renewed { is_new: former.is_none_or(|end| end <= now) })
+    }
+
+    async fn sweep(&self, _: NodeId) -> Result<Swept, PresenceError> {
+        Ok(self.record().sweep(Instant::now()))
     }
 
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {

@@ -24,7 +24,7 @@ use super::jetstream::Stream;
 use super::{NatsError, NatsOptions};
 use crate::cluster::NodeId;
 use crate::key::Key;
-use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Updated};
+use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
 
 /// Presence in a cluster on NATS: [`Nats::presence`](super::Nats::presence).
 ///
@@ -67,11 +67,12 @@ impl Store {
         }
         let is_new = extends.is_none() || is_over;
         if is_new {
-            self.own().insert(node, Own { lease: beat.number, ..Own::default() });
+            let has_former = previous.is_some() || self.own().get(&node).is_some_and(|own| own.has_former);
+            self.own().insert(node, Own { lease: beat.number, has_former, ..Own::default() });
             self.tell_sessions(node, 0).await?;
         }
-        let swept = self.sweep(&nodes, now, previous.is_some() && is_new).await?;
-        Ok(Renewed { is_new, swept })
+        self.own().entry(node).or_default().seen = Some(Arc::new((nodes, now)));
+        Ok(Renewed { is_new })
     }
 
     async fn counts(&self) -> Result<ClusterCounts, NatsError> {
@@ -101,6 +102,10 @@ impl Presence for NatsPresence {
 
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
         self.0.renew(node, lease).await.map_err(failed)
+    }
+
+    async fn sweep(&self, node: NodeId) -> Result<Swept, PresenceError> {
+        self.0.sweep(node).await.map_err(failed)
     }
 
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {

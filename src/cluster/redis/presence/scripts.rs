@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::super::commands::Script;
 
 /// Key: the leases, by the time of their end. Arguments: the node, the number of its lease or nothing, the duration. Returns the
-/// number, whether the lease is new, and the leases that have ended.
+/// number, and whether the lease is new.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -23,8 +23,15 @@ if not (known and tonumber(known) > now) then
     while redis.call('ZSCORE', leases, node .. '.' .. number) do number = string.format('%.0f', number + 1) end
 end
 redis.call('ZADD', leases, now + lease, node .. '.' .. number)
-return { number, new, redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 16) }
+return { number, new }
 ",
+    )
+});
+
+/// Key: the leases. Returns some that have ended.
+pub(super) static ENDED: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', clock()), 'LIMIT', 0, 16)\n",
     )
 });
 
