@@ -34,6 +34,7 @@ mod health;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+mod questions;
 #[cfg(feature = "redis")]
 mod redis;
 mod settings;
@@ -41,10 +42,12 @@ mod topic;
 
 pub use self::backplane::{Backplane, BackplaneError, Event};
 pub(crate) use self::clustered::{Clustered, Incoming};
+pub(crate) use self::form::Question;
 pub use self::health::{ClusterHealth, Health};
 pub use self::memory::MemoryBackplane;
 #[cfg(feature = "nats")]
 pub use self::nats::{Nats, NatsError, NatsLog, NatsOptions, NatsPresence, NatsStorage};
+pub(crate) use self::questions::Answers;
 #[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisError, RedisOptions};
 pub(crate) use self::settings::Timing;

@@ -63,6 +63,8 @@ impl Listener {
                 Some(Incoming::Order(to, order)) => {
                     hub.dispatch_here(&to, &order).await;
                 }
+                // No subject is known yet.
+                Some(Incoming::Question(..)) => {}
                 Some(Incoming::Interrupted) => tell = Some(after(Instant::now(), self.delay)),
                 Some(Incoming::Restored) => {
                     tell = None;
