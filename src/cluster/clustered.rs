@@ -56,8 +56,8 @@ const PUBLICATIONS: usize = 256;
 pub(crate) enum Incoming {
     /// An order for sessions of this node.
     Order(Recipients, Order),
-    /// A question of a node about these sessions, with its id for [`Clustered::answer`].
-    Question(NodeId, u64, Recipients, Question),
+    /// A question of a node, with its id for [`Clustered::answer`].
+    Question(NodeId, u64, Question),
     /// Messages may be lost from here on.
     Interrupted,
     /// All subscriptions are in force again.
@@ -127,8 +127,8 @@ impl Clustered {
                                     return Incoming::Order(to, order);
                                 }
                             }
-                            Content::Question { to, id, question } => {
-                                return Incoming::Question(from, id, to, question);
+                            Content::Question { id, question, .. } => {
+                                return Incoming::Question(from, id, question);
                             }
                             Content::Answer { id, body } => node.questions.answered(id, from, body),
                         }

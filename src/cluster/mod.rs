@@ -31,6 +31,7 @@ mod backplane;
 mod clustered;
 mod form;
 mod health;
+pub(crate) mod members;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
@@ -44,6 +45,7 @@ pub use self::backplane::{Backplane, BackplaneError, Event};
 pub(crate) use self::clustered::{Clustered, Incoming};
 pub(crate) use self::form::Question;
 pub use self::health::{ClusterHealth, Health};
+pub use self::members::GroupMembers;
 pub use self::memory::MemoryBackplane;
 #[cfg(feature = "nats")]
 pub use self::nats::{Nats, NatsError, NatsLog, NatsOptions, NatsPresence, NatsStorage};

@@ -63,8 +63,9 @@ impl Listener {
                 Some(Incoming::Order(to, order)) => {
                     hub.dispatch_here(&to, &order).await;
                 }
-                // No subject is known yet.
-                Some(Incoming::Question(..)) => {}
+                Some(Incoming::Question(asking, id, question)) => {
+                    hub.answer(&self.store, asking, id, question)
+                }
                 Some(Incoming::Interrupted) => tell = Some(after(Instant::now(), self.delay)),
                 Some(Incoming::Restored) => {
                     tell = None;

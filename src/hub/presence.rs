@@ -147,7 +147,7 @@ impl Hub {
         presence.end_with_hub(task.abort_handle());
     }
 
-    async fn ask_presence<T>(
+    pub(super) async fn ask_presence<T>(
         &self,
         call: impl Future<Output = Result<T, PresenceError>>,
     ) -> Result<T, PresenceError> {

@@ -71,6 +71,11 @@ impl Presence for MemoryPresence {
         Ok(keys.iter().map(|key| record.keys.get(key).cloned().unwrap_or_default()).collect())
     }
 
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
+        let (record, now) = (self.record(), Instant::now());
+        Ok(record.leases.iter().filter(|(_, end)| **end > now).map(|(node, _)| *node).collect())
+    }
+
     async fn counts(&self) -> Result<ClusterCounts, PresenceError> {
         let (record, now) = (self.record(), Instant::now());
         Ok(ClusterCounts {

@@ -72,6 +72,13 @@ pub trait Presence: Send + Sync + 'static {
     /// If they cannot be read now.
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError>;
 
+    /// The nodes whose leases have not ended.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read now.
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError>;
+
     /// The number of nodes, keys and sessions in the cluster.
     ///
     /// # Errors
@@ -155,6 +162,10 @@ impl<P: Presence + ?Sized> Presence for Arc<P> {
 
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {
         (**self).nodes(keys).await
+    }
+
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
+        (**self).live_nodes().await
     }
 
     async fn counts(&self) -> Result<ClusterCounts, PresenceError> {

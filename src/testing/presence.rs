@@ -97,6 +97,7 @@ pub async fn keys_are_apart(presence: &dyn Presence) {
 pub async fn everything_is_counted(presence: &dyn Presence) {
     let before = presence.counts().await.expect("counts");
     let (one, key, lonely) = (node(presence).await, new_key("counted"), new_key("lonely"));
+    assert!(presence.live_nodes().await.expect("nodes").contains(&one));
     presence.update(one, &[(key.clone(), 2), (lonely.clone(), 1)]).await.expect("recorded");
     let after = presence.counts().await.expect("counts");
     assert_eq!(
@@ -177,6 +178,8 @@ pub async fn nodes_that_come_back_find_their_keys(presence: &dyn Presence) {
     while presence.counts().await.expect("counts").nodes > before {
         sleep(SHORT / 10).await;
     }
+    let alive = presence.live_nodes().await.expect("nodes");
+    assert!(nodes.iter().all(|(node, _)| !alive.contains(node)), "their leases have ended");
     for (node, _) in &nodes[..2] {
         assert!(presence.renew(*node, LONG).await.expect("a lease").is_new);
     }

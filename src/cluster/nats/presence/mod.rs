@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
+use self::nodes::Nodes;
 use self::record::Record;
 use self::store::{Own, Store};
 use self::time::millis;
@@ -75,12 +76,17 @@ impl Store {
         Ok(Renewed { is_new })
     }
 
-    async fn counts(&self) -> Result<ClusterCounts, NatsError> {
+    /// All nodes, those whose leases have not ended, and what the stream of records says of itself.
+    async fn alive(&self) -> Result<(Nodes, Vec<NodeId>, serde_json::Value), NatsError> {
         let (nodes, records) = (self.nodes().await?, self.records.info().await?);
         let now =
             records["ts"].as_str().and_then(millis).ok_or(NatsError::Protocol("a stream tells no time"))?;
-        let alive: Vec<_> =
-            nodes.leases.iter().filter(|lease| lease.end >= now).map(|lease| lease.node).collect();
+        let alive = nodes.leases.iter().filter(|lease| lease.end >= now).map(|lease| lease.node).collect();
+        Ok((nodes, alive, records))
+    }
+
+    async fn counts(&self) -> Result<ClusterCounts, NatsError> {
+        let (nodes, alive, records) = self.alive().await?;
         let sessions = nodes.sessions.iter().filter(|(node, _)| alive.contains(node));
         Ok(ClusterCounts {
             nodes: alive.len(),
@@ -117,6 +123,10 @@ impl Presence for NatsPresence {
             parts.map(|part| NodeSessions { node: part.node, sessions: part.sessions }).collect()
         };
         Ok(records.into_iter().map(sessions).collect())
+    }
+
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
+        Ok(self.0.alive().await.map_err(failed)?.1)
     }
 
     async fn counts(&self) -> Result<ClusterCounts, PresenceError> {

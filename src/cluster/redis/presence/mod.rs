@@ -103,15 +103,22 @@ impl Presence for Redis {
         Ok(found)
     }
 
-    async fn counts(&self) -> Result<ClusterCounts, PresenceError> {
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
         let (partition, leases) = self.leases();
-        let nodes = self.shared.commands.run(&NODES, partition, &[leases.as_bytes()], &[]).await?;
+        let leases = self.shared.commands.run(&NODES, partition, &[leases.as_bytes()], &[]).await?;
+        let leases = leases.into_array().ok_or(CallError::Unexpected)?;
+        let node = |lease: &Value| lease.as_str()?.split_once('.')?.0.parse().ok();
+        Ok(leases.iter().filter_map(node).collect())
+    }
+
+    async fn counts(&self) -> Result<ClusterCounts, PresenceError> {
+        let nodes = self.live_nodes().await?.len();
         let calls = Partition::all().map(async |partition| {
             let name = self.counters(partition);
             self.shared.commands.call(partition, &[b"HMGET", name.as_bytes(), b"keys", b"sessions"]).await
         });
         let number = |value: &Value| usize::try_from(value.as_int().unwrap_or(0)).unwrap_or(0);
-        let mut counts = ClusterCounts { nodes: number(&nodes), ..ClusterCounts::default() };
+        let mut counts = ClusterCounts { nodes, ..ClusterCounts::default() };
         for answer in try_join_all(calls).await? {
             let fields = answer.into_array().unwrap_or_default();
             counts.keys += fields.first().map_or(0, number);

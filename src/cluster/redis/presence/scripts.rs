@@ -46,9 +46,9 @@ return ended and 1 or 0
     )
 });
 
-/// Key: the leases. Returns the number of those that have not ended.
+/// Key: the leases. Returns those that have not ended.
 pub(super) static NODES: LazyLock<Script> = LazyLock::new(|| {
-    script("return redis.call('ZCOUNT', KEYS[1], '(' .. string.format('%.0f', clock()), '+inf')\n")
+    script("return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', clock()), '+inf')\n")
 });
 
 /// Keys: the counters of the partition, the keys of the lease, and the nodes of each key. Arguments: the node, the number of its
