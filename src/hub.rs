@@ -10,6 +10,7 @@ mod identify;
 mod joined;
 mod keep;
 mod log;
+mod members;
 mod presence;
 mod requests;
 mod shutdown;

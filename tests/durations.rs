@@ -121,7 +121,8 @@ async fn a_time_may_be_as_short_as_there_is() {
 #[tokio::test]
 async fn the_times_of_a_cluster_may_be_as_short_and_as_long_as_there_is() {
     type SetBoth = fn(Cluster, &mut PresenceTiming, Duration) -> Cluster;
-    let settings: [(&str, SetBoth); 5] = [
+    let settings: [(&str, SetBoth); 6] = [
+        ("answer_timeout", |cluster, _, time| cluster.answer_timeout(time)),
         ("publish_timeout", |cluster, _, time| cluster.publish_timeout(time)),
         ("subscribe_timeout", |cluster, _, time| cluster.subscribe_timeout(time)),
         ("outage_delay", |cluster, _, time| cluster.outage_delay(time)),
@@ -147,6 +148,7 @@ async fn the_times_of_a_cluster_may_be_as_short_and_as_long_as_there_is() {
             let mut alice = other.client("alice").await;
             for number in 0..2 {
                 one.hub.send_to("alice", Push::data(number)).await;
+                support::within("the answers", one.hub.cluster_members("room", 1)).await;
                 assert_eq!(alice.next().await["data"], number, "{name}: {time:?}");
                 backplane.set_available(false);
                 backplane.set_available(true);

@@ -106,6 +106,15 @@ async fn scenario(nodes: [Server; 2], mut engine: impl Engine) {
         assert_eq!((push["data"].as_u64(), push.get("at")), (Some(number), None), "once, as any other push");
     }
 
+    for session in [one.hub.sessions("alice").await, other.hub.sessions("alice").await].concat() {
+        session.join("room").await.expect("a member");
+    }
+    let members = one.hub.cluster_members("room", 10).await;
+    assert_eq!(
+        (members.sessions, members.keys, members.answered),
+        (3, vec!["alice".parse().expect("a key")], 2)
+    );
+
     engine.kill();
     is_good(&one, false).await;
     is_good(&other, false).await;

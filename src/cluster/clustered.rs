@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -11,9 +12,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::timeout;
 
-use super::form::{self, Received, Seniority};
+use super::form::{self, Content, Received, Seniority};
 use super::health::Counters;
-use super::{Backplane, ClusterHealth, Event, Timing, Topic};
+use super::questions::Questions;
+use super::{Answers, Backplane, ClusterHealth, Event, Question, Timing, Topic};
 use crate::delivery::{Delivery, NodeId, Order, Recipients, Remote, Target};
 use crate::group::Group;
 use crate::key::Key;
@@ -40,6 +42,9 @@ struct Node {
     hasher: RandomState,
     /// The newest session of each key of this node, with [`SessionPolicy::Replace`] only.
     newest: Mutex<HashMap<Key, Seniority>>,
+    questions: Arc<Questions>,
+    /// The topic of this node, for answers, is subscribed: from its first question on.
+    awaits_answers: AtomicBool,
 }
 
 const STRIPES: usize = 64;
@@ -51,6 +56,8 @@ const PUBLICATIONS: usize = 256;
 pub(crate) enum Incoming {
     /// An order for sessions of this node.
     Order(Recipients, Order),
+    /// A question of a node, with its id for [`Clustered::answer`].
+    Question(NodeId, u64, Question),
     /// Messages may be lost from here on.
     Interrupted,
     /// All subscriptions are in force again.
@@ -74,6 +81,8 @@ impl Clustered {
             aligning: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             hasher: RandomState::new(),
             newest: Mutex::default(),
+            questions: Arc::default(),
+            awaits_answers: AtomicBool::new(false),
         }))
     }
 
@@ -110,16 +119,42 @@ impl Clustered {
                 Event::Message { topic, message } => match form::decode(&topic, message) {
                     // The node's own message, which the engine returned.
                     Some(Received { node: from, .. }) if from == node.node => {}
-                    Some(Received { to, order, older_than, .. }) => {
+                    Some(Received { node: from, content }) => {
                         node.health.received(true);
-                        if older_than.is_none_or(|newest| node.is_outranked(&to, newest)) {
-                            return Incoming::Order(to, order);
+                        match content {
+                            Content::Order { to, order, older_than } => {
+                                if older_than.is_none_or(|newest| node.is_outranked(&to, newest)) {
+                                    return Incoming::Order(to, order);
+                                }
+                            }
+                            Content::Question { id, question, .. } => {
+                                return Incoming::Question(from, id, question);
+                            }
+                            Content::Answer { id, body } => node.questions.answered(id, from, body),
                         }
                     }
                     None => node.drop_unreadable(&topic),
                 },
             }
         }
+    }
+
+    /// Asks the other nodes that have such sessions, or all nodes. `None` if they do not get the question.
+    pub(crate) async fn ask(&self, to: &Recipients, question: &Question) -> Option<Answers> {
+        let node = &*self.0;
+        if !node.awaits_answers.load(Ordering::Acquire) {
+            let topic = Topic::node(node.node);
+            timeout(node.timing.subscribe, node.backplane.subscribe(&topic)).await.ok()?.ok()?;
+            node.awaits_answers.store(true, Ordering::Release);
+        }
+        let answers = node.questions.begin();
+        let message = form::encode_question(node.node, to, answers.id(), question);
+        node.publish_all(to, message).await.then_some(answers)
+    }
+
+    /// Answers a question of another node.
+    pub(crate) async fn answer(&self, asking: NodeId, id: u64, body: &[u8]) {
+        self.0.publish(&Topic::node(asking), form::encode_answer(self.0.node, id, body)).await;
     }
 
     /// Closes the former sessions of all keys on other nodes once more: during an interruption that could not be told.
@@ -204,8 +239,7 @@ impl Node {
         false
     }
 
-    async fn publish_all(&self, to: &Recipients, order: &Order) -> bool {
-        let message = form::encode(self.node, to, order, None);
+    async fn publish_all(&self, to: &Recipients, message: Bytes) -> bool {
         match &to.target {
             Target::Key(key) | Target::Session(key, _) => self.publish(&Topic::key(key), message).await,
             Target::Group(group) => self.publish(&Topic::group(group), message).await,
@@ -281,7 +315,8 @@ impl SessionStore for Clustered {
         // A session is on one node.
         let is_found = matches!(to.target, Target::Session(..)) && delivery.delivered > 0;
         if !is_found {
-            delivery.remote = match self.0.publish_all(to, order).await {
+            let message = form::encode(self.0.node, to, order, None);
+            delivery.remote = match self.0.publish_all(to, message).await {
                 true => Remote::Published,
                 false => Remote::Failed,
             };

@@ -31,9 +31,11 @@ mod backplane;
 mod clustered;
 mod form;
 mod health;
+pub(crate) mod members;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+mod questions;
 #[cfg(feature = "redis")]
 mod redis;
 mod settings;
@@ -41,10 +43,13 @@ mod topic;
 
 pub use self::backplane::{Backplane, BackplaneError, Event};
 pub(crate) use self::clustered::{Clustered, Incoming};
+pub(crate) use self::form::Question;
 pub use self::health::{ClusterHealth, Health};
+pub use self::members::GroupMembers;
 pub use self::memory::MemoryBackplane;
 #[cfg(feature = "nats")]
 pub use self::nats::{Nats, NatsError, NatsLog, NatsOptions, NatsPresence, NatsStorage};
+pub(crate) use self::questions::Answers;
 #[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisError, RedisOptions};
 pub(crate) use self::settings::Timing;

@@ -43,6 +43,7 @@ pub(crate) struct Timing {
     pub(crate) publish: Duration,
     pub(crate) subscribe: Duration,
     pub(crate) outage: Duration,
+    pub(crate) answer: Duration,
 }
 
 /// What the sessions of a node experience while the engine is away.
@@ -77,6 +78,7 @@ impl Cluster {
                 publish: Duration::from_secs(2),
                 subscribe: Duration::from_secs(1),
                 outage: Duration::from_secs(10),
+                answer: Duration::from_secs(1),
             },
             outage: Outage::Ignore,
         }
@@ -117,6 +119,12 @@ impl Cluster {
     /// reach it a little later. Default: 1 s.
     pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
         self.timing.subscribe = timeout;
+        self
+    }
+
+    /// Longest time that [`Hub::cluster_members`](crate::Hub::cluster_members) waits for the other nodes. Default: 1 s.
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.timing.answer = timeout;
         self
     }
 

@@ -63,6 +63,9 @@ impl Listener {
                 Some(Incoming::Order(to, order)) => {
                     hub.dispatch_here(&to, &order).await;
                 }
+                Some(Incoming::Question(asking, id, question)) => {
+                    hub.answer(&self.store, asking, id, question)
+                }
                 Some(Incoming::Interrupted) => tell = Some(after(Instant::now(), self.delay)),
                 Some(Incoming::Restored) => {
                     tell = None;

@@ -1,17 +1,24 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::cluster::{Cluster, ClusterHealth, Clustered, Outage, Timing};
 use crate::metrics::Metrics;
 use crate::store::SessionStore;
 
+/// Questions of other nodes that a node answers at the same time.
+const ANSWERS: usize = 32;
+
 /// What a hub holds of its cluster.
 pub(super) struct Joined {
     pub(super) store: Clustered,
     pub(super) outage: Outage,
     pub(super) outage_delay: Duration,
+    pub(super) answer_timeout: Duration,
+    /// Answers to other nodes in progress.
+    pub(super) answers: Arc<Semaphore>,
     /// The task that listens to the other nodes. It ends with the hub.
     listener: Mutex<Option<AbortHandle>>,
 }
@@ -32,6 +39,8 @@ impl Joined {
             store: Clustered::new(here, backplane, node, capped, metrics.cluster().clone()),
             outage,
             outage_delay: timing.outage,
+            answer_timeout: timing.answer,
+            answers: Arc::new(Semaphore::new(ANSWERS)),
             listener: Mutex::default(),
         }
     }

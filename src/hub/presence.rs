@@ -15,7 +15,7 @@ use crate::delivery::{NodeId, Recipients};
 use crate::key::{InvalidKey, Key};
 use crate::limits::SessionPolicy;
 use crate::presence::{
-    Change, Changes, ClusterCounts, NodeSessions, PresenceError, PresenceTiming, Swept, Updated,
+    Change, Changes, ClusterCounts, NodeSessions, PresenceError, PresenceTiming, Steady, Swept, Updated,
 };
 use crate::websocket::CloseCode;
 
@@ -146,13 +146,14 @@ impl Hub {
             touched: presence.touched.clone(),
             timing: presence.timing,
             retry: RETRY.0,
+            steady: Steady::default(),
             reports,
         };
         let task = tokio::spawn(keeper.run());
         presence.end_with_hub(task.abort_handle());
     }
 
-    async fn ask_presence<T>(
+    pub(super) async fn ask_presence<T>(
         &self,
         call: impl Future<Output = Result<T, PresenceError>>,
     ) -> Result<T, PresenceError> {
@@ -212,19 +213,22 @@ struct Keeper {
     touched: Arc<Touched>,
     timing: PresenceTiming,
     retry: Duration,
+    steady: Steady,
     /// Changes for the handler's hooks.
     reports: mpsc::Sender<Change>,
 }
 
 impl Keeper {
     async fn run(mut self) {
-        let mut beat = Instant::now();
+        let (mut beat, mut sweeps) = (Instant::now(), false);
         loop {
             let Some(hub) = self.hub.upgrade().map(Hub) else { return };
             if beat <= Instant::now() {
-                let more = self.renew(&hub).await;
-                beat = after(Instant::now(), if more { Duration::ZERO } else { self.timing.lease / 3 });
+                self.renew(&hub).await;
+                beat = after(Instant::now(), self.timing.lease / 3);
+                sweeps = self.steady.has_lasted(self.timing.lease, Instant::now());
             }
+            sweeps = sweeps && self.sweep(&hub).await;
             let failed = !self.record(&hub).await;
             drop(hub);
             let due = self.touched.pending().wake(Instant::now());
@@ -232,7 +236,7 @@ impl Keeper {
                 let retry = after(Instant::now(), self.retry);
                 self.retry = (self.retry * 2).min(RETRY.1);
                 tokio::time::sleep_until(retry.min(beat)).await;
-            } else if !self.touched.pending().is_due() {
+            } else if !sweeps && !self.touched.pending().is_due() {
                 self.retry = RETRY.0;
                 let until = due.map_or(beat, |due| due.min(beat));
                 let _ = timeout_at(until, self.touched.wake.notified()).await;
@@ -291,15 +295,26 @@ impl Keeper {
         }
     }
 
-    /// Extends the lease, and reports the keys of nodes that have ended. Returns whether there are more of them.
-    async fn renew(&self, hub: &Hub) -> bool {
+    /// Extends the lease.
+    async fn renew(&mut self, hub: &Hub) {
+        let Some(presence) = &hub.0.presence else { return };
+        let renewed = hub.ask_presence(presence.record.renew(presence.node, self.timing.lease)).await;
+        self.steady.renewed(renewed.as_ref().ok().copied(), Instant::now());
+        match renewed {
+            Ok(renewed) if renewed.is_new => self.touch_all(hub).await,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the lease of this node was not extended"
+            ),
+        }
+    }
+
+    /// Removes what nodes have recorded that have ended, and reports the keys that have left. Returns whether there is more.
+    async fn sweep(&self, hub: &Hub) -> bool {
         let Some(presence) = &hub.0.presence else { return false };
-        match hub.ask_presence(presence.record.renew(presence.node, self.timing.lease)).await {
-            Ok(renewed) => {
-                if renewed.is_new {
-                    self.touch_all(hub).await;
-                }
-                let Swept { left, more } = renewed.swept;
+        match hub.ask_presence(presence.record.sweep(presence.node)).await {
+            Ok(Swept { left, more }) => {
                 for key in left {
                     self.report(hub, key, false);
                 }
@@ -308,7 +323,7 @@ impl Keeper {
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the lease of this node was not extended"
+                    "the keys of nodes that have ended were not removed, and are tried again"
                 );
                 false
             }

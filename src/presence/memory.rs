@@ -59,13 +59,21 @@ impl Presence for MemoryPresence {
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
         let (mut record, now) = (self.record(), Instant::now());
         let former = record.leases.insert(node, after(now, lease));
-        let swept = record.sweep(now);
-        Ok(Renewed { is_new: former.is_none_or(|end| end <= now), swept })
+        Ok(Renewed { is_new: former.is_none_or(|end| end <= now) })
+    }
+
+    async fn sweep(&self, _: NodeId) -> Result<Swept, PresenceError> {
+        Ok(self.record().sweep(Instant::now()))
     }
 
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {
         let record = self.record();
         Ok(keys.iter().map(|key| record.keys.get(key).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
+        let (record, now) = (self.record(), Instant::now());
+        Ok(record.leases.iter().filter(|(_, end)| **end > now).map(|(node, _)| *node).collect())
     }
 
     async fn counts(&self) -> Result<ClusterCounts, PresenceError> {

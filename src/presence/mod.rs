@@ -3,6 +3,7 @@
 mod change;
 mod memory;
 mod pending;
+mod steady;
 mod timing;
 
 use std::error::Error;
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use self::change::{Change, Changes, Missed};
 pub use self::memory::MemoryPresence;
 pub(crate) use self::pending::Pending;
+pub(crate) use self::steady::Steady;
 pub use self::timing::PresenceTiming;
 use crate::delivery::NodeId;
 use crate::key::Key;
@@ -25,12 +27,16 @@ use crate::key::Key;
 ///
 /// - `update` sets numbers, and does not add to them: a call that is made twice changes nothing. Updates of one key are atomic:
 ///   each returns the number of sessions on all nodes before it and after it, so exactly one of them sees the key arrive or leave.
-/// - What a node has recorded counts until its lease ends. [`renew`](Self::renew) extends it, or shortens it when the node shuts
-///   down. A node whose lease has ended may
-///   still count until another node has swept it.
-/// - `renew` also sweeps: it removes what nodes whose leases have ended had recorded, a bounded part in each call. Each key that
-///   loses its last session by that is reported by one call on one node.
+/// - What a node has recorded counts until it is swept. Its lease protects it from that: [`renew`](Self::renew) extends the lease, or
+///   shortens it when the node shuts down.
+/// - [`sweep`](Self::sweep) removes what was recorded under leases that have ended, a bounded part in each call. Each key that loses
+///   its last session by that is reported by one call on one node.
+/// - `renew` removes nothing, even if it begins a new lease: after an outage of the engine the leases of all nodes have ended, and
+///   their keys are still online. What a node records under its new lease replaces what it had recorded under the former one.
 /// - A renewal costs the same for any number of keys of this node.
+///
+/// The hub sweeps after each renewal, once its renewals have succeeded for the time of a whole lease. So after an outage each node has
+/// renewed its lease before any node sweeps.
 ///
 /// # Failures and cancel safety
 ///
@@ -44,12 +50,20 @@ pub trait Presence: Send + Sync + 'static {
     /// If the changes were not made, or may not have been made.
     async fn update(&self, node: NodeId, sessions: &[(Key, usize)]) -> Result<Vec<Updated>, PresenceError>;
 
-    /// Sets the lease of this node to this time from now, and sweeps nodes whose leases have ended.
+    /// Sets the lease of this node to this time from now.
     ///
     /// # Errors
     ///
     /// If the lease was not extended.
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError>;
+
+    /// Removes a part of what was recorded under leases that have ended. Called by a node that has renewed its lease. May remove what
+    /// this node recorded under a former lease and has not recorded again.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was removed: each key that has left is reported.
+    async fn sweep(&self, node: NodeId) -> Result<Swept, PresenceError>;
 
     /// The nodes that have sessions of each of these keys, in the order of the keys.
     ///
@@ -57,6 +71,13 @@ pub trait Presence: Send + Sync + 'static {
     ///
     /// If they cannot be read now.
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError>;
+
+    /// The nodes whose leases have not ended.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read now.
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError>;
 
     /// The number of nodes, keys and sessions in the cluster.
     ///
@@ -76,15 +97,13 @@ pub struct Updated {
 }
 
 /// Result of [`Presence::renew`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Renewed {
     /// The lease had ended, or is new: what this node had recorded may be gone. It records everything again.
     pub is_new: bool,
-    /// What was removed of nodes whose leases have ended.
-    pub swept: Swept,
 }
 
-/// What was removed of a node.
+/// Result of [`Presence::sweep`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Swept {
     /// Keys that have no session any more.
@@ -137,8 +156,16 @@ impl<P: Presence + ?Sized> Presence for Arc<P> {
         (**self).renew(node, lease).await
     }
 
+    async fn sweep(&self, node: NodeId) -> Result<Swept, PresenceError> {
+        (**self).sweep(node).await
+    }
+
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {
         (**self).nodes(keys).await
+    }
+
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
+        (**self).live_nodes().await
     }
 
     async fn counts(&self) -> Result<ClusterCounts, PresenceError> {

@@ -35,6 +35,7 @@ pub async fn all(presence: &dyn Presence) {
     a_renewed_lease_holds(presence).await;
     a_node_whose_lease_ends_is_swept_once(presence).await;
     a_node_that_comes_back_records_again(presence).await;
+    nodes_that_come_back_find_their_keys(presence).await;
 }
 
 /// Two nodes come and go: the first session of the key and the last one are seen, whichever node has them.
@@ -96,6 +97,7 @@ pub async fn keys_are_apart(presence: &dyn Presence) {
 pub async fn everything_is_counted(presence: &dyn Presence) {
     let before = presence.counts().await.expect("counts");
     let (one, key, lonely) = (node(presence).await, new_key("counted"), new_key("lonely"));
+    assert!(presence.live_nodes().await.expect("nodes").contains(&one));
     presence.update(one, &[(key.clone(), 2), (lonely.clone(), 1)]).await.expect("recorded");
     let after = presence.counts().await.expect("counts");
     assert_eq!(
@@ -162,6 +164,39 @@ pub async fn a_node_that_comes_back_records_again(presence: &dyn Presence) {
     assert_eq!(set(presence, lost, &key, 0).await.after, 0);
 }
 
+/// After an outage of the engine all leases have ended. Each node renews its own, which removes nothing, and then records again: no key
+/// has left or arrived. A node that does not come back is swept.
+pub async fn nodes_that_come_back_find_their_keys(presence: &dyn Presence) {
+    let (one, other, lost) = (NodeId::random(), NodeId::random(), NodeId::random());
+    let before = presence.counts().await.expect("counts").nodes;
+    let key_of = |node: NodeId| new_key(&format!("outage {node}"));
+    let nodes = [(one, key_of(one)), (other, key_of(other)), (lost, key_of(lost))];
+    for (node, key) in &nodes {
+        presence.renew(*node, SHORT).await.expect("a lease");
+        set(presence, *node, key, 1).await;
+    }
+    while presence.counts().await.expect("counts").nodes > before {
+        sleep(SHORT / 10).await;
+    }
+    let alive = presence.live_nodes().await.expect("nodes");
+    assert!(nodes.iter().all(|(node, _)| !alive.contains(node)), "their leases have ended");
+    for (node, _) in &nodes[..2] {
+        assert!(presence.renew(*node, LONG).await.expect("a lease").is_new);
+    }
+    for (node, key) in &nodes[..2] {
+        assert_eq!(set(presence, *node, key, 1).await, Updated { before: 1, after: 1 }, "it was there");
+    }
+    let (mut left, since) = (Vec::new(), Instant::now());
+    while !left.contains(&nodes[2].1) {
+        assert!(since.elapsed() < Duration::from_secs(60), "the node that is lost is swept");
+        left.extend(sweep(presence, one).await);
+    }
+    for (node, key) in &nodes[..2] {
+        assert!(!left.contains(key), "{key} has not left");
+        assert_eq!(set(presence, *node, key, 0).await, Updated { before: 1, after: 0 });
+    }
+}
+
 /// A lease that ends within a check. An engine may round it up to a second.
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -185,11 +220,12 @@ async fn nodes(presence: &dyn Presence, key: &Key) -> Vec<NodeSessions> {
     presence.nodes(std::slice::from_ref(key)).await.expect("read").remove(0)
 }
 
-/// The keys that leave when this node renews its lease.
+/// The keys that leave when this node renews its lease and sweeps.
 async fn sweep(presence: &dyn Presence, node: NodeId) -> Vec<Key> {
     let mut left = Vec::new();
     loop {
-        let swept = presence.renew(node, LONG).await.expect("a lease").swept;
+        presence.renew(node, LONG).await.expect("a lease");
+        let swept = presence.sweep(node).await.expect("a part");
         left.extend(swept.left);
         if !swept.more {
             return left;

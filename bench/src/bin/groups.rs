@@ -75,6 +75,10 @@ async fn measure(options: &Options) -> Result<()> {
         rows.add("a push, for each session of a broadcast", since, sessions.len(), "");
 
         let since = Instant::now();
+        hub.cluster_members("all", 100).await;
+        rows.add("the members and 100 keys, for each member", since, sessions.len(), "");
+
+        let since = Instant::now();
         for session in &sessions {
             session.leave("all").await;
         }

@@ -43,7 +43,8 @@ fn what_is_encoded_is_decoded() {
                 let to = Recipients { target: target.clone(), except };
                 let older_than = except.map(|session| Seniority { since: 1_764_000_000_000, session });
                 let message = encode(NODE, &to, &order, older_than);
-                assert_eq!(decode(&topic, message), Some(Received { node: NODE, to, order, older_than }));
+                let content = Content::Order { to, order, older_than };
+                assert_eq!(decode(&topic, message), Some(Received { node: NODE, content }));
             }
         }
     }
@@ -66,13 +67,38 @@ fn the_form_is_fixed() {
 }
 
 #[test]
+fn a_question_and_its_answer() {
+    let (group, one) = (Group::new("room").unwrap(), SessionId::from_bits(1));
+    let question = Question { subject: 1, body: Bytes::from_static(b"who?") };
+    for (topic, target) in [
+        (Topic::key(&key()), Target::Key(key())),
+        (Topic::key(&key()), Target::Session(key(), one)),
+        (Topic::group(&group), Target::Group(group.clone())),
+        (Topic::ALL, Target::Everyone),
+    ] {
+        let to = Recipients { target, except: None };
+        let message = encode_question(NODE, &to, 7, &question);
+        let content = Content::Question { to, id: 7, question: question.clone() };
+        assert_eq!(decode(&topic, message.clone()), Some(Received { node: NODE, content }));
+        assert_eq!(decode(&Topic::node(NODE), message), None, "a question is about sessions");
+    }
+    let answer = encode_answer(NODE, 7, b"me");
+    assert_eq!(answer, b"\x01\x06\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\0\x07me".as_slice());
+    let content = Content::Answer { id: 7, body: Bytes::from_static(b"me") };
+    assert_eq!(decode(&Topic::node(NODE), answer.clone()), Some(Received { node: NODE, content }));
+    for cut in 0..answer.len() - 2 {
+        assert_eq!(decode(&Topic::node(NODE), answer.slice(..cut)), None);
+    }
+    let order = encode(NODE, &Recipients::everyone(), &Order::CatchUp, None);
+    assert_eq!(decode(&Topic::node(NODE), order), None, "an order is for sessions");
+}
+
+#[test]
 fn a_later_version_may_add_fields_that_are_skipped() {
     let mut message = b"\x01\x04\x01\x02\x03\x04\x05\x06\x07\x08\x80\x02ab\0".to_vec();
     let received = decode(&Topic::ALL, message.clone().into()).unwrap();
-    assert_eq!(
-        received,
-        Received { node: NODE, to: Recipients::everyone(), order: Order::CatchUp, older_than: None }
-    );
+    let content = Content::Order { to: Recipients::everyone(), order: Order::CatchUp, older_than: None };
+    assert_eq!(received, Received { node: NODE, content });
     message[10] = 0x7f;
     assert_eq!(decode(&Topic::ALL, message.into()), None, "a field that must be understood");
 }
@@ -109,7 +135,7 @@ proptest::proptest! {
     /// Whatever arrives from the engine is decoded without a panic, and what is decoded is encoded again.
     #[test]
     fn any_bytes_are_refused_or_a_message(
-        kind in 0..6_u8,
+        kind in 0..8_u8,
         fields in proptest::collection::vec((0..6_u8, proptest::collection::vec(proptest::num::u8::ANY, 0..20)), 0..4),
         body in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
     ) {
@@ -120,11 +146,14 @@ proptest::proptest! {
         }
         message.push(FIELDS_END);
         message.extend(body);
-        for topic in [Topic::key(&key()), Topic::ALL] {
-            if let Some(Received { node, to, order, older_than }) = decode(&topic, message.clone().into()) {
-                let again = decode(&topic, encode(node, &to, &order, older_than));
-                proptest::prop_assert_eq!(again, Some(Received { node, to, order, older_than }));
-            }
+        for topic in [Topic::key(&key()), Topic::ALL, Topic::node(NODE)] {
+            let Some(Received { node, content }) = decode(&topic, message.clone().into()) else { continue };
+            let again = match &content {
+                Content::Order { to, order, older_than } => encode(node, to, order, *older_than),
+                Content::Question { to, id, question } => encode_question(node, to, *id, question),
+                Content::Answer { id, body } => encode_answer(node, *id, body),
+            };
+            proptest::prop_assert_eq!(decode(&topic, again), Some(Received { node, content }));
         }
     }
 }

@@ -50,7 +50,10 @@ mod tests {
         let topics = of_topics("keywire");
         let keys =
             ["a", "a.b", "a b", "*", ">", "%2E", "a%b", "ä", "\u{1f600}", "k:a", "-_", "{{wildcard(1)}}"];
-        let all = keys.map(|key| Topic::key(&Key::new(key).unwrap())).into_iter().chain([Topic::ALL]);
+        let all = keys
+            .map(|key| Topic::key(&Key::new(key).unwrap()))
+            .into_iter()
+            .chain([Topic::ALL, Topic::node(crate::cluster::NodeId::from_bits(7))]);
         let mut subjects = std::collections::HashSet::new();
         for topic in all {
             let subject = of_topic(&topics, &topic);

@@ -148,7 +148,12 @@ mod tests {
     fn a_channel_leads_back_to_its_topic() {
         let names = Names::new("a:b").unwrap();
         let group = Group::new("{x} y").unwrap();
-        for topic in [Topic::key(&Key::new("a}b{c}").unwrap()), Topic::group(&group), Topic::ALL] {
+        for topic in [
+            Topic::key(&Key::new("a}b{c}").unwrap()),
+            Topic::group(&group),
+            Topic::ALL,
+            Topic::node(crate::cluster::NodeId::from_bits(7)),
+        ] {
             assert_eq!(names.topic(&names.channel(&topic).into()), Some(topic));
         }
         for other in ["", "a:b", "a:b{1}", "a:b{1}x:1", "other{1}k:a", "a:b{k:a"] {

@@ -1,5 +1,5 @@
 use super::super::super::Topic;
-use super::super::super::form;
+use super::super::super::form::{self, Content};
 use super::super::NatsError;
 use super::super::headers::HeadersOut;
 use super::super::jetstream::Stored;
@@ -33,7 +33,7 @@ impl Kept {
     pub(super) fn read(topic: &Topic, stored: &Stored) -> Result<Self, NatsError> {
         let numbers = || {
             let received = form::decode(topic, stored.payload.clone())?;
-            let Order::Keep(entry) = received.order else { return None };
+            let Content::Order { order: Order::Keep(entry), .. } = received.content else { return None };
             let mut numbers = stored.headers.get(HEADER)?.split(' ').map(|number| number.parse::<u64>().ok());
             let (total, back) = (numbers.next()??, numbers.collect::<Option<Vec<_>>>()?);
             Some(Self { head: Head { at: entry.at, stream: stored.seq, total, back }, entry: *entry })

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
+use self::nodes::Nodes;
 use self::record::Record;
 use self::store::{Own, Store};
 use self::time::millis;
@@ -24,7 +25,7 @@ use super::jetstream::Stream;
 use super::{NatsError, NatsOptions};
 use crate::cluster::NodeId;
 use crate::key::Key;
-use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Updated};
+use crate::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
 
 /// Presence in a cluster on NATS: [`Nats::presence`](super::Nats::presence).
 ///
@@ -67,19 +68,25 @@ impl Store {
         }
         let is_new = extends.is_none() || is_over;
         if is_new {
-            self.own().insert(node, Own { lease: beat.number, ..Own::default() });
+            let has_former = previous.is_some() || self.own().get(&node).is_some_and(|own| own.has_former);
+            self.own().insert(node, Own { lease: beat.number, has_former, ..Own::default() });
             self.tell_sessions(node, 0).await?;
         }
-        let swept = self.sweep(&nodes, now, previous.is_some() && is_new).await?;
-        Ok(Renewed { is_new, swept })
+        self.own().entry(node).or_default().seen = Some(Arc::new((nodes, now)));
+        Ok(Renewed { is_new })
     }
 
-    async fn counts(&self) -> Result<ClusterCounts, NatsError> {
+    /// All nodes, those whose leases have not ended, and what the stream of records says of itself.
+    async fn alive(&self) -> Result<(Nodes, Vec<NodeId>, serde_json::Value), NatsError> {
         let (nodes, records) = (self.nodes().await?, self.records.info().await?);
         let now =
             records["ts"].as_str().and_then(millis).ok_or(NatsError::Protocol("a stream tells no time"))?;
-        let alive: Vec<_> =
-            nodes.leases.iter().filter(|lease| lease.end >= now).map(|lease| lease.node).collect();
+        let alive = nodes.leases.iter().filter(|lease| lease.end >= now).map(|lease| lease.node).collect();
+        Ok((nodes, alive, records))
+    }
+
+    async fn counts(&self) -> Result<ClusterCounts, NatsError> {
+        let (nodes, alive, records) = self.alive().await?;
         let sessions = nodes.sessions.iter().filter(|(node, _)| alive.contains(node));
         Ok(ClusterCounts {
             nodes: alive.len(),
@@ -103,6 +110,10 @@ impl Presence for NatsPresence {
         self.0.renew(node, lease).await.map_err(failed)
     }
 
+    async fn sweep(&self, node: NodeId) -> Result<Swept, PresenceError> {
+        self.0.sweep(node).await.map_err(failed)
+    }
+
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {
         let subjects: Vec<_> = keys.iter().map(|key| self.0.subject_of(key)).collect();
         let calls = subjects.iter().map(|subject| self.0.record(subject)).collect::<Vec<_>>();
@@ -112,6 +123,10 @@ impl Presence for NatsPresence {
             parts.map(|part| NodeSessions { node: part.node, sessions: part.sessions }).collect()
         };
         Ok(records.into_iter().map(sessions).collect())
+    }
+
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
+        Ok(self.0.alive().await.map_err(failed)?.1)
     }
 
     async fn counts(&self) -> Result<ClusterCounts, PresenceError> {

@@ -1,13 +1,13 @@
 //! What the parts of presence share.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex;
 
 use super::super::jetstream::Stream;
 use super::super::{NatsError, subject};
-use super::nodes::Lease;
+use super::nodes::{Lease, Nodes};
 use super::record::Part;
 use crate::cluster::NodeId;
 use crate::key::Key;
@@ -33,6 +33,10 @@ pub(super) struct Own {
     pub(super) told: Option<usize>,
     /// How many sessions of a key `sessions` contains, if a call for the key did not come to its end.
     pub(super) doubts: HashMap<Key, usize>,
+    /// All nodes at the time of its last renewal, and that time.
+    pub(super) seen: Option<Arc<(Nodes, u64)>>,
+    /// What it has recorded under a former lease is to be swept.
+    pub(super) has_former: bool,
 }
 
 /// A pass over the records of all keys, in their order in the stream. What changes meanwhile comes to its end, so it is not missed.

@@ -5,7 +5,8 @@ use super::super::headers::HeadersOut;
 use super::super::jetstream::{EXPECTED_LAST, Stored};
 use super::nodes::{Lease, Nodes};
 use super::record::Record;
-use super::store::{Pass, Store};
+use super::store::{Own, Pass, Store};
+use crate::cluster::NodeId;
 use crate::key::Key;
 use crate::presence::Swept;
 
@@ -21,13 +22,22 @@ const LEFT: usize = 1000;
 const AT_ONCE: usize = 64;
 
 impl Store {
-    /// Removes a part of what dead nodes have recorded.
-    pub(super) async fn sweep(&self, nodes: &Nodes, now: u64, is_wanted: bool) -> Result<Swept, NatsError> {
+    /// Removes a part of what dead nodes have recorded. A node that was dead at the last renewal of `node` is dead now: if it comes
+    /// back, it gets another lease.
+    pub(super) async fn sweep(&self, node: NodeId) -> Result<Swept, NatsError> {
         let mut pass = self.pass.lock().await;
+        let (seen, has_former) = match self.own().get(&node) {
+            Some(Own { seen: Some(seen), has_former, .. }) => (seen.clone(), *has_former),
+            _ => return Ok(Swept::default()),
+        };
+        let (nodes, now) = (&seen.0, seen.1);
         if pass.is_none() {
             let ended: Vec<_> = nodes.leases.iter().filter(|lease| lease.end < now).copied().collect();
-            if ended.is_empty() && !is_wanted {
+            if ended.is_empty() && !has_former {
                 return Ok(Swept::default());
+            }
+            if let Some(own) = self.own().get_mut(&node) {
+                own.has_former = false;
             }
             *pass = Some(Pass { next: 1, ended });
         }

@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 pub(super) use self::leases::Leases;
-use self::scripts::{END, NODES, RENEW, SWEEP, UPDATE};
+use self::scripts::{END, ENDED, NODES, RENEW, SWEEP, UPDATE};
 use super::Redis;
 use super::error::CallError;
 use super::names::Partition;
@@ -61,23 +61,30 @@ impl Presence for Redis {
     }
 
     async fn renew(&self, node: NodeId, lease: Duration) -> Result<Renewed, PresenceError> {
-        let (untold, is_new, ended) = {
-            let _turn = self.shared.leases.turn().await;
-            let untold = self.shared.leases.get(node).is_some_and(|lease| lease.untold);
-            let (_, is_new, ended) = self.extend(node, lease, false).await?;
-            (untold, is_new, ended)
-        };
+        let _turn = self.shared.leases.turn().await;
+        let untold = self.shared.leases.get(node).is_some_and(|lease| lease.untold);
+        let (_, is_new) = self.extend(node, lease, false).await?;
+        Ok(Renewed { is_new: is_new || untold })
+    }
+
+    async fn sweep(&self, _: NodeId) -> Result<Swept, PresenceError> {
+        let (partition, leases) = self.leases();
+        let ended = self.shared.commands.run(&ENDED, partition, &[leases.as_bytes()], &[]).await?;
         let mut swept = Swept::default();
-        for ended in ended {
-            let Some((node, number)) = ended.split_once('.') else { continue };
+        for ended in ended.into_array().ok_or(CallError::Unexpected)? {
+            let Some((ended, (node, number))) =
+                ended.as_str().and_then(|ended| Some((ended, ended.split_once('.')?)))
+            else {
+                continue;
+            };
             let Ok(node) = node.parse() else { continue };
-            self.sweep(node, number, &mut swept).await?;
+            self.sweep_lease(node, number, &mut swept).await?;
             if swept.more {
                 break;
             }
-            self.end_lease(&ended).await?;
+            self.end_lease(ended).await?;
         }
-        Ok(Renewed { is_new: is_new || untold, swept })
+        Ok(swept)
     }
 
     async fn nodes(&self, keys: &[Key]) -> Result<Vec<Vec<NodeSessions>>, PresenceError> {
@@ -96,15 +103,22 @@ impl Presence for Redis {
         Ok(found)
     }
 
-    async fn counts(&self) -> Result<ClusterCounts, PresenceError> {
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
         let (partition, leases) = self.leases();
-        let nodes = self.shared.commands.run(&NODES, partition, &[leases.as_bytes()], &[]).await?;
+        let leases = self.shared.commands.run(&NODES, partition, &[leases.as_bytes()], &[]).await?;
+        let leases = leases.into_array().ok_or(CallError::Unexpected)?;
+        let node = |lease: &Value| lease.as_str()?.split_once('.')?.0.parse().ok();
+        Ok(leases.iter().filter_map(node).collect())
+    }
+
+    async fn counts(&self) -> Result<ClusterCounts, PresenceError> {
+        let nodes = self.live_nodes().await?.len();
         let calls = Partition::all().map(async |partition| {
             let name = self.counters(partition);
             self.shared.commands.call(partition, &[b"HMGET", name.as_bytes(), b"keys", b"sessions"]).await
         });
         let number = |value: &Value| usize::try_from(value.as_int().unwrap_or(0)).unwrap_or(0);
-        let mut counts = ClusterCounts { nodes: number(&nodes), ..ClusterCounts::default() };
+        let mut counts = ClusterCounts { nodes, ..ClusterCounts::default() };
         for answer in try_join_all(calls).await? {
             let fields = answer.into_array().unwrap_or_default();
             counts.keys += fields.first().map_or(0, number);
@@ -144,14 +158,8 @@ impl Redis {
         }
     }
 
-    /// Extends a lease. Returns its number, whether it is new, and leases that have ended. With `by_update` the node is told of a new
-    /// lease later.
-    async fn extend(
-        &self,
-        node: NodeId,
-        lease: Duration,
-        by_update: bool,
-    ) -> Call<(String, bool, Vec<String>)> {
+    /// Extends a lease. Returns its number, and whether it is new. With `by_update` the node is told of a new lease later.
+    async fn extend(&self, node: NodeId, lease: Duration, by_update: bool) -> Call<(String, bool)> {
         let known = self.shared.leases.get(node).map(|lease| lease.number).unwrap_or_default();
         let (name, millis) = (node.to_string(), lease.as_millis().min(1 << 50).to_string());
         let (partition, leases) = self.leases();
@@ -160,14 +168,11 @@ impl Redis {
         let answer = self.shared.commands.run(&RENEW, partition, &[leases.as_bytes()], &arguments).await?;
         let parse = || {
             let mut parts = answer.into_array()?.into_iter();
-            let (number, is_new) = (parts.next()?.as_str()?.to_owned(), parts.next()?.as_int()? != 0);
-            let ended = parts.next()?.into_array()?;
-            let ended = ended.iter().filter_map(|lease| lease.as_str().map(str::to_owned)).collect();
-            Some((number, is_new, ended))
+            Some((parts.next()?.as_str()?.to_owned(), parts.next()?.as_int()? != 0))
         };
-        let (number, is_new, ended) = parse().ok_or(CallError::Unexpected)?;
+        let (number, is_new) = parse().ok_or(CallError::Unexpected)?;
         self.shared.leases.set(node, number.clone(), since, lease, by_update && is_new);
-        Ok((number, is_new, ended))
+        Ok((number, is_new))
     }
 
     async fn end_lease(&self, lease: &str) -> Call<()> {
@@ -204,7 +209,7 @@ impl Redis {
     }
 
     /// Removes what was recorded under a lease, some thousand keys at most.
-    async fn sweep(&self, node: NodeId, lease: &str, swept: &mut Swept) -> Call<()> {
+    async fn sweep_lease(&self, node: NodeId, lease: &str, swept: &mut Swept) -> Call<()> {
         let all: Vec<_> = Partition::all().collect();
         let mut removed = 0;
         for partitions in all.chunks(AT_ONCE) {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::super::commands::Script;
 
 /// Key: the leases, by the time of their end. Arguments: the node, the number of its lease or nothing, the duration. Returns the
-/// number, whether the lease is new, and the leases that have ended.
+/// number, and whether the lease is new.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -23,8 +23,15 @@ if not (known and tonumber(known) > now) then
     while redis.call('ZSCORE', leases, node .. '.' .. number) do number = string.format('%.0f', number + 1) end
 end
 redis.call('ZADD', leases, now + lease, node .. '.' .. number)
-return { number, new, redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 16) }
+return { number, new }
 ",
+    )
+});
+
+/// Key: the leases. Returns some that have ended.
+pub(super) static ENDED: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        "return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', clock()), 'LIMIT', 0, 16)\n",
     )
 });
 
@@ -39,9 +46,9 @@ return ended and 1 or 0
     )
 });
 
-/// Key: the leases. Returns the number of those that have not ended.
+/// Key: the leases. Returns those that have not ended.
 pub(super) static NODES: LazyLock<Script> = LazyLock::new(|| {
-    script("return redis.call('ZCOUNT', KEYS[1], '(' .. string.format('%.0f', clock()), '+inf')\n")
+    script("return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', clock()), '+inf')\n")
 });
 
 /// Keys: the counters of the partition, the keys of the lease, and the nodes of each key. Arguments: the node, the number of its
