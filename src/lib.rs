@@ -37,8 +37,7 @@
 //! | `warp`, `axum` | yes, no | adapters for warp and axum, `adapter::warp` and `adapter::axum` |
 //! | `serve`, `tls` | yes, no | server for production, `keywire::serve`; TLS for it, `serve::Tls` |
 //! | `hyper`, `http2` | yes, no | `adapter::hyper`, for anything on hyper; WebSockets over HTTP/2, where your server speaks it |
-//! | `jwt` | yes | keys from signed tokens, `JwtKey` |
-//! | `jwks` | no | verifying keys from the URL of an identity provider, `Jwks::from_url` |
+//! | `jwt`, `jwks` | yes, no | keys from signed tokens, `JwtKey`; verifying keys from a URL, `Jwks::from_url` |
 //! | `client` | no | a client that reconnects, for services and tests, `client::Client` |
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
 //! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
@@ -46,9 +45,7 @@
 //! | `push-api` | no | HTTP API through which other services push, `push_api::PushApi` |
 //! | `testing` | no | a browser tab for tests, `testing::Tab`; checks for your own implementations of the traits |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
-
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Authentication and limits.
 pub mod auth;
 mod group;
 mod handshake;
@@ -79,7 +76,7 @@ pub mod presence;
 pub mod session;
 pub mod store;
 
-// Connections: from the opening request to the close frame; the clients.
+// From the opening request to the close frame; the clients.
 pub mod adapter;
 mod browser;
 #[cfg(feature = "client")]
@@ -93,7 +90,7 @@ mod turns;
 mod upgrade;
 mod websocket;
 
-// Metrics, log lines, calls of application code, time.
+// Tools.
 mod app_call;
 mod deadline;
 mod docs;
