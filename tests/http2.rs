@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
-use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body as _;
 use hyper::body::Incoming;
@@ -23,8 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use keywire::auth::{Origins, RawKey};
 use keywire::{Hub, HubBuilder, Push};
 use serde_json::json;
-use support::{Client, End, TEXT, masked, within};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use support::{Client, End, within};
 use tokio::net::{TcpListener, TcpStream};
 
 fn builder() -> HubBuilder {
@@ -292,6 +290,8 @@ async fn http_1_is_served_beside_it() {
 async fn messages_are_compressed() {
     use keywire::Config;
     use keywire::limits::Compression;
+    use support::{TEXT, masked};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let compression = Compression::deflate().threshold(200);
     let hub = builder().config(Config { compression, ..Config::default() }).build();
@@ -301,7 +301,7 @@ async fn messages_are_compressed() {
     let granted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     assert_eq!(answer.headers["sec-websocket-extensions"], granted);
     let mut stream = TokioIo::new(answer.stream.expect("an open stream"));
-    let ping = Bytes::from(masked(TEXT, br#"{"flag":"kw:ping"}"#));
+    let ping = masked(TEXT, br#"{"flag":"kw:ping"}"#);
     stream.write_all(&ping).await.expect("an open stream");
     let pong = stream.read_u8().await.expect("a frame");
     let len = stream.read_u8().await.expect("a length");

@@ -1,4 +1,4 @@
-//! Adapter for [axum](::axum).
+//! Adapter for [axum].
 
 use std::net::SocketAddr;
 

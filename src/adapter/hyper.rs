@@ -1,4 +1,4 @@
-//! Adapter for [hyper](::hyper), and for servers on hyper that have no adapter of their own.
+//! Adapter for [hyper], and for servers on hyper that have no adapter of their own.
 
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
