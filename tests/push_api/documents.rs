@@ -62,6 +62,18 @@ async fn each_field_of_an_answer_is_documented() {
         let schema = &document()["components"]["schemas"][schema];
         assert_eq!(unnamed(&answer, schema, ""), [""; 0], "{answer}");
     }
+    // A push has the documented fields and no others.
+    for (schema, path) in [("Push", "/push/alice"), ("LivePush", "/broadcast")] {
+        let (_, answer) = api.post(path, json!({ "other": 1 })).await;
+        let fields = answer["error"].as_str().and_then(|error| error.split_once("there are "));
+        let fields: BTreeSet<&str> = fields.expect("the fields").1.split(", ").collect();
+        let document = document();
+        let properties = document["components"]["schemas"][schema]["properties"].as_object();
+        assert_eq!(
+            properties.expect("properties").keys().map(String::as_str).collect::<BTreeSet<_>>(),
+            fields
+        );
+    }
     // The check itself.
     let schema = &document()["components"]["schemas"]["Stats"];
     assert_eq!(unnamed(&json!({ "here": { "more": 1 } }), schema, ""), [".here.more"]);
