@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn fields_of_each_type() {
         let fields = Fields::read(r#"{"a":"x","b":true,"c":null,"d":[1]}"#, "push.", &["a", "b", "c", "d"]);
-        let fields = fields.ok().expect("fields");
+        let Ok(fields) = fields else { panic!("fields") };
         assert_eq!(fields.string("a").ok(), Some(Some("x".to_owned())));
         assert_eq!(fields.boolean("b").ok(), Some(Some(true)));
         assert_eq!(fields.string("c").ok(), Some(None));

@@ -4,7 +4,7 @@ use keywire::auth::RawKey;
 use keywire::cluster::NodeId;
 use keywire::limits::SessionPolicy;
 use keywire::log::{LogError, MemoryLog};
-use keywire::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Updated};
+use keywire::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, SessionStore, StoreError};
 use keywire::{Delivery, Hub, Key, Session, async_trait};
 use serde_json::json;
@@ -104,6 +104,14 @@ impl Presence for Away {
     }
 
     async fn renew(&self, _: NodeId, _: std::time::Duration) -> Result<Renewed, PresenceError> {
+        away()
+    }
+
+    async fn sweep(&self, _: NodeId) -> Result<Swept, PresenceError> {
+        away()
+    }
+
+    async fn live_nodes(&self) -> Result<Vec<NodeId>, PresenceError> {
         away()
     }
 

@@ -10,7 +10,8 @@ use crate::testing;
 #[tokio::test]
 async fn keeps_the_contract_of_a_store() {
     let seconds = Duration::from_secs;
-    let timing = Timing { publish: seconds(2), subscribe: seconds(1), outage: seconds(10), answer: seconds(1) };
+    let timing =
+        Timing { publish: seconds(2), subscribe: seconds(1), outage: seconds(10), answer: seconds(1) };
     let (backplane, metrics) = (MemoryBackplane::new(), crate::metrics::Metrics::register());
     let node = |backplane: MemoryBackplane| {
         let inner = Arc::new(MemoryStore::new());
