@@ -26,7 +26,13 @@ impl Pending {
     }
 
     pub(super) fn take(&self, id: RequestId) -> Option<Waiter> {
-        self.lock().remove(&id)
+        let mut waiters = self.lock();
+        let waiter = waiters.remove(&id);
+        if waiters.is_empty() {
+            // An idle session keeps no table.
+            *waiters = HashMap::new();
+        }
+        waiter
     }
 
     pub(super) fn is_empty(&self) -> bool {
