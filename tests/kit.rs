@@ -233,6 +233,17 @@ async fn each_end_is_told_to_both_sides() {
     assert_eq!(hub.counts().await.sessions, 0);
 }
 
+/// Otherwise the server would wait 5 s for it.
+#[tokio::test(start_paused = true)]
+async fn a_tab_answers_a_close_frame() {
+    let hub = builder().build();
+    let mut alice = Tab::open(&hub, "alice").await;
+    let start = Instant::now();
+    hub.disconnect("alice").await;
+    assert_eq!(alice.closed().await.code, CloseCode::DISCONNECTED);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn a_dropped_tab_leaves_the_store() {
     let hub = builder().build();

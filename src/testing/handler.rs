@@ -37,10 +37,10 @@ use crate::websocket::CloseCode;
 /// If the handler does not pass.
 pub async fn all(handler: impl MessageHandler) {
     let handler: Arc<dyn MessageHandler> = Arc::new(handler);
+    each_session_ends_once(&handler).await;
     odd_messages_are_survived(&handler).await;
     odd_bytes_are_survived(&handler).await;
     an_unknown_flag_is_answered(&handler).await;
-    each_session_ends_once(&handler).await;
 }
 
 /// No message makes the handler panic, which would end the session with 1011, or hang. The next message is handled.
