@@ -40,9 +40,13 @@ struct Production;
 #[doc = include_str!("../docs/cluster.md")]
 struct Cluster;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls", feature = "warp"))]
 #[doc = include_str!("../docs/tls.md")]
 struct Tls;
+
+#[cfg(all(doctest, feature = "push-api", feature = "warp"))]
+#[doc = include_str!("../docs/push-api.md")]
+struct PushApi;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]

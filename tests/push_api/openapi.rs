@@ -9,9 +9,9 @@ use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use futures_util::StreamExt as _;
+use keywire::adapter::push_api::{OPENAPI, PushApi};
 use keywire::auth::RawKey;
 use keywire::log::MemoryLog;
-use keywire::push_api::{OPENAPI, PushApi};
 use keywire::{Hub, Session, Switch};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -116,7 +116,7 @@ async fn a_lie_of_the_document_is_found() {
         (
             "sessions",
             |it| drop(object(it, "/paths/~1sessions~1{key}").remove("delete")),
-            "ST204 Wrong response to undeclared method",
+            "ST205 Allow header mismatch",
         ),
     ];
     let api = server().await;
