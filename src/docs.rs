@@ -27,3 +27,7 @@ struct Cluster;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/types.md")]
+struct Types;
