@@ -18,7 +18,7 @@ const intended = [
   /^src\/([a-z0-9_]+\/)*[a-z0-9_]+\.rs$/,
   /^examples\/([a-z0-9_]+\/)*[a-z0-9_]+\.(rs|html|css|js|svg)$/,
   /^client\/keywire\.(js|d\.ts)$/,
-  /^docs\/([a-z0-9_-]+\/)*[a-z0-9_-]+\.(md|svg|png)$/,
+  /^docs\/([a-z0-9_-]+\/)*[a-z0-9_-]+\.(md|svg|png|yaml)$/,
 ];
 const required = ["src/lib.rs", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "client/keywire.js"];
 
