@@ -19,6 +19,12 @@ export type Envelope = {
 };
 export type Handler = (push: Push) => void;
 export type Answerer = (push: Push) => unknown;
+export type PushOf<Pushes extends object, Flag extends string> = Flag extends keyof Pushes ? Omit<Push, 'data'> & {
+    data: Pushes[Flag];
+} : Push;
+export type ReplyOf<Data = any> = Omit<Push, 'data'> & {
+    data?: Data;
+};
 export type Credential = string | {
     token: string;
     expiresAt?: number | Date;
@@ -119,7 +125,11 @@ export type Events = {
         at: string;
     };
 };
-export declare class Keywire extends EventTarget {
+/**
+ * The client. `Pushes` is optional: an interface with the type of `data` for each flag.
+ * @template {object} [Pushes=Record<string, any>]
+ */
+export declare class Keywire<Pushes extends object = Record<string, any>> extends EventTarget {
     #private;
     /**
      * @param {string | URL | (() => string | URL)} url URL of the endpoint: ws(s), http(s), or relative to the page. A function is called
@@ -137,12 +147,18 @@ export declare class Keywire extends EventTarget {
     close(): void;
     /**
      * Calls `handler` with every push of this flag. `'*'`: with every push. Returns a function that removes the handler.
-     * @param {string} flag
-     * @param {Handler} handler
+     * @template {keyof Pushes & string | '*'} Flag
+     * @param {Flag} flag
+     * @param {(push: PushOf<Pushes, Flag>) => void} handler
      */
-    on(flag: string, handler: Handler): () => void;
-    /** Removes a handler. @param {string} flag @param {Handler} handler */
-    off(flag: string, handler: Handler): void;
+    on<Flag extends (keyof Pushes & string) | '*'>(flag: Flag, handler: (push: PushOf<Pushes, Flag>) => void): () => void;
+    /**
+     * Removes a handler.
+     * @template {keyof Pushes & string | '*'} Flag
+     * @param {Flag} flag
+     * @param {(push: PushOf<Pushes, Flag>) => void} handler
+     */
+    off<Flag extends (keyof Pushes & string) | '*'>(flag: Flag, handler: (push: PushOf<Pushes, Flag>) => void): void;
     /**
      * Answers the server's requests of this flag with the value that the handler returns. If it throws, the server gets the message
      * of the error. One handler for each flag: the last one counts. Returns a function that removes the handler.
@@ -162,15 +178,16 @@ export declare class Keywire extends EventTarget {
     /**
      * Sends a command (or another flag) and resolves with its reply, whatever the reply's code. Rejects after the timeout, or when
      * the connection that took the request ends.
+     * @template [Data=any] Type of the reply's `data`.
      * @param {unknown} body
      * @param {{ timeout?: number, flag?: string, reception?: string }} [options] Default timeout: 10 s.
-     * @returns {Promise<Push>}
+     * @returns {Promise<ReplyOf<Data>>}
      */
-    request(body: unknown, { timeout, flag, reception }?: {
+    request<Data = any>(body: unknown, { timeout, flag, reception }?: {
         timeout?: number;
         flag?: string;
         reception?: string;
-    }): Promise<Push>;
+    }): Promise<ReplyOf<Data>>;
     /** Marks all pushes up to a position as seen by the user, on all devices. @param {string} [at] In a handler: `push.at`. */
     seen(at?: string): void;
     /**

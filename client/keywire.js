@@ -20,6 +20,17 @@
 /** @typedef {(push: Push) => void} Handler */
 /** Returns the answer to a request of the server, or a promise of it. @typedef {(push: Push) => unknown} Answerer */
 /**
+ * A push of a flag. `Pushes` has the type of `data` for each flag.
+ * @template {object} Pushes
+ * @template {string} Flag
+ * @typedef {Flag extends keyof Pushes ? Omit<Push, 'data'> & { data: Pushes[Flag] } : Push} PushOf
+ */
+/**
+ * A reply. `data` is absent in most replies that are errors.
+ * @template [Data=any]
+ * @typedef {Omit<Push, 'data'> & { data?: Data }} ReplyOf
+ */
+/**
  * A key or a token. `expiresAt`, a time as in `Date.now()`, is for tokens without a claim `exp`.
  * @typedef {string | { token: string, expiresAt?: number | Date }} Credential
  */
@@ -189,6 +200,10 @@ function joinTabs(name, hear, lead, lost) {
   return tabs;
 }
 
+/**
+ * The client. `Pushes` is optional: an interface with the type of `data` for each flag.
+ * @template {object} [Pushes=Record<string, any>]
+ */
 export class Keywire extends EventTarget {
   /** @type {(() => string | URL) | undefined} Returns the URL of an attempt. */
   #url;
@@ -303,17 +318,23 @@ export class Keywire extends EventTarget {
 
   /**
    * Calls `handler` with every push of this flag. `'*'`: with every push. Returns a function that removes the handler.
-   * @param {string} flag
-   * @param {Handler} handler
+   * @template {keyof Pushes & string | '*'} Flag
+   * @param {Flag} flag
+   * @param {(push: PushOf<Pushes, Flag>) => void} handler
    */
   on(flag, handler) {
-    this.#handlers.set(flag, (this.#handlers.get(flag) ?? new Set()).add(handler));
+    this.#handlers.set(flag, (this.#handlers.get(flag) ?? new Set()).add(/** @type {Handler} */ (handler)));
     return () => this.off(flag, handler);
   }
 
-  /** Removes a handler. @param {string} flag @param {Handler} handler */
+  /**
+   * Removes a handler.
+   * @template {keyof Pushes & string | '*'} Flag
+   * @param {Flag} flag
+   * @param {(push: PushOf<Pushes, Flag>) => void} handler
+   */
   off(flag, handler) {
-    this.#handlers.get(flag)?.delete(handler);
+    this.#handlers.get(flag)?.delete(/** @type {Handler} */ (handler));
   }
 
   /**
@@ -355,9 +376,10 @@ export class Keywire extends EventTarget {
   /**
    * Sends a command (or another flag) and resolves with its reply, whatever the reply's code. Rejects after the timeout, or when
    * the connection that took the request ends.
+   * @template [Data=any] Type of the reply's `data`.
    * @param {unknown} body
    * @param {{ timeout?: number, flag?: string, reception?: string }} [options] Default timeout: 10 s.
-   * @returns {Promise<Push>}
+   * @returns {Promise<ReplyOf<Data>>}
    */
   request(body, { timeout, flag = 'command', reception } = {}) {
     return new Promise((resolve, reject) => {

@@ -63,3 +63,7 @@ struct Frameworks;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/requests.md")]
 struct Requests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/types.md")]
+struct Types;
