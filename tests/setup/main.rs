@@ -279,7 +279,7 @@ fn an_unknown_target_is_refused() {
     for target in ["", "tests"] {
         let outcome = machine.setup(target);
         assert!(
-            !outcome.success && outcome.stderr.contains("build, cluster, test, lint or fuzz"),
+            !outcome.success && outcome.stderr.contains("build, book, cluster, test, lint, release or fuzz"),
             "{}",
             outcome.stderr
         );
