@@ -164,7 +164,11 @@ async fn the_history_and_what_was_seen() {
     assert_eq!(seen, json!({ "code": "00", "msg": "", "id": 2 }));
     let (mut other, _) = follow(&server, "unread").await;
     assert_eq!(other.next().await["at"], json!(kept[2]));
-    for wrong in [json!({ "flag": "kw:seen", "body": "x" }), json!({ "flag": "kw:read", "body": 7 }), json!({ "flag": "kw:read", "body": [] })] {
+    for wrong in [
+        json!({ "flag": "kw:seen", "body": "x" }),
+        json!({ "flag": "kw:read", "body": 7 }),
+        json!({ "flag": "kw:read", "body": [] }),
+    ] {
         assert_eq!(client.ask(wrong).await["code"], "40");
     }
 }

@@ -13,7 +13,10 @@ fn quoted() -> Vec<(&'static str, &'static str, &'static str)> {
         let (module, message) = rest.split_once(": ")?;
         Some((level, module, message))
     };
-    blocks.flat_map(str::lines).map(|line| parse(line).unwrap_or_else(|| panic!("no log line: {line}"))).collect()
+    blocks
+        .flat_map(str::lines)
+        .map(|line| parse(line).unwrap_or_else(|| panic!("no log line: {line}")))
+        .collect()
 }
 
 /// The source of a module.
@@ -88,7 +91,9 @@ fn makes(format: &str, text: &str) -> bool {
         rest = after;
     }
     // Nothing but fields follow, unless the last piece is a value.
-    format.ends_with('}') || rest.is_empty() || rest.split(' ').nth(1).is_some_and(|field| field.contains('='))
+    format.ends_with('}')
+        || rest.is_empty()
+        || rest.split(' ').nth(1).is_some_and(|field| field.contains('='))
 }
 
 #[test]
@@ -111,7 +116,10 @@ fn every_quoted_log_line_exists() {
         });
         let (at, _) = line.unwrap_or_else(|| panic!("{module} does not say: {message}"));
         let (_, call) = source[..at].rsplit_once("tracing::").expect("a macro");
-        assert!(call.starts_with(&format!("{}!", level.to_lowercase())), "{module} says at another level: {message}");
+        assert!(
+            call.starts_with(&format!("{}!", level.to_lowercase())),
+            "{module} says at another level: {message}"
+        );
         if let Some(reason) = reason {
             assert!(all.iter().any(|text| makes(text, reason)), "no refusal says: {reason}");
         }
