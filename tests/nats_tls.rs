@@ -5,10 +5,11 @@ mod support;
 
 use std::error::Error as _;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use keywire::Key;
-use keywire::cluster::{Backplane, Nats, Topic};
+use keywire::cluster::{Backplane, Nats, NatsError, Topic};
 use support::{NatsServer, within};
 use tokio::process::Command;
 
@@ -60,4 +61,32 @@ async fn a_server_is_known_by_its_certificate() {
         assert!(said.contains("failed: TLS") && said.contains("certificate"), "{scheme}: {said}");
         assert!(!said.contains("secret"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn an_authority_and_a_certificate_of_its_own() {
+    let [chain, key, clients] =
+        ["tls-localhost.pem", "tls-localhost.private.pem", "tls-clients.pem"].map(fixture);
+    let tls = ["--tlsverify", "--tlscert", &chain, "--tlskey", &key, "--tlscacert", &clients];
+    let server = NatsServer::start_with("tls-own", &tls);
+    let url = format!("nats://{}", server.address().replace("127.0.0.1", "localhost"));
+    let core = || Nats::options().without_log().without_presence().timeout(Duration::from_secs(2));
+    let authority = fixture("tls-authority.pem");
+    let known = || {
+        let (chain, key) = (fixture("tls-client.pem"), fixture("tls-client.private.pem"));
+        core().ca_file(&authority).client_certificate(chain, key)
+    };
+    let nats = known().connect(&url).await.expect("a connection");
+    nats.publish(&Topic::ALL, Bytes::from_static(b"1")).await.expect("a message");
+    let error = known().ca_file(fixture("tls-other.pem")).connect(&url).await.expect_err("another authority");
+    assert!(matches!(error, NatsError::Tls { .. }), "{error:?}");
+    // The server wants to know its clients.
+    core().ca_file(&authority).connect(&url).await.expect_err("no certificate");
+    let error =
+        known().client_certificate(fixture("tls-client.pem"), fixture("nowhere.pem")).connect(&url).await;
+    assert!(matches!(error, Err(NatsError::Tls { .. })));
+
+    let plain = NatsServer::start_with("tls-not", &[]);
+    let error = known().connect(&plain.url()).await.expect_err("no TLS");
+    assert!(matches!(error, NatsError::Tls { .. }), "{error:?}");
 }

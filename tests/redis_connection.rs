@@ -97,6 +97,36 @@ async fn a_server_is_known_by_its_certificate() {
 }
 
 #[tokio::test]
+async fn an_authority_and_a_certificate_of_its_own() {
+    let port = free_port().to_string();
+    let [chain, key, clients] =
+        ["tls-localhost.pem", "tls-localhost.private.pem", "tls-clients.pem"].map(fixture);
+    let files = ["--tls-cert-file", &chain, "--tls-key-file", &key, "--tls-ca-cert-file", &clients];
+    let tls = [&["--tls-port", &port, "--tls-auth-clients", "yes"][..], &files].concat();
+    let server = RedisServer::start_with(&tls).await;
+    let (url, authority) = (format!("rediss://localhost:{port}"), fixture("tls-authority.pem"));
+    let known = || {
+        let (chain, key) = (fixture("tls-client.pem"), fixture("tls-client.private.pem"));
+        Redis::options().ca_file(&authority).client_certificate(chain, key)
+    };
+    let redis = known().connect(&url).await.expect("a connection");
+    redis.subscribe(&Topic::ALL).await.expect("a subscription");
+    for options in [
+        known().ca_file(fixture("tls-other.pem")),
+        // The server wants to know its clients.
+        Redis::options().ca_file(&authority),
+    ] {
+        let error = options.connect(&url).await.expect_err("a refusal");
+        assert!(matches!(error, RedisError::Unreachable { .. }), "{error:?}");
+    }
+    let error =
+        known().client_certificate(fixture("tls-client.pem"), fixture("nowhere.pem")).connect(&url).await;
+    assert!(matches!(error, Err(RedisError::Tls(_))));
+    let error = known().connect(server.url()).await;
+    assert!(matches!(error, Err(RedisError::Options(_))), "the certificates would do nothing");
+}
+
+#[tokio::test]
 #[ignore = "run by the test above, in a process of its own"]
 async fn the_client() {
     let Ok(url) = std::env::var("KEYWIRE_TEST_URL") else { return };

@@ -290,7 +290,7 @@ async fn a_refusal_says_why_and_has_no_effect() {
     assert_eq!(server.command(&["DEL", LIST]).await, "1");
 
     let at = append(&log, "a").await;
-    assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1mb"]).await, "OK");
+    assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "1kb"]).await, "OK");
     is_failed(&log.append(&alice(), &draft("b")).await, "OOM");
     assert_eq!(log.end(&alice()).await.expect("reading goes on"), at);
     assert_eq!(server.command(&["CONFIG", "SET", "maxmemory", "0"]).await, "OK");

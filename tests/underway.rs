@@ -139,7 +139,7 @@ async fn a_shutdown_tells_those_on_their_way_in_and_waits_for_them() {
     })
     .await;
     let told = end(alice).await;
-    assert_eq!((told.code, &*told.reason), (4005, "20000"));
+    assert_eq!((told.code, &*told.reason), (4005, "10"));
     assert_eq!(within("the end of the shutdown", down).await.expect("no panic"), 0);
     assert_eq!(opened.rest(), [""; 0]);
 }

@@ -39,6 +39,8 @@ mod questions;
 #[cfg(feature = "redis")]
 mod redis;
 mod settings;
+#[cfg(any(feature = "redis", feature = "nats"))]
+mod tls;
 mod topic;
 
 pub use self::backplane::{Backplane, BackplaneError, Event};

@@ -106,6 +106,11 @@ impl NatsServer {
         self.signal("CONT");
     }
 
+    /// What the server has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.0.join("log")).expect("a log")
+    }
+
     /// The number of messages that clients have sent, by the server's own count. The server must be started with `-m -1`.
     pub(crate) fn messages_in(&self) -> u64 {
         let ports = self.directory.0.join(format!("nats-server_{}.ports", self.process.id()));

@@ -28,7 +28,7 @@ impl RedisServer {
     /// With more arguments, as `--maxmemory 10mb`.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         // Another process may take the port before the server does; then the server ends, and another port is tried.
-        loop {
+        for _ in 0..10 {
             let port = free_port();
             let directory = Directory::new(&format!("redis-{port}"));
             let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
@@ -38,6 +38,7 @@ impl RedisServer {
                 return server;
             }
         }
+        panic!("redis-server ends with these arguments: {arguments:?}")
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -126,9 +127,14 @@ impl Drop for RedisServer {
     }
 }
 
+/// The program: Debian's, or what the variable names, as Valkey.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
 fn spawn(port: u16, directory: &Directory, arguments: &[String]) -> Child {
     let log = File::create(directory.0.join("log")).expect("a file");
-    Command::new("redis-server")
+    Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
         .arg(&directory.0)
         .arg("--unixsocket")
@@ -268,7 +274,7 @@ impl RedisSentinel {
             );
             fs::write(&config, text).expect("a file");
             let log = File::create(directory.0.join("log")).expect("a file");
-            let child = Command::new("redis-server")
+            let child = Command::new(program())
                 .arg(&config)
                 .arg("--sentinel")
                 .stdin(Stdio::null())

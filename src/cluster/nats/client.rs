@@ -15,6 +15,7 @@ use super::server::Server;
 use super::state::{Confirmed, Pending, Shared};
 use super::wire::{Info, Message};
 use super::{NatsError, keep, subject};
+use crate::cluster::tls::Tls;
 
 pub(super) struct Client {
     shared: Arc<Shared>,
@@ -30,11 +31,12 @@ impl Client {
         inbox: String,
         timeout: Duration,
         bounds: Bounds,
+        tls: Tls,
     ) -> Result<Self, NatsError> {
-        let link = dial_any(&servers).await?;
+        let link = dial_any(&servers, &tls).await?;
         let shared = Arc::new(Shared::new(prefix, inbox, bounds));
         shared.up(link.info.clone());
-        let task = tokio::spawn(keep::keep(Arc::clone(&shared), servers, link));
+        let task = tokio::spawn(keep::keep(Arc::clone(&shared), servers, tls, link));
         Ok(Self { shared, timeout, task })
     }
 

@@ -1,12 +1,10 @@
 //! Connects to one server: TCP, TLS, and the first words of both sides.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -16,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::NatsError;
 use super::server::{Credentials, Server};
 use super::wire::{Info, ServerOp, decode};
+use crate::cluster::tls::Tls;
 
 /// A connection that is ready.
 pub(super) struct Link {
@@ -37,10 +36,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// That of the last server.
-pub(super) async fn dial_any(servers: &[Server]) -> Result<Link, NatsError> {
+pub(super) async fn dial_any(servers: &[Server], tls: &Tls) -> Result<Link, NatsError> {
     let mut failed = NatsError::Url("it names no server");
     for server in servers {
-        match timeout(TIMEOUT, dial(server)).await {
+        match timeout(TIMEOUT, dial(server, tls)).await {
             Ok(Ok(link)) => return Ok(link),
             Ok(Err(error)) => failed = error,
             Err(_) => failed = unreachable(server, io::ErrorKind::TimedOut.into()),
@@ -49,7 +48,7 @@ pub(super) async fn dial_any(servers: &[Server]) -> Result<Link, NatsError> {
     Err(failed)
 }
 
-async fn dial(server: &Server) -> Result<Link, NatsError> {
+async fn dial(server: &Server, tls: &Tls) -> Result<Link, NatsError> {
     let stream = TcpStream::connect((server.host.as_str(), server.port)).await;
     let mut stream = stream.map_err(|error| unreachable(server, error))?;
     stream.set_nodelay(true).map_err(|error| unreachable(server, error))?;
@@ -61,7 +60,7 @@ async fn dial(server: &Server) -> Result<Link, NatsError> {
     if !info.headers {
         return Err(NatsError::TooOld { found: info.version, needed: "2.2" });
     }
-    if !server.tls && !info.tls_required {
+    if !server.tls && !tls.is_set() && !info.tls_required {
         return greet(server, Box::new(stream), read, info).await;
     }
     if !info.tls_required && !info.tls_available {
@@ -71,7 +70,7 @@ async fn dial(server: &Server) -> Result<Link, NatsError> {
     if !read.is_empty() {
         return Err(NatsError::Protocol("it sends more than INFO before TLS"));
     }
-    let config = tls().map_err(|error| tls_failed(server, error))?;
+    let config = tls.config().map_err(|error| tls_failed(server, error))?;
     let name = ServerName::try_from(server.host.clone()).map_err(|error| tls_failed(server, error.into()))?;
     let stream = TlsConnector::from(config).connect(name, stream).await;
     let stream = stream.map_err(|error| tls_failed(server, error.into()))?;
@@ -143,20 +142,6 @@ async fn next(
             Err(error) => return Err(unreachable(server, error)),
         }
     }
-}
-
-/// TLS with the system's certificate authorities.
-fn tls() -> Result<Arc<ClientConfig>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        return Err("the system trusts no certificate authority".into());
-    }
-    // rustls panics if other crates enable two backends and none is named.
-    let backend = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(backend).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 fn unreachable(server: &Server, source: io::Error) -> NatsError {

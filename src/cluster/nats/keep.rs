@@ -14,6 +14,7 @@ use super::dial::{Link, Stream, dial_any};
 use super::server::Server;
 use super::state::Shared;
 use super::wire::{ServerOp, decode};
+use crate::cluster::tls::Tls;
 
 /// A connection that has not answered a probe after this time is dead.
 const PROBE: Duration = Duration::from_secs(10);
@@ -26,22 +27,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const READ: usize = 16 * 1024;
 
 /// Runs the connection, and each one after it, until the task is aborted.
-pub(super) async fn keep(shared: Arc<Shared>, servers: Vec<Server>, mut link: Link) {
+pub(super) async fn keep(shared: Arc<Shared>, servers: Vec<Server>, tls: Tls, mut link: Link) {
     loop {
         let error = run(&shared, link).await;
         shared.down();
         tracing::warn!(error = &error as &dyn std::error::Error, "the connection to NATS is lost");
-        link = again(&servers).await;
+        link = again(&servers, &tls).await;
         shared.up(link.info.clone());
         tracing::info!("connected to NATS again");
     }
 }
 
-async fn again(servers: &[Server]) -> Link {
+async fn again(servers: &[Server], tls: &Tls) -> Link {
     let mut pause = SHORTEST_PAUSE;
     let mut servers = servers.to_vec();
     loop {
-        match dial_any(&servers).await {
+        match dial_any(&servers, tls).await {
             Ok(link) => return link,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "NATS cannot be reached yet");

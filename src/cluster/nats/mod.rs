@@ -49,15 +49,16 @@ use super::{Backplane, BackplaneError, Cluster, Event, NodeId, Topic};
 /// presence need JetStream (`-js`) and are on by default: [`NatsOptions::without_log`] and [`NatsOptions::without_presence`] do
 /// without it. Their streams are created if they are missing, also after a server has lost its data.
 ///
-/// A user with permissions needs to publish and subscribe to `{prefix}.>` and `_INBOX.>`, and to publish to `$JS.API.>`. Nodes trust
-/// all messages with a subject of `{prefix}.>`, so no other program may publish there.
+/// A user with permissions needs to publish to `{prefix}.>`, to subscribe to `{prefix}.t.>` and `_INBOX.>`, and to use parts of
+/// `$JS.API.>`: docs/cluster.md has the list. Nodes trust all messages with a subject of `{prefix}.>`, so no other program may publish
+/// there.
 ///
 /// # URL
 ///
 /// `nats://host:4222` or `tls://host:4222`, with `user:password@` or `token@` before the host, percent-encoded. Several servers of a
 /// NATS cluster are separated by commas; credentials count for the servers after them too. `tls://` accepts certificates of the
-/// system's authorities, which the variable `SSL_CERT_FILE` replaces. A server that demands TLS gets it for `nats://` as well.
-/// NKeys, credential files and client certificates are not supported.
+/// system's authorities, which the variable `SSL_CERT_FILE` or [`NatsOptions::ca_file`] replaces. A server that demands TLS gets it for `nats://` as well.
+/// NKeys and credential files are not supported.
 ///
 /// # Connection
 ///
@@ -116,8 +117,15 @@ impl Nats {
         let node = NodeId::random();
         let inbox = format!("_INBOX.{node}{}.", NodeId::random());
         let servers = server::parse(url)?;
-        let client =
-            Client::connect(servers, &options.prefix, inbox, options.timeout, options.bounds).await?;
+        let client = Client::connect(
+            servers,
+            &options.prefix,
+            inbox,
+            options.timeout,
+            options.bounds,
+            options.tls.clone(),
+        )
+        .await?;
         let client = Arc::new(client);
         if options.log.is_some() || options.presence {
             jetstream::check(&client).await?;

@@ -1,7 +1,9 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::NatsError;
 use super::events::Bounds;
+use crate::cluster::tls::Tls;
 use crate::log::Retention;
 
 /// Settings of [`Nats`](super::Nats).
@@ -26,6 +28,7 @@ pub struct NatsOptions {
     pub(super) log_bytes: Option<u64>,
     pub(super) timeout: Duration,
     pub(super) bounds: Bounds,
+    pub(super) tls: Tls,
 }
 
 /// Where JetStream stores the log and presence.
@@ -59,6 +62,7 @@ impl Default for NatsOptions {
             log_bytes: None,
             timeout: Duration::from_secs(5),
             bounds: Bounds::default(),
+            tls: Tls::default(),
         }
     }
 }
@@ -119,6 +123,20 @@ impl NatsOptions {
     /// interruption. Default: 65,536 messages and 32 MiB.
     pub fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.bounds = Bounds { messages, bytes };
+        self
+    }
+
+    /// Trusts servers whose certificates are of these authorities, and not those of the system: a file with one or more certificates
+    /// in PEM. It is read at each attempt to connect. All connections then use TLS.
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.trust(file.into());
+        self
+    }
+
+    /// Shows this certificate to a server that wants to know its clients: a file with the certificate and its chain, and one with
+    /// its private key, both in PEM.
+    pub fn client_certificate(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.identify(chain.into(), key.into());
         self
     }
 

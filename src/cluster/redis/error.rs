@@ -138,7 +138,7 @@ fn code(answer: &str) -> Option<&str> {
     let first = answer.split(' ').next().unwrap_or_default();
     let known = |word: &&str| REFUSALS.contains(word);
     if first == "ERR" && answer.starts_with("ERR Error running script") {
-        return answer.split(' ').find(known);
+        return answer.split(' ').map(|word| word.trim_start_matches('-')).find(known);
     }
     Some(first).filter(known)
 }
@@ -155,6 +155,10 @@ mod tests {
             (
                 "ERR Error running script (call to f_12): @user_script:1: WRONGTYPE Operation against",
                 Some("WRONGTYPE"),
+            ),
+            (
+                "ERR Error running script (call to f_12): @user_script:49: @user_script: 49: -OOM command not",
+                Some("OOM"),
             ),
             ("ERR unknown command 'MOVED'", None),
             ("NOPERM this user has no permissions", None),

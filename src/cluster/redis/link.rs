@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::error::RedisError;
 use super::resp::{Value, decode, encode};
 use super::url::{Endpoint, Login, Target};
+use crate::cluster::tls::Tls;
 
 /// An open connection, after the handshake.
 pub(super) struct Link {
@@ -57,8 +58,13 @@ impl Mode {
 
 impl Access {
     /// `timeout` is for a whole attempt.
-    pub(super) fn new(target: &Target, timeout: Duration) -> Result<Self, RedisError> {
-        let tls = if target.tls { Some(tls()?) } else { None };
+    pub(super) fn new(target: &Target, tls: &Tls, timeout: Duration) -> Result<Self, RedisError> {
+        if tls.is_set() && !target.tls {
+            return Err(RedisError::Options(
+                "certificates are set and the URL has no TLS: it begins with rediss",
+            ));
+        }
+        let tls = if target.tls { Some(tls.config().map_err(RedisError::Tls)?) } else { None };
         Ok(Self { tls, login: target.login.clone(), database: target.database, timeout })
     }
 
@@ -188,19 +194,4 @@ impl Link {
             }
         }
     }
-}
-
-/// TLS with the system's certificate authorities.
-fn tls() -> Result<Arc<ClientConfig>, RedisError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (trusted, _) = roots.add_parsable_certificates(found.certs);
-    if trusted == 0 {
-        return Err(RedisError::Tls("the system trusts no certificate authority".into()));
-    }
-    // rustls panics if other crates enable two backends and none is named.
-    let backend = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(backend).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| RedisError::Tls(error.into()))?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }

@@ -69,7 +69,7 @@ use crate::log::Retention;
 /// | | |
 /// |---|---|
 /// | `redis://user:password@host:6379/0` | a server; `valkey://` is the same |
-/// | `rediss://…` | with TLS, and the certificate authorities of the system |
+/// | `rediss://…` | with TLS, and the certificate authorities of the system or of [`RedisOptions::ca_file`] |
 /// | `unix:///run/redis.sock?db=0` | a server on this machine |
 /// | `redis+cluster://user:password@host,host` | a Redis Cluster, version 7 or later; some of its nodes are enough |
 /// | `redis+sentinel://user:password@host,host/master` | the master that Sentinels know by this name |
@@ -176,7 +176,7 @@ async fn open(
     names: &Names,
     queue: &Arc<Queue>,
 ) -> Result<(Commands, Subscriptions), RedisError> {
-    let access = Access::new(&target, options.connect_timeout)?;
+    let access = Access::new(&target, &options.tls, options.connect_timeout)?;
     let (names, queue, times) = (names.clone(), Arc::clone(queue), options.times);
     let mut servers = target.servers;
     let place = match target.deployment {

@@ -1,9 +1,11 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection::Times;
 use super::queue::Bound;
 use super::url;
+use crate::cluster::tls::Tls;
 use crate::log::Retention;
 
 /// Settings of [`Redis`](super::Redis).
@@ -16,6 +18,7 @@ pub struct RedisOptions {
     pub(super) times: Times,
     pub(super) bound: Bound,
     pub(super) sentinel: url::Login,
+    pub(super) tls: Tls,
 }
 
 impl Default for RedisOptions {
@@ -27,6 +30,7 @@ impl Default for RedisOptions {
             times: Times { response: Duration::from_secs(3), probe: Duration::from_secs(10) },
             bound: Bound { messages: 65_536, bytes: 64 * 1024 * 1024 },
             sentinel: url::Login::default(),
+            tls: Tls::default(),
         }
     }
 }
@@ -73,6 +77,20 @@ impl RedisOptions {
     /// Beyond the limit messages are dropped, and the node reads the logs of its followers again.
     pub fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.bound = Bound { messages, bytes };
+        self
+    }
+
+    /// Trusts servers whose certificates are of these authorities, and not those of the system: a file with one or more certificates
+    /// in PEM. It is read by `connect`. It needs a URL with TLS.
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.trust(file.into());
+        self
+    }
+
+    /// Shows this certificate to a server that wants to know its clients: a file with the certificate and its chain, and one with
+    /// its private key, both in PEM.
+    pub fn client_certificate(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.identify(chain.into(), key.into());
         self
     }
 
