@@ -15,7 +15,7 @@ const NEW: &str = "a-new-secret-of-32-characters-002";
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Each route, with a method that it has.
-const ROUTES: [&str; 10] = [
+pub(crate) const ROUTES: [&str; 10] = [
     "POST /push/alice",
     "POST /push",
     "POST /broadcast",
