@@ -16,7 +16,7 @@ setup: ## install missing tools for demo, test and lint
 	@scripts/setup test lint
 
 # `redis` is for the cluster.
-DEMO_FEATURES := deflate,jwks,metrics,redis,sqlite
+DEMO_FEATURES := deflate,jwks,metrics,push-api,redis,sqlite
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build

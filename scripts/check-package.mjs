@@ -19,6 +19,7 @@ const intended = [
   /^examples\/([a-z0-9_]+\/)*[a-z0-9_]+\.(rs|html|css|js|svg)$/,
   /^client\/keywire\.(js|d\.ts)$/,
   /^docs\/([a-z0-9_-]+\/)*[a-z0-9_-]+\.(md|svg|png)$/,
+  /^docs\/push-api\.openapi\.json$/,
 ];
 const required = ["src/lib.rs", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "client/keywire.js"];
 

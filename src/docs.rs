@@ -25,5 +25,9 @@ struct Delivery;
 struct Cluster;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/push-api.md")]
+struct PushApi;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;

@@ -8,8 +8,11 @@
 //! - `--jwt-key`, `--jwt-jwks`: a client needs a token of another issuer.
 //! - `--log FILE`: pushes with `"keep": true` wait for users who are offline.
 //! - `--redis URL`, `--nats URL`, with `--features redis` or `nats`: one of several nodes. `make cluster` starts two.
+//! - `--api-secret`, with `--features push-api`: the push API below `/api`, for services with the secret.
 //! - `--metrics`, with `--features metrics`: metrics for Prometheus.
 
+#[cfg(feature = "push-api")]
+mod api;
 mod cluster;
 mod log;
 mod login;
@@ -56,6 +59,11 @@ struct Options {
     /// proxy with another name.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+
+    /// Secret of the push API below `/api`, 16 bytes or more. May be repeated, to replace a secret. Default: no API.
+    #[cfg(feature = "push-api")]
+    #[arg(long, value_name = "SECRET")]
+    api_secret: Vec<String>,
 
     /// Compress messages of 1 KiB and more for clients that offer it, as browsers do.
     #[cfg(feature = "deflate")]
@@ -140,6 +148,14 @@ async fn main() -> ExitCode {
         node.clone().start(hub.clone(), watchers);
     }
     let routes = routes::all(hub.clone(), login, key, keeps, node);
+    #[cfg(feature = "push-api")]
+    let routes = match api::route(&hub, &options.api_secret) {
+        Ok(api) => warp::Filter::or(api, routes),
+        Err(error) => {
+            eprintln!("--api-secret: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     #[cfg(feature = "metrics")]
     let routes = warp::Filter::or(numbers::route(numbers), routes);
     println!("keywire demo: http://{address}/");

@@ -1,6 +1,6 @@
 //! An HTTP API through which other services push: programs in other languages, scheduled jobs, `curl`.
 //!
-//! Routes, errors and examples: [docs/push-api.md](https://docs.rs/crate/keywire/latest/source/docs/push-api.md).
+//! [`PushApi`] is the API. `docs/push-api.md` in the package has its routes, errors and examples.
 
 mod answer;
 mod body;

@@ -116,7 +116,7 @@ async fn a_lie_of_the_document_is_found() {
         (
             "sessions",
             |it| drop(object(it, "/paths/~1sessions~1{key}").remove("delete")),
-            "ST204 Wrong response to undeclared method",
+            "ST205 Allow header mismatch",
         ),
     ];
     let api = server().await;
