@@ -4,9 +4,9 @@
 //! WebSocket client (`ws://127.0.0.1:8090/websocket/alice`), and push to her with `curl`. The server prints the command.
 
 use keywire::Hub;
+use keywire::adapter::push_api::PushApi;
 use keywire::auth::RawKey;
 use keywire::log::MemoryLog;
-use keywire::push_api::PushApi;
 use warp::Filter;
 
 #[tokio::main]

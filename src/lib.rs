@@ -8,8 +8,7 @@
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "serve", feature = "warp"))] mod example {
-//! use keywire::prelude::*;
-//! use keywire::Reply;
+//! use keywire::{Reply, prelude::*};
 //! use warp::Filter;
 //!
 //! async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
@@ -30,7 +29,6 @@
 //! }
 //! # } fn main() {}
 //! ```
-//!
 //! # Features
 //! | feature | default | |
 //! |---|---|---|
@@ -43,7 +41,7 @@
 //! | `deflate` | no | compressed messages, `Compression::deflate` |
 //! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
 //! | `redis`, `nats` | no | a cluster on Redis, Valkey or NATS: `cluster::Redis`, `cluster::Nats` |
-//! | `push-api` | no | HTTP API through which other services push, `push_api::PushApi` |
+//! | `push-api` | no | HTTP API through which other services push, `adapter::push_api` |
 //! | `testing` | no | checks for your own implementations of the traits, `testing` |
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 
@@ -85,8 +83,7 @@ mod browser;
 #[cfg(feature = "client")]
 pub mod client;
 mod connection;
-#[cfg(feature = "push-api")]
-pub mod push_api;
+mod push_api;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod turns;

@@ -1,5 +1,5 @@
 use keywire::Hub;
-use keywire::push_api::{PushApi, SecretError};
+use keywire::adapter::push_api::{PushApi, SecretError};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter, Reply};

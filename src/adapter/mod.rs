@@ -4,6 +4,14 @@
 #[cfg(feature = "warp")]
 pub mod warp;
 
+/// An HTTP API through which other services push: programs in other languages, scheduled jobs, `curl`.
+///
+/// [`PushApi`](push_api::PushApi) is the API. `docs/push-api.md` in the package has its routes, errors and examples.
+#[cfg(feature = "push-api")]
+pub mod push_api {
+    pub use crate::push_api::{OPENAPI, PushApi, SecretError};
+}
+
 pub use crate::browser::BROWSER_CLIENT;
 pub use crate::handshake::Handshake;
 pub use crate::path_key::PathKey;

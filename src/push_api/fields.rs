@@ -8,12 +8,14 @@ use super::answer::Failure;
 use crate::excerpt::Excerpt;
 
 /// The fields of a JSON object, unparsed, so that an error can name the field. A field that is `null` is absent.
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Fields<'a> {
     /// Where the object is: empty, or the path to it with a dot.
     within: &'static str,
     list: Vec<Field<'a>>,
 }
 
+#[cfg_attr(test, derive(Debug))]
 struct Field<'a> {
     name: Cow<'a, str>,
     value: &'a str,
@@ -114,7 +116,7 @@ mod tests {
 
     fn error(json: &str) -> String {
         let fields = Fields::read(json, "", &["code", "msg"]);
-        fields.err().expect(json).into_response().into_body()
+        fields.expect_err(json).into_response().into_body()
     }
 
     #[test]
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn fields_of_each_type() {
         let fields = Fields::read(r#"{"a":"x","b":true,"c":null,"d":[1]}"#, "push.", &["a", "b", "c", "d"]);
-        let fields = fields.ok().expect("fields");
+        let fields = fields.expect("fields");
         assert_eq!(fields.string("a").ok(), Some(Some("x".to_owned())));
         assert_eq!(fields.boolean("b").ok(), Some(Some(true)));
         assert_eq!(fields.string("c").ok(), Some(None));

@@ -1,6 +1,6 @@
 //! An HTTP API through which other services push: programs in other languages, scheduled jobs, `curl`.
-//!
-//! [`PushApi`] is the API. `docs/push-api.md` in the package has its routes, errors and examples.
+
+#![cfg(feature = "push-api")]
 
 mod answer;
 mod body;
@@ -41,10 +41,10 @@ pub const OPENAPI: &str = include_str!("../../docs/push-api.openapi.json");
 /// ```
 /// use axum::Router;
 /// use keywire::auth::RawKey;
-/// use keywire::push_api::PushApi;
+/// use keywire::adapter::push_api::PushApi;
 /// use keywire::Hub;
 ///
-/// # fn example(secret: String) -> Result<(), keywire::push_api::SecretError> {
+/// # fn example(secret: String) -> Result<(), keywire::adapter::push_api::SecretError> {
 /// let hub = Hub::builder(RawKey::from_path()).build();
 /// let api = PushApi::new(hub, [secret])?;
 /// let router: Router = Router::new().nest_service("/api", api);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use keywire::Hub;
+use keywire::adapter::push_api::PushApi;
 use keywire::auth::RawKey;
 use keywire::log::MemoryLog;
-use keywire::push_api::PushApi;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

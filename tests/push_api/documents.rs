@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use keywire::Hub;
+use keywire::adapter::push_api::OPENAPI;
 use keywire::auth::RawKey;
 use keywire::cluster::{Cluster, MemoryBackplane};
 use keywire::presence::MemoryPresence;
-use keywire::push_api::OPENAPI;
 use keywire::{Session, Switch};
 use serde_json::{Value, json};
 use tokio::process::Command;

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::get;
 use http::Request;
-use keywire::push_api::PushApi;
+use keywire::adapter::push_api::PushApi;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use warp::Filter as _;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use keywire::adapter::push_api::{PushApi, SecretError};
 use keywire::auth::RawKey;
 use keywire::limits::{Limits, Rate, TrustedProxies};
-use keywire::push_api::{PushApi, SecretError};
 use keywire::{Config, Hub};
 
 use crate::api::{Api, SECRET, hub, request};

@@ -17,11 +17,11 @@ use crate::push_api::PushApi;
 ///
 /// ```no_run
 /// use keywire::auth::RawKey;
-/// use keywire::push_api::PushApi;
+/// use keywire::adapter::push_api::PushApi;
 /// use keywire::Hub;
 /// use warp::Filter;
 ///
-/// # async fn example(secret: String) -> Result<(), keywire::push_api::SecretError> {
+/// # async fn example(secret: String) -> Result<(), keywire::adapter::push_api::SecretError> {
 /// let hub = Hub::builder(RawKey::from_path()).build();
 /// let api = PushApi::new(hub.clone(), [secret])?;
 /// let routes = keywire::adapter::warp::push_api("api", api).or(keywire::adapter::warp::websocket("websocket", hub));
