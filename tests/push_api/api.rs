@@ -15,6 +15,20 @@ use crate::support::{Client, Head, Raw};
 
 pub(crate) const SECRET: &str = "an-old-secret-of-32-characters-01";
 
+/// Each route, with a method that it has.
+pub(crate) const ROUTES: [&str; 10] = [
+    "POST /push/alice",
+    "POST /push",
+    "POST /broadcast",
+    "POST /groups/a",
+    "GET /sessions/alice",
+    "DELETE /sessions/alice",
+    "GET /presence/alice",
+    "GET /stats",
+    "GET /openapi.json",
+    "GET /unknown",
+];
+
 pub(crate) struct Api {
     pub(crate) addr: SocketAddr,
     pub(crate) hub: Hub,

@@ -11,8 +11,7 @@ use keywire::{Session, Switch};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::api::{Api, SECRET};
-use crate::secrets::ROUTES;
+use crate::api::{Api, ROUTES, SECRET};
 
 const PAGE: &str = include_str!("../../docs/push-api.md");
 
