@@ -49,6 +49,10 @@ struct Tls;
 struct PushApi;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/push-api.md")]
+struct PushApi;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;
 
