@@ -17,11 +17,7 @@ setup: ## install missing tools for demo, test and lint
 	@scripts/setup test lint
 
 # `redis` is for the cluster.
-<<<<<<< HEAD
 DEMO_FEATURES := deflate,jwks,metrics,push-api,redis,sqlite,tls
-=======
-DEMO_FEATURES := deflate,jwks,metrics,push-api,redis,sqlite
->>>>>>> pushapi
 
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build

@@ -18,12 +18,7 @@ const intended = [
   /^src\/([a-z0-9_]+\/)*[a-z0-9_]+\.rs$/,
   /^examples\/([a-z0-9_]+\/)*[a-z0-9_]+\.(rs|html|css|js|svg)$/,
   /^client\/keywire\.(js|d\.ts)$/,
-<<<<<<< HEAD
   /^docs\/([a-z0-9_-]+\/)*[a-z0-9_.-]+\.(md|svg|png|toml|json|yaml)$/i,
-=======
-  /^docs\/([a-z0-9_-]+\/)*[a-z0-9_-]+\.(md|svg|png)$/,
-  /^docs\/push-api\.openapi\.json$/,
->>>>>>> pushapi
 ];
 const required = ["src/lib.rs", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "client/keywire.js"];
 

@@ -41,11 +41,7 @@
 //! | `sqlite` | no | a log of kept pushes in a file, `log::SqliteLog` |
 //! | `redis`, `nats` | no | a cluster on Redis, Valkey or NATS: `cluster::Redis`, `cluster::Nats` |
 //! | `push-api` | no | HTTP API through which other services push, `adapter::push_api` |
-<<<<<<< HEAD
 //! | `testing` | no | a browser tab for tests, `testing::Tab`; checks for your own implementations of the traits |
-=======
-//! | `testing` | no | checks for your own implementations of the traits, `testing` |
->>>>>>> pushapi
 //! | `metrics` | no | metrics for the recorder of the `metrics` facade, `metrics::METRICS` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 pub mod auth;

@@ -13,7 +13,7 @@ use keywire::{Config, Envelope, Group, Key};
 const PAGE: &str = include_str!("../docs/reference/settings.md");
 
 /// Builders: type, source. A setting is a public method that takes `self` and returns `Self`.
-const BUILDERS: [(&str, &str); 13] = [
+const BUILDERS: [(&str, &str); 14] = [
     ("HubBuilder", include_str!("../src/hub/builder.rs")),
     ("Origins", include_str!("../src/origin.rs")),
     ("Compression", include_str!("../src/compression/mod.rs")),
@@ -27,6 +27,7 @@ const BUILDERS: [(&str, &str); 13] = [
     ("Tickets", include_str!("../src/auth/ticket/mod.rs")),
     ("TicketKey", include_str!("../src/auth/ticket/mod.rs")),
     ("ClientBuilder", include_str!("../src/client/builder.rs")),
+    ("PushApi", include_str!("../src/push_api/mod.rs")),
 ];
 
 /// The first two cells of each row, of the settings and of the fixed limits.

@@ -8,10 +8,7 @@
 //! - `--jwt-key`, `--jwt-jwks`: a client needs a token of another issuer.
 //! - `--log FILE`: pushes with `"keep": true` wait for users who are offline.
 //! - `--redis URL`, `--nats URL`, with `--features redis` or `nats`: one of several nodes. `make cluster` starts two.
-<<<<<<< HEAD
 //! - `--tls-cert FILE --tls-key FILE`, with `--features tls`: HTTPS.
-=======
->>>>>>> pushapi
 //! - `--api-secret`, with `--features push-api`: the push API below `/api`, for services with the secret.
 //! - `--metrics`, with `--features metrics`: metrics for Prometheus.
 
