@@ -34,6 +34,7 @@ before(async () => {
     await Demo.start({ args: ['--redis', redis.url] }),
   ];
   await pushes();
+  await requests();
   await log();
   await cluster();
   await envelopes();
@@ -97,6 +98,21 @@ async function pushes() {
   carol.send({ flag: 'kw:refresh', body: token('carol', soon + 60) });
   sent.push(['done', await carol.next(({ id }) => id === undefined)]);
   await carol.close();
+}
+
+/** Requests to a client, and its answers. */
+async function requests() {
+  const raw = await connectRaw(demos[0].socket('gina'), ['keywire.v1', 'answers.keywire']);
+  for (const [data, field] of /** @type {const} */ ([[7, 'body'], [undefined, 'body'], [null, 'error']])) {
+    const asking = demos[0].post('/ask/gina', { flag: 'who', data });
+    const request = await raw.next(({ ask }) => ask);
+    const answer = { flag: 'kw:answer', id: request.id, [field]: 'me' };
+    raw.send(answer);
+    const [told] = await (await asking).json();
+    sent.push(['ask', request]);
+    taken.push(['answer', answer, JSON.stringify(told).includes('me')]);
+  }
+  await raw.close();
 }
 
 /** What a server with a log sends. */
@@ -272,6 +288,8 @@ test('its close codes and refusals are those of the protocol, and of the server'
 const UNSEEN = [
   // The demo keeps no pushes of groups.
   /^KeptPush: without the field group/,
+  // The demo asks users alone, and in nobody's name.
+  /^Ask: without the field (sender|group)/,
   // A handler that fails, a log that is away, and an extractor that forbids a key: the demo has none.
   /^Error.properties.code: without (43|50)/,
   // The server may reject nothing of these: each has a second rule that says the same, or the flag alone chose the schema.
