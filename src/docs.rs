@@ -49,10 +49,6 @@ struct Tls;
 struct PushApi;
 
 #[cfg(doctest)]
-#[doc = include_str!("../docs/push-api.md")]
-struct PushApi;
-
-#[cfg(doctest)]
 #[doc = include_str!("../docs/groups.md")]
 struct Groups;
 

@@ -156,3 +156,27 @@ for (const [name, { app, html, start }] of Object.entries(APPS)) {
     }
   });
 }
+
+test('a Svelte store is told of the status and of pushes, until it leaves', async () => {
+  const [, code] = /^```js\n(\/\/ keywire-store.js\n.*?)^```$/ms.exec(readFileSync(join(here, '../../docs/client.md'), 'utf8')) ?? [];
+  const { statusOf, latestOf } = await import(`data:text/javascript,${encodeURIComponent(code ?? '')}`);
+  /** @type {(push: object) => void} */
+  let push = () => {};
+  let left = 0;
+  const on = (/** @type {string} */ flag, /** @type {(push: object) => void} */ handler) => {
+    assert.equal(flag, 'order');
+    push = handler;
+    return () => (left += 1);
+  };
+  const wire = Object.assign(new EventTarget(), { status: 'idle', on });
+  /** @type {unknown[]} */
+  const seen = [];
+  const leave = [statusOf(wire).subscribe((/** @type {string} */ is) => seen.push(is))];
+  leave.push(latestOf(wire, 'order').subscribe((/** @type {unknown} */ is) => seen.push(is)));
+  wire.status = 'open';
+  wire.dispatchEvent(new Event('status'));
+  push({ data: 17 });
+  for (const end of leave) end();
+  wire.dispatchEvent(new Event('status'));
+  assert.deepEqual([seen, left], [['idle', undefined, 'open', { data: 17 }], 1]);
+});
