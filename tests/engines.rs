@@ -3,13 +3,15 @@
 
 mod support;
 
+use std::time::Duration;
+
 use keywire::auth::RawKey;
 use keywire::cluster::{Backplane, Cluster, MemoryBackplane, Nats, Redis};
 use keywire::log::Kept;
 use keywire::store::Remote;
 use keywire::{Hub, Push, testing};
 use support::redis::RedisServer;
-use support::{Client, NatsServer, Server, until};
+use support::{Client, NatsServer, Server, until, within};
 
 async fn node(cluster: impl Into<Cluster>) -> Server {
     Server::start(Hub::builder(RawKey::from_path()).cluster(cluster).build()).await
@@ -59,6 +61,11 @@ trait Engine {
 
     /// Starts it again, with its data.
     async fn revive(&mut self);
+
+    /// Its process stops, and all connections stay.
+    async fn stop(&self);
+
+    async fn go_on(&self);
 }
 
 impl Engine for RedisServer {
@@ -69,6 +76,14 @@ impl Engine for RedisServer {
     async fn revive(&mut self) {
         self.start_again().await;
     }
+
+    async fn stop(&self) {
+        self.signal("STOP").await;
+    }
+
+    async fn go_on(&self) {
+        self.signal("CONT").await;
+    }
 }
 
 impl Engine for NatsServer {
@@ -78,6 +93,14 @@ impl Engine for NatsServer {
 
     async fn revive(&mut self) {
         self.start_again();
+    }
+
+    async fn stop(&self) {
+        self.freeze();
+    }
+
+    async fn go_on(&self) {
+        self.thaw();
     }
 }
 
@@ -138,6 +161,59 @@ async fn scenario(nodes: [Server; 2], mut engine: impl Engine) {
     assert!(other.hub.health().cluster.is_some_and(|cluster| cluster.unreadable == 0));
 }
 
+/// Everything that an application calls, while the engine says nothing. Each call ends, and what this node can do alone is done.
+async fn call_everything(server: &Server, page: &mut Client) {
+    let hub = &server.hub;
+    let delivery = within("a push", hub.send_to("alice", Push::message("here"))).await;
+    assert_eq!((delivery.delivered, delivery.remote), (1, Remote::Failed));
+    assert_eq!(page.next().await["msg"], "here");
+    let kept = within("a kept push", keep(server, 1)).await;
+    assert!(matches!(kept, Kept::Failed | Kept::Unknown), "{kept:?}");
+    within("presence", hub.online("alice")).await.expect_err("no answer");
+    let members = within("the members", hub.cluster_members("room", 1)).await;
+    assert!(!members.is_complete() && members.answered == 1, "{members:?}");
+    let mut late = within("a session", server.client("late")).await;
+    assert_eq!(within("a push", hub.send_to("late", Push::message("you"))).await.delivered, 1);
+    assert_eq!(late.next().await["msg"], "you");
+    within("a session's end", hub.disconnect("late")).await;
+}
+
+/// The engine's process is stopped, as by a machine that pages: connections stay and nobody answers.
+async fn a_stopped_engine_holds_up_nobody(nodes: [Server; 2], engine: impl Engine) {
+    let [one, other] = nodes;
+    for server in [&one, &other] {
+        is_good(server, true).await;
+    }
+    let (mut page, mut there) = (follow(&one).await, follow(&other).await);
+    keep_at_last(&one, 0).await;
+    assert_kept(&mut page, 0..1).await;
+    assert_kept(&mut there, 0..1).await;
+
+    engine.stop().await;
+    call_everything(&one, &mut page).await;
+    is_good(&one, false).await;
+    is_good(&other, false).await;
+    call_everything(&one, &mut page).await;
+
+    engine.go_on().await;
+    keep_at_last(&one, 1).await;
+    keep_at_last(&other, 2).await;
+    for server in [&one, &other] {
+        is_good(server, true).await;
+    }
+    assert_kept(&mut page, 1..3).await;
+    assert_kept(&mut there, 1..3).await;
+    for (from, to) in [(&one, &mut there), (&other, &mut page)] {
+        assert_eq!(from.hub.send_to("alice", Push::message("again")).await.remote, Remote::Published);
+        while to.next().await["msg"] != "again" {}
+    }
+    until("presence", async || match one.hub.presence("alice").await {
+        Ok(nodes) if nodes.len() == 2 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
 async fn contract(one: &dyn Backplane, other: &dyn Backplane) {
     testing::backplane::all(one, other).await;
 }
@@ -187,4 +263,27 @@ async fn two_nodes_on_nats() {
     let server = NatsServer::start("two-nodes");
     let nodes = [node(nats(&server).await).await, node(nats(&server).await).await];
     scenario(nodes, server).await;
+}
+
+#[tokio::test]
+async fn redis_that_is_stopped_holds_up_nobody() {
+    let server = RedisServer::start().await;
+    let second = Duration::from_secs(1);
+    let join = async || {
+        let options = Redis::options().response_timeout(second).probe_interval(second);
+        node(options.connect(server.url()).await.expect("a connection")).await
+    };
+    let nodes = [join().await, join().await];
+    a_stopped_engine_holds_up_nobody(nodes, server).await;
+}
+
+#[tokio::test]
+async fn nats_that_is_stopped_holds_up_nobody() {
+    let server = NatsServer::start("stopped");
+    let join = async || {
+        let options = Nats::options().timeout(Duration::from_secs(1));
+        node(options.connect(&server.url()).await.expect("a connection")).await
+    };
+    let nodes = [join().await, join().await];
+    a_stopped_engine_holds_up_nobody(nodes, server).await;
 }
