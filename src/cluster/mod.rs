@@ -29,6 +29,7 @@
 
 mod backplane;
 mod clustered;
+mod doubts;
 mod form;
 mod health;
 pub(crate) mod members;
