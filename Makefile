@@ -74,9 +74,9 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 # New inputs go to fuzz/target, failing inputs to fuzz/artifacts. fuzz/corpus is read-only. Sanitizers are off: they need a nightly
 # compiler, and this crate has no unsafe code.
 fuzz: SECONDS ?= 60
-fuzz: ## fuzz the parsers of client input: make fuzz SECONDS=600
+fuzz: ## fuzz the parsers of what clients, engines and nodes send: make fuzz SECONDS=600
 	@$(STEP) "setup" scripts/setup fuzz
-	@for target in decoder envelope inflater opening; do \
+	@for target in decoder envelope form inflater opening resp wire; do \
 		mkdir -p fuzz/target/corpus/$$target && \
 		$(STEP) "fuzzing: $$target" cargo fuzz run --sanitizer none $$target \
 			fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) || exit; \

@@ -8,6 +8,11 @@ mod envelope;
 mod inflater;
 mod opening;
 
+pub use crate::cluster::fuzz::form;
+#[cfg(feature = "redis")]
+pub use crate::cluster::fuzz::resp;
+#[cfg(feature = "nats")]
+pub use crate::cluster::fuzz::wire;
 pub use decoder::{End, MAX, Owned, decoder};
 pub use envelope::envelope;
 #[cfg(feature = "deflate")]

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::timeout;
 
+use super::doubts::Doubts;
 use super::form::{self, Content, Received, Seniority};
 use super::health::Counters;
 use super::questions::Questions;
@@ -42,6 +43,7 @@ struct Node {
     hasher: RandomState,
     /// The newest session of each key of this node, with [`SessionPolicy::Replace`] only.
     newest: Mutex<HashMap<Key, Seniority>>,
+    doubts: Arc<Doubts>,
     questions: Arc<Questions>,
     /// The topic of this node, for answers, is subscribed: from its first question on.
     awaits_answers: AtomicBool,
@@ -51,6 +53,31 @@ const STRIPES: usize = 64;
 
 /// Publications of one call in flight.
 const PUBLICATIONS: usize = 256;
+
+/// A session that leaves the store. If the call is dropped before its end, its topics are aligned later.
+struct Departure<'a> {
+    node: &'a Arc<Node>,
+    session: &'a Session,
+    is_whole: bool,
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            let groups = self.session.groups();
+            let topics = groups.iter().map(Topic::group).chain([Topic::key(self.session.key())]);
+            let node = Arc::downgrade(self.node);
+            self.node.doubts.align_later(topics, move |topic| {
+                let node = node.upgrade();
+                async move {
+                    if let Some(node) = node {
+                        node.align(&topic).await;
+                    }
+                }
+            });
+        }
+    }
+}
 
 /// What has come from the other nodes.
 pub(crate) enum Incoming {
@@ -81,6 +108,7 @@ impl Clustered {
             aligning: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             hasher: RandomState::new(),
             newest: Mutex::default(),
+            doubts: Arc::default(),
             questions: Arc::default(),
             awaits_answers: AtomicBool::new(false),
         }))
@@ -301,12 +329,14 @@ impl SessionStore for Clustered {
     }
 
     async fn remove(&self, session: &Session) -> Removed {
+        let mut departure = Departure { node: &self.0, session, is_whole: false };
         let removed = self.0.inner.remove(session).await;
         if removed.last {
             self.0.newest().remove(session.key());
             self.0.align(&Topic::key(session.key())).await;
         }
         self.0.leave_groups(std::slice::from_ref(session)).await;
+        departure.is_whole = true;
         removed
     }
 

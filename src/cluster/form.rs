@@ -242,5 +242,7 @@ fn take(message: &mut Bytes, len: usize) -> Option<Bytes> {
     (message.len() >= len).then(|| message.split_to(len))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

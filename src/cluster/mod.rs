@@ -29,6 +29,7 @@
 
 mod backplane;
 mod clustered;
+mod doubts;
 mod form;
 mod health;
 pub(crate) mod members;
@@ -58,3 +59,13 @@ pub(crate) use self::settings::Timing;
 pub use self::settings::{Cluster, Outage};
 pub use self::topic::Topic;
 pub use crate::delivery::{InvalidNodeId, NodeId};
+
+/// For the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub use super::form::fuzz::form;
+    #[cfg(feature = "nats")]
+    pub use super::nats::fuzz::wire;
+    #[cfg(feature = "redis")]
+    pub use super::redis::fuzz::resp;
+}

@@ -32,6 +32,23 @@ fn inflater() {
 }
 
 #[test]
+fn form() {
+    each("form", super::form);
+}
+
+#[test]
+#[cfg(feature = "redis")]
+fn resp() {
+    each("resp", super::resp);
+}
+
+#[test]
+#[cfg(feature = "nats")]
+fn wire() {
+    each("wire", super::wire);
+}
+
+#[test]
 fn opening() {
     each("opening", super::opening);
 }

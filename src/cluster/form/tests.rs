@@ -146,14 +146,6 @@ proptest::proptest! {
         }
         message.push(FIELDS_END);
         message.extend(body);
-        for topic in [Topic::key(&key()), Topic::ALL, Topic::node(NODE)] {
-            let Some(Received { node, content }) = decode(&topic, message.clone().into()) else { continue };
-            let again = match &content {
-                Content::Order { to, order, older_than } => encode(node, to, order, *older_than),
-                Content::Question { to, id, question } => encode_question(node, to, *id, question),
-                Content::Answer { id, body } => encode_answer(node, *id, body),
-            };
-            proptest::prop_assert_eq!(decode(&topic, again), Some(Received { node, content }));
-        }
+        fuzz::form(&message);
     }
 }

@@ -4,6 +4,8 @@ mod client;
 mod dial;
 mod error;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod headers;
 mod jetstream;
 mod keep;

@@ -112,23 +112,8 @@ fn message(buffer: &mut BytesMut, line: usize, with_headers: bool) -> Result<Opt
 mod tests {
     use proptest::strategy::Strategy as _;
 
+    use super::super::fuzz::in_parts;
     use super::*;
-
-    /// All operations, and whether the end is malformed, of bytes that arrive in parts of this size.
-    fn in_parts(bytes: &[u8], part: usize) -> (Vec<String>, bool) {
-        let (mut buffer, mut ops) = (BytesMut::new(), Vec::new());
-        for part in bytes.chunks(part) {
-            buffer.extend_from_slice(part);
-            loop {
-                match decode(&mut buffer) {
-                    Ok(Some(op)) => ops.push(format!("{op:?}")),
-                    Ok(None) => break,
-                    Err(_) => return (ops, true),
-                }
-            }
-        }
-        (ops, false)
-    }
 
     proptest::proptest! {
         /// Whatever a server sends is decoded without a panic, and the same in whatever parts it arrives.

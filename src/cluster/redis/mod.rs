@@ -6,6 +6,8 @@ mod commands;
 mod connection;
 mod desired;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod link;
 mod log;
 mod names;

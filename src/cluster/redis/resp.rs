@@ -213,23 +213,8 @@ fn number(text: &[u8]) -> Result<i64, Malformed> {
 mod tests {
     use proptest::strategy::Strategy as _;
 
+    use super::super::fuzz::all;
     use super::*;
-
-    /// All values, and whether the end is malformed, of bytes that arrive in parts of this size.
-    fn all(bytes: &[u8], part: usize) -> (Vec<Value>, bool) {
-        let (mut input, mut values) = (BytesMut::new(), Vec::new());
-        for part in bytes.chunks(part) {
-            input.extend_from_slice(part);
-            loop {
-                match decode(&mut input) {
-                    Ok(Some(value)) => values.push(value),
-                    Ok(None) => break,
-                    Err(Malformed) => return (values, true),
-                }
-            }
-        }
-        (values, false)
-    }
 
     proptest::proptest! {
         /// Whatever a server sends is decoded without a panic, and the same in whatever parts it arrives.
