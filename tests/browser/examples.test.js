@@ -6,7 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { PROGRAM, launchChromium, until } from './harness.js';
+import { PROGRAM, connectRaw, launchChromium, until } from './harness.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
@@ -27,12 +27,15 @@ after(async () => {
  * Runs an example on a free port. Returns the addresses that it prints.
  * @param {string} name @param {string[]} [args] @returns {Promise<[string, string]>}
  */
-async function run(name, args = [], count = 1) {
-  const child = spawn(join(dirname(PROGRAM), name), ['127.0.0.1:0', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function run(name, args = [], count = 1, env = {}) {
+  const child = spawn(join(dirname(PROGRAM), name), ['127.0.0.1:0', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  });
   running.push(child);
   let output = '';
   child.stdout.on('data', (chunk) => (output += chunk));
-  const addresses = () => output.match(/^http:\S+$/gm) ?? [];
+  const addresses = () => output.match(/http:\S+$/gm) ?? [];
   await until(() => addresses().length >= count, `${name} listens`);
   return /** @type {[string, string]} */ (/** @type {string[]} */ (addresses()));
 }
@@ -49,11 +52,11 @@ const shows = (page, text) => page.getByText(text).first().waitFor({ timeout: 20
 
 test('each is short, says how to run it, and is tested', () => {
   const tested = readFileSync(fileURLToPath(import.meta.url), 'utf8');
-  // These two have tests of their own.
-  const elsewhere = ['hello', 'echo'];
+  // These have tests of their own.
+  const elsewhere = ['hello', 'echo', 'types'];
   for (const file of readdirSync(EXAMPLES).filter((file) => file.endsWith('.rs'))) {
     const [name, text] = [file.slice(0, -3), readFileSync(join(EXAMPLES, file), 'utf8')];
-    assert.match(text, new RegExp(`^//! Run with \`cargo run (--release )?--example ${name}|cargo run --release --example ${name}`, 'm'), name);
+    assert.match(text, new RegExp(`^//! .*cargo run (--release )?--example ${name}`, 'm'), name);
     if (elsewhere.includes(name)) continue;
     assert.ok(text.split('\n').length <= 81, `${name} has ${text.split('\n').length} lines`);
     assert.ok(tested.includes(`run('${name}'`), `${name} is not tested`);
@@ -137,6 +140,17 @@ test('store', async () => {
   for (const page of [alice, bob]) await shows(page, '2 users are here');
   await bob.close();
   await shows(alice, '1 users are here');
+});
+
+test('push_api', async () => {
+  const secret = 'a-secret-of-this-test-alone';
+  const [url] = await run('push_api', [], 1, { PUSH_SECRET: secret });
+  const alice = await connectRaw(`ws://${new URL(url).host}/websocket/alice`);
+  const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' };
+  const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ msg: 'hello' }) });
+  assert.equal(answer.status, 200);
+  await alice.next(({ msg }) => msg === 'hello');
+  await alice.close();
 });
 
 test('axum', async () => {
