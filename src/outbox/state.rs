@@ -160,7 +160,7 @@ impl State {
     /// only when a third of its buffer is free, which takes a slow reader long.
     pub(super) fn press(&mut self) -> bool {
         let Some(socket) = self.socket.as_ref().filter(|_| self.full) else { return false };
-        let taken = self.queue.with_slices(|slices| SockRef::from(socket).send_vectored(slices));
+        let taken = self.queue.with_slices(|slices| send(socket, slices));
         taken.is_ok_and(|taken| self.queue_took(taken).is_ok())
     }
 
@@ -186,12 +186,7 @@ impl State {
 /// tokio's own write notes that a socket is full, so it has the last word.
 #[cfg(target_os = "linux")]
 fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    let bare = SockRef::from(socket);
-    let written = match slices {
-        [slice] => bare.send_with_flags(slice, libc::MSG_NOSIGNAL),
-        slices => bare.send_vectored_with_flags(slices, libc::MSG_NOSIGNAL),
-    };
-    match written {
+    match send(socket, slices) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.try_write_vectored(slices),
         written => written,
     }
@@ -200,4 +195,19 @@ fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
 #[cfg(not(target_os = "linux"))]
 fn write(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     socket.try_write_vectored(slices)
+}
+
+/// Writes without asking tokio. No signal if the peer is gone: an application may have SIGPIPE at its default, which ends the process.
+#[cfg(target_os = "linux")]
+fn send(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let bare = SockRef::from(socket);
+    match slices {
+        [slice] => bare.send_with_flags(slice, libc::MSG_NOSIGNAL),
+        slices => bare.send_vectored_with_flags(slices, libc::MSG_NOSIGNAL),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    SockRef::from(socket).send_vectored(slices)
 }

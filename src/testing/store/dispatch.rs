@@ -39,7 +39,7 @@ impl Scene {
     }
 }
 
-/// An order reaches each of its recipients once, and nobody else: a key, several keys, one session, everyone, and each of them without
+/// An order reaches each of its recipients once, and no other session: a key, several keys, one session, everyone, and each of them without
 /// one session. The [`Delivery`] says how many took it.
 pub async fn an_order_reaches_its_recipients_once(store: &dyn SessionStore) {
     let mut scene = Scene::begin(store, "reach").await;

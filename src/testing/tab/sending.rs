@@ -92,7 +92,7 @@ impl Tab {
         self.send(self.envelope(Flag::INFORM, body).with_reception(to));
     }
 
-    /// Sends a text frame that may be anything.
+    /// Sends a text frame with any content.
     pub fn send_text(&mut self, text: &str) {
         self.page.send(OpCode::Text, text.as_bytes());
     }
