@@ -221,8 +221,9 @@ struct Due(Portion);
 
 impl Due {
     fn write(&mut self) {
-        for session in &self.0 {
-            session.outbox.touch();
+        // One session gains nothing by it.
+        if self.0.len() > 1 {
+            self.0.iter().for_each(|session| session.outbox.touch());
         }
         for session in &self.0 {
             if let Flushed::HandedOver(task) = session.outbox.flush() {
