@@ -134,9 +134,10 @@ pub enum Event {
         /// The message.
         message: Bytes,
     },
-    /// From here on messages may be lost: the engine is away, or this node was too slow.
+    /// From here on messages may be lost, in either direction: the engine is away, or this node was too slow.
     Interrupted,
-    /// All subscriptions are confirmed again, after [`Event::Interrupted`] or after a subscription that failed.
+    /// The engine takes messages, and all subscriptions are confirmed again: after [`Event::Interrupted`], or after a subscription
+    /// that failed.
     Restored,
 }
 

@@ -33,7 +33,8 @@ impl Health {
 pub struct ClusterHealth {
     /// This node.
     pub node: NodeId,
-    /// Whether all subscriptions of this node are in force. While they are not, messages of other nodes may be lost.
+    /// Whether this node can publish, and all its subscriptions are in force. While that is not so, messages to and from other nodes
+    /// may be lost.
     pub is_connected: bool,
     /// Time since `is_connected` changed.
     #[serde(rename = "since_seconds", serialize_with = "seconds")]

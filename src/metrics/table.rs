@@ -181,7 +181,7 @@ pub(super) const LOG_GAPS: Metric = counter(
 
 pub(super) const CLUSTER_CONNECTED: Metric = gauge(
     "keywire_cluster_connected",
-    "1 while all subscriptions of this node to its cluster are in force, else 0.",
+    "1 while this node can publish to its cluster and all its subscriptions are in force, else 0.",
 );
 
 pub(super) const CLUSTER_PUBLISHED: Metric = counter(

@@ -139,7 +139,7 @@ test('the page says that the engine is away, and that it is back', async () => {
   await box(alice, 1, 'bad').waitFor();
   assert.equal((await (await fetch(nodes[0].http('/health'))).json()).cluster.is_connected, false);
   await redis.start();
-  // Connected means that all subscriptions of the node are in force. The node of bob needs its own.
+  // Connected means that a node can publish, and that its subscriptions are in force: node 0 needs the one, the node of bob the other.
   for (const page of [alice, bob]) {
     await page.locator('#cluster-state', { hasText: 'connected to Redis' }).waitFor({ timeout: 40_000 });
   }

@@ -12,13 +12,14 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::error::CallError;
 use super::link::Link;
+use super::queue::{Outage, Queue};
 use super::resp::{Value, decode, encode};
 use super::source::Source;
 use super::task::Task;
 
 /// A connection for commands, shared by all callers, which comes back by itself.
 ///
-/// While it is away, calls fail at once. What was sent and not answered when it breaks is [`CallError::Lost`]; what was never
+/// While it is away, calls fail at once, and the node is interrupted: what it publishes does not reach the others. What was sent and not answered when it breaks is [`CallError::Lost`]; what was never
 /// sent is [`CallError::Away`].
 pub(super) struct Connection {
     requests: mpsc::Sender<Request>,
@@ -64,10 +65,10 @@ const IN_FLIGHT: usize = 8192;
 const UNSENT: usize = 256 * 1024;
 
 impl Connection {
-    pub(super) fn start(link: Link, source: Source, times: Times) -> Self {
+    pub(super) fn start(link: Link, source: Source, events: Arc<Queue>, times: Times) -> Self {
         let (requests, queue) = mpsc::channel(QUEUE);
         let state = Arc::new(State::default());
-        let _task = Task::spawn(supervise(link, source, queue, Arc::clone(&state), times));
+        let _task = Task::spawn(supervise(link, source, queue, events, Arc::clone(&state), times));
         Self { requests, state, _task }
     }
 
@@ -92,20 +93,24 @@ async fn supervise(
     first: Link,
     source: Source,
     mut queue: mpsc::Receiver<Request>,
+    events: Arc<Queue>,
     state: Arc<State>,
     times: Times,
 ) {
     let mut link = Some(first);
     let mut backoff = Backoff::default();
+    let mut outage = None;
     loop {
         if let Some(link) = link.take() {
             state.set(None);
+            drop(outage.take());
             source.commands_are_at(link.peer);
             let since = Instant::now();
             let Some(why) = serve(link, &mut queue, times).await else { return };
             let why: Arc<str> = why.to_string().into();
             tracing::warn!(%why, "Redis: the connection for commands is lost");
             state.set(Some(why));
+            outage = Some(Outage::begin(&events));
             if since.elapsed() > times.probe {
                 backoff = Backoff::default();
             }

@@ -64,7 +64,7 @@ use crate::log::Retention;
 /// Connect once for each hub: two hubs that share a node's id take each other's messages for their own.
 ///
 /// A clone shares the connections: one for commands, and one for subscriptions. Both are probed while they are idle, and come back by
-/// themselves, without end. While the connection for commands is away, calls fail at once.
+/// themselves, without end. While the connection for commands is away, calls fail at once, and the node is interrupted.
 ///
 /// # URLs
 ///
@@ -194,7 +194,7 @@ async fn open(
         }
     };
     let source = Source::new(access, place);
-    let commands = Connection::start(source.open().await?, source.clone(), times);
+    let commands = Connection::start(source.open().await?, source.clone(), Arc::clone(&queue), times);
     let link = source.open().await?;
     let subscriber = Subscriber::start(link, source, names, queue, times, None);
     Ok((Commands::Single(commands), Subscriptions::Single(subscriber)))

@@ -8,7 +8,7 @@ use crate::cluster::{Event, Topic};
 
 /// The events that wait for [`Backplane::next`](crate::cluster::Backplane::next), bounded in number and bytes.
 ///
-/// Beyond the bound it drops messages until it is empty. Then, and while a subscription is away, the node is interrupted.
+/// Beyond the bound it drops messages until it is empty. Then, and while a connection or a subscription is away, the node is interrupted.
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     changed: Notify,
@@ -29,7 +29,7 @@ struct Inner {
     bytes: usize,
     /// Messages are dropped.
     overflow: bool,
-    /// Subscribers that are away.
+    /// Connections that are away.
     away: usize,
 }
 
@@ -58,7 +58,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// A subscriber is away, or may have missed messages.
+    /// A connection is away, or may have missed messages.
     pub(super) fn interrupted(&self) {
         let mut inner = self.lock();
         inner.interrupt();
@@ -67,7 +67,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// All subscriptions of that subscriber are confirmed again.
+    /// That connection is back, with all its subscriptions confirmed.
     pub(super) fn restored(&self) {
         let mut inner = self.lock();
         inner.away -= 1;
@@ -92,6 +92,22 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A poisoned lock is safe to use: no panic can interrupt a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time for which a connection for commands is away. It ends when this is dropped, with its connection too.
+pub(super) struct Outage<'a>(&'a Queue);
+
+impl<'a> Outage<'a> {
+    pub(super) fn begin(queue: &'a Queue) -> Self {
+        queue.interrupted();
+        Self(queue)
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        self.0.restored();
     }
 }
 

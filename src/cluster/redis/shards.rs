@@ -130,7 +130,7 @@ impl Settings {
 
     async fn connection(&self, server: &Endpoint) -> Result<Arc<Connection>, RedisError> {
         let source = self.source(server);
-        Ok(Arc::new(Connection::start(source.open().await?, source, self.times)))
+        Ok(Arc::new(Connection::start(source.open().await?, source, Arc::clone(&self.queue), self.times)))
     }
 
     async fn subscriber(&self, server: &Endpoint) -> Result<Arc<Subscriber>, RedisError> {
