@@ -4,6 +4,8 @@ mod attendance;
 mod builder;
 mod cluster;
 pub(crate) mod drain;
+mod elsewhere;
+mod foreign;
 mod groups;
 mod health;
 mod identify;

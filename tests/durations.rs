@@ -9,6 +9,7 @@ use keywire::auth::RawKey;
 use keywire::cluster::{Cluster, MemoryBackplane};
 use keywire::limits::{Limits, Rate};
 use keywire::presence::{MemoryPresence, PresenceTiming};
+use keywire::store::Recipients;
 use keywire::{Config, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
 use support::Server;
@@ -149,6 +150,11 @@ async fn the_times_of_a_cluster_may_be_as_short_and_as_long_as_there_is() {
             for number in 0..2 {
                 one.hub.send_to("alice", Push::data(number)).await;
                 support::within("the answers", one.hub.cluster_members("room", 1)).await;
+                let question = Push::message("").with_flag("visible");
+                let everyone = Recipients::everyone();
+                let asked = one.hub.request(everyone, question, Duration::from_millis(1)).await;
+                let mut answers = asked.expect("a stream");
+                assert_eq!(support::within("the end", answers.next()).await, None, "{name}: {time:?}");
                 assert_eq!(alice.next().await["data"], number, "{name}: {time:?}");
                 backplane.set_available(false);
                 backplane.set_available(true);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use keywire::auth::RawKey;
 use keywire::cluster::{Backplane, Cluster, MemoryBackplane, Nats, Redis};
 use keywire::log::Kept;
+use keywire::session::Answers;
 use keywire::store::Remote;
-use keywire::{Hub, Push, testing};
+use keywire::{Hub, Key, Push, testing};
+use serde_json::json;
 use support::redis::RedisServer;
 use support::{Client, NatsServer, Server, until, within};
 
@@ -25,9 +27,9 @@ async fn is_good(server: &Server, expected: bool) {
     .await;
 }
 
-/// A page of alice's that follows her log.
+/// A page of alice's that follows her log and answers requests.
 async fn follow(server: &Server) -> Client {
-    let headers = [("sec-websocket-protocol", "keywire.v1, from.keywire.now")];
+    let headers = [("sec-websocket-protocol", "keywire.v1, answers.keywire, from.keywire.now")];
     let mut page = server.open_with("/websocket/alice", &headers).await;
     assert_eq!(page.next().await["flag"], "kw:from");
     page
@@ -53,6 +55,28 @@ async fn assert_kept(page: &mut Client, numbers: std::ops::Range<usize>) {
         let push = page.next().await;
         assert_eq!((push["data"].as_u64(), push["at"].is_string()), (Some(number as u64), true), "{push}");
     }
+}
+
+async fn ask(server: &Server) -> Answers {
+    let question = Push::message("").with_flag("visible");
+    let alice = "alice".parse::<Key>().expect("a key");
+    let asked = server.hub.request(alice, question, Duration::from_secs(600));
+    within("a request", asked).await.expect("a stream")
+}
+
+async fn answer(page: &mut Client) {
+    let request = page.next().await;
+    page.send(json!({ "flag": "kw:answer", "id": request["id"], "body": 1 })).await;
+}
+
+/// All sessions that were asked have answered: this many.
+async fn assert_answered(mut answers: Answers, sessions: usize, skipped: usize, remote: Remote) {
+    let mut good = 0;
+    while let Some(answered) = within("the answers", answers.next()).await {
+        good += usize::from(answered.answer.is_ok());
+    }
+    let counted = (answers.asked(), answers.skipped(), answers.remote());
+    assert_eq!((good, counted), (sessions, (sessions, skipped, Some(remote))));
 }
 
 /// A server that can be killed.
@@ -138,12 +162,22 @@ async fn scenario(nodes: [Server; 2], mut engine: impl Engine) {
         (3, vec!["alice".parse().expect("a key")], 2)
     );
 
+    for server in [&one, &other] {
+        let answers = ask(server).await;
+        answer(&mut there).await;
+        answer(&mut here).await;
+        assert_answered(answers, 2, 1, Remote::Published).await;
+    }
+
     engine.kill();
     is_good(&one, false).await;
     is_good(&other, false).await;
     let delivery = one.hub.send_to("alice", Push::message("here")).await;
     assert_eq!((delivery.delivered, delivery.remote), (1, Remote::Failed), "local delivery goes on");
     assert_eq!(here.next().await["msg"], "here");
+    let answers = ask(&one).await;
+    answer(&mut here).await;
+    assert_answered(answers, 1, 0, Remote::Failed).await;
     let kept = keep(&other, 40).await;
     assert!(matches!(kept, Kept::Failed | Kept::Unknown), "{kept:?}");
     let mut late = one.client("late").await;
@@ -172,6 +206,9 @@ async fn call_everything(server: &Server, page: &mut Client) {
     within("presence", hub.online("alice")).await.expect_err("no answer");
     let members = within("the members", hub.cluster_members("room", 1)).await;
     assert!(!members.is_complete() && members.answered == 1, "{members:?}");
+    let answers = ask(server).await;
+    answer(page).await;
+    assert_answered(answers, 1, 0, Remote::Failed).await;
     let mut late = within("a session", server.client("late")).await;
     assert_eq!(within("a push", hub.send_to("late", Push::message("you"))).await.delivered, 1);
     assert_eq!(late.next().await["msg"], "you");

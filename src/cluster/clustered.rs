@@ -1,8 +1,10 @@
+mod asking;
+
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -16,7 +18,7 @@ use super::doubts::Doubts;
 use super::form::{self, Content, Received, Seniority};
 use super::health::Counters;
 use super::questions::Questions;
-use super::{Answers, Backplane, ClusterHealth, Event, Question, Timing, Topic};
+use super::{Backplane, ClusterHealth, Event, Question, Timing, Topic};
 use crate::delivery::{Delivery, NodeId, Order, Recipients, Remote, Target};
 use crate::group::Group;
 use crate::key::Key;
@@ -83,8 +85,8 @@ impl Drop for Departure<'_> {
 pub(crate) enum Incoming {
     /// An order for sessions of this node.
     Order(Recipients, Order),
-    /// A question of a node, with its id for [`Clustered::answer`].
-    Question(NodeId, u64, Question),
+    /// A question of a node about these sessions, with its id for [`Clustered::answer`].
+    Question(NodeId, u64, Recipients, Question),
     /// Messages may be lost from here on.
     Interrupted,
     /// All subscriptions are in force again.
@@ -155,8 +157,8 @@ impl Clustered {
                                     return Incoming::Order(to, order);
                                 }
                             }
-                            Content::Question { id, question, .. } => {
-                                return Incoming::Question(from, id, question);
+                            Content::Question { to, id, question } => {
+                                return Incoming::Question(from, id, to, question);
                             }
                             Content::Answer { id, body } => node.questions.answered(id, from, body),
                         }
@@ -165,24 +167,6 @@ impl Clustered {
                 },
             }
         }
-    }
-
-    /// Asks the other nodes that have such sessions, or all nodes. `None` if they do not get the question.
-    pub(crate) async fn ask(&self, to: &Recipients, question: &Question) -> Option<Answers> {
-        let node = &*self.0;
-        if !node.awaits_answers.load(Ordering::Acquire) {
-            let topic = Topic::node(node.node);
-            timeout(node.timing.subscribe, node.backplane.subscribe(&topic)).await.ok()?.ok()?;
-            node.awaits_answers.store(true, Ordering::Release);
-        }
-        let answers = node.questions.begin();
-        let message = form::encode_question(node.node, to, answers.id(), question);
-        node.publish_all(to, message).await.then_some(answers)
-    }
-
-    /// Answers a question of another node.
-    pub(crate) async fn answer(&self, asking: NodeId, id: u64, body: &[u8]) {
-        self.0.publish(&Topic::node(asking), form::encode_answer(self.0.node, id, body)).await;
     }
 
     /// Closes the former sessions of all keys on other nodes once more: during an interruption that could not be told.

@@ -39,6 +39,7 @@ mod nats;
 mod questions;
 #[cfg(feature = "redis")]
 mod redis;
+pub(crate) mod requests;
 mod settings;
 #[cfg(any(feature = "redis", feature = "nats"))]
 mod tls;

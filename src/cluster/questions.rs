@@ -1,6 +1,8 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -10,8 +12,15 @@ use crate::delivery::NodeId;
 /// Questions of this node to other nodes that wait for answers.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
-    waiting: Mutex<HashMap<u64, Sender<(NodeId, Bytes)>>>,
+    waiting: Mutex<HashMap<u64, Waiting>>,
     last: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sender: Sender<(NodeId, Bytes)>,
+    /// Bytes of answers that have not been read.
+    bytes: Arc<AtomicUsize>,
 }
 
 /// The answers to a question, as they come. Later ones are dropped when this value is.
@@ -19,43 +28,60 @@ pub(super) struct Questions {
 pub(crate) struct Answers {
     id: u64,
     receiver: Receiver<(NodeId, Bytes)>,
+    bytes: Arc<AtomicUsize>,
     questions: Arc<Questions>,
 }
 
 /// Answers to one question that wait to be read. Further ones are dropped.
 const QUEUE: usize = 1024;
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 impl Questions {
     pub(super) fn begin(self: &Arc<Self>) -> Answers {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let id = self.last.fetch_add(1, Ordering::Relaxed);
-        self.waiting().insert(id, sender);
-        Answers { id, receiver, questions: self.clone() }
+        let (id, bytes) = (self.last.fetch_add(1, Ordering::Relaxed), Arc::<AtomicUsize>::default());
+        self.waiting().insert(id, Waiting { sender, bytes: bytes.clone() });
+        Answers { id, receiver, bytes, questions: self.clone() }
     }
 
     pub(super) fn answered(&self, id: u64, by: NodeId, body: Bytes) {
-        if let Some(sender) = self.waiting().get(&id) {
-            let _ = sender.try_send((by, body));
+        let waiting = self.waiting();
+        let Some(Waiting { sender, bytes }) = waiting.get(&id) else { return };
+        let len = body.len();
+        // Only this call adds, under the lock.
+        let has_room = bytes.load(Ordering::Relaxed) + len <= QUEUE_BYTES;
+        // Counted first: it may be read at once.
+        bytes.fetch_add(len, Ordering::Relaxed);
+        if !has_room || sender.try_send((by, body)).is_err() {
+            bytes.fetch_sub(len, Ordering::Relaxed);
+            tracing::debug!(node = %by, "dropped an answer of another node: too many wait to be read");
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Sender<(NodeId, Bytes)>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         // A poisoned lock is safe to use: no panic can interrupt a change.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Answers {
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
     /// Waits for the next answer, without end. Cancel safe.
     pub(crate) async fn next(&mut self) -> (NodeId, Bytes) {
-        match self.receiver.recv().await {
-            Some(answer) => answer,
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(NodeId, Bytes)> {
+        match ready!(self.receiver.poll_recv(cx)) {
+            Some((node, body)) => {
+                self.bytes.fetch_sub(body.len(), Ordering::Relaxed);
+                Poll::Ready((node, body))
+            }
             // The sender is there as long as this value.
-            None => std::future::pending().await,
+            None => Poll::Pending,
         }
     }
 }
@@ -85,5 +111,26 @@ mod tests {
         }
         drop((one, other));
         assert!(questions.waiting().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_answers_that_wait_are_bounded_in_bytes() {
+        let questions = Arc::<Questions>::default();
+        let mut asked = questions.begin();
+        let (node, half) = (NodeId::from_bits(7), Bytes::from(vec![0; QUEUE_BYTES / 2]));
+        for _ in 0..3 {
+            questions.answered(asked.id(), node, half.clone());
+        }
+        assert_eq!((asked.receiver.len(), asked.bytes.load(Ordering::Relaxed)), (2, QUEUE_BYTES));
+        asked.next().await;
+        questions.answered(asked.id(), node, half);
+        assert_eq!(asked.receiver.len(), 2, "what is read makes room");
+        for _ in 0..2 {
+            asked.next().await;
+        }
+        for _ in 0..2 * QUEUE {
+            questions.answered(asked.id(), node, Bytes::from_static(b"x"));
+        }
+        assert_eq!((asked.receiver.len(), asked.bytes.load(Ordering::Relaxed)), (QUEUE, QUEUE));
     }
 }

@@ -122,7 +122,8 @@ impl Cluster {
         self
     }
 
-    /// Longest time that [`Hub::cluster_members`](crate::Hub::cluster_members) waits for the other nodes. Default: 1 s.
+    /// Longest time that [`Hub::cluster_members`](crate::Hub::cluster_members) waits for the other nodes, and time in which they say
+    /// which sessions they ask for [`Hub::request`](crate::Hub::request). Default: 1 s.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.timing.answer = timeout;
         self

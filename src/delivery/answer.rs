@@ -60,6 +60,13 @@ pub enum RequestError {
     /// The session did not queue the request, since its client is too slow. Nothing was sent.
     #[error("the request was not queued, since the client is too slow: {0:?}")]
     Undelivered(Outcome),
+    /// The session is on another node, and its answer is larger than what nodes pass to each other. Only for
+    /// [`Hub::request`](crate::Hub::request).
+    #[error("the answer has more than {limit} bytes, the most that comes from another node")]
+    TooLarge {
+        /// Largest answer that comes from another node, in bytes of its JSON.
+        limit: usize,
+    },
     /// The push cannot be a request, for the given reason. Nothing was sent.
     #[error("not a request: {0}")]
     Invalid(&'static str),
@@ -86,6 +93,14 @@ impl RequestId {
         static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         Self(SECRET.hash_one(NUMBER.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     /// The id in an answer. `None`: it is not the id of a request.

@@ -7,9 +7,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::joined::Joined;
 use super::{Core, Hub};
-use crate::cluster::{Clustered, Incoming, Outage};
+use crate::cluster::members::MEMBERS;
+use crate::cluster::requests::{FORGET, REQUEST};
+use crate::cluster::{Clustered, Incoming, Outage, Question};
 use crate::deadline::after;
-use crate::delivery::{Delivery, Order, Recipients};
+use crate::delivery::{Delivery, NodeId, Order, Recipients};
 use crate::frame::Frame;
 
 impl Hub {
@@ -63,8 +65,8 @@ impl Listener {
                 Some(Incoming::Order(to, order)) => {
                     hub.dispatch_here(&to, &order).await;
                 }
-                Some(Incoming::Question(asking, id, question)) => {
-                    hub.answer(&self.store, asking, id, question)
+                Some(Incoming::Question(asking, id, about, question)) => {
+                    hub.answer(&self.store, asking, id, about, question);
                 }
                 Some(Incoming::Interrupted) => tell = Some(after(Instant::now(), self.delay)),
                 Some(Incoming::Restored) => {
@@ -94,6 +96,18 @@ impl Listener {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Hub {
+    /// Answers a question of another node, in a task of its own.
+    fn answer(&self, store: &Clustered, asking: NodeId, id: u64, about: Recipients, question: Question) {
+        match question.subject {
+            MEMBERS => self.answer_members(store, asking, id, question.body),
+            REQUEST => self.ask_for(store, asking, id, about, question.body),
+            FORGET => self.forget_request(asking, id),
+            subject => tracing::debug!(%asking, subject, "another node asks what this one does not know"),
         }
     }
 }

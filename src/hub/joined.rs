@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
+use super::foreign::ForeignRequests;
 use crate::cluster::{Cluster, ClusterHealth, Clustered, Outage, Timing};
 use crate::metrics::Metrics;
 use crate::store::SessionStore;
@@ -19,6 +20,8 @@ pub(super) struct Joined {
     pub(super) answer_timeout: Duration,
     /// Answers to other nodes in progress.
     pub(super) answers: Arc<Semaphore>,
+    /// Requests of other nodes to sessions of this one.
+    pub(super) foreign: Arc<ForeignRequests>,
     /// The task that listens to the other nodes. It ends with the hub.
     listener: Mutex<Option<AbortHandle>>,
 }
@@ -41,6 +44,7 @@ impl Joined {
             outage_delay: timing.outage,
             answer_timeout: timing.answer,
             answers: Arc::new(Semaphore::new(ANSWERS)),
+            foreign: Arc::default(),
             listener: Mutex::default(),
         }
     }
@@ -61,6 +65,7 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
+        self.foreign.end();
         let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(listener) = listener.take() {
             listener.abort();

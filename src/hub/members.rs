@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::join3;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::Hub;
-use crate::cluster::members::{Found, MEMBERS, NodeMembers, asked, question};
-use crate::cluster::{Clustered, GroupMembers, Question};
+use crate::cluster::members::{Found, NodeMembers, asked, question};
+use crate::cluster::{Clustered, GroupMembers};
 use crate::deadline::after;
 use crate::delivery::{NodeId, Recipients};
 use crate::group::{Group, InvalidGroup, valid};
@@ -103,10 +104,10 @@ impl Hub {
     }
 
     /// Answers a question of another node, in a task of its own.
-    pub(super) fn answer(&self, store: &Clustered, asking: NodeId, id: u64, question: Question) {
+    pub(super) fn answer_members(&self, store: &Clustered, asking: NodeId, id: u64, body: Bytes) {
         let Some(joined) = self.joined() else { return };
-        let (MEMBERS, Some((group, limit))) = (question.subject, asked(question.body)) else {
-            tracing::debug!(%asking, subject = question.subject, "another node asks what this one does not know");
+        let Some((group, limit)) = asked(body) else {
+            tracing::debug!(%asking, "a question of another node cannot be read");
             return;
         };
         let Ok(permit) = Arc::clone(&joined.answers).try_acquire_owned() else {

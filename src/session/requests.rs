@@ -1,6 +1,8 @@
 //! Requests to the client of a session.
 
+mod answered;
 mod answers;
+mod elsewhere;
 mod pending;
 
 use std::sync::Arc;
@@ -9,7 +11,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time;
 
-pub use self::answers::{Answered, Answers};
+pub use self::answered::Answered;
+pub use self::answers::Answers;
+pub(crate) use self::elsewhere::{Elsewhere, Report};
 use self::pending::{InFlight, Pending, Waiter};
 use super::Session;
 use crate::deadline::finite;
@@ -39,6 +43,19 @@ impl Request {
         let push = push.with_id(id.into());
         let frame = Frame::text_of(push.size_hint() + 32, |bytes| push.write_request(bytes));
         Ok(Self { id, frame })
+    }
+
+    /// A request of another node.
+    pub(crate) fn from_parts(id: RequestId, frame: Frame) -> Self {
+        Self { id, frame }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
     }
 }
 

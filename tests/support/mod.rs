@@ -3,6 +3,8 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+#[cfg(feature = "warp")]
+pub(crate) mod asking;
 mod client;
 mod directory;
 mod faulty_log;

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 
 use super::{Content, Received, decode, encode, encode_answer, encode_question};
-use crate::cluster::Topic;
 use crate::cluster::members::{NodeMembers, asked};
+use crate::cluster::{Topic, requests};
 use crate::delivery::NodeId;
 use crate::group::Group;
 use crate::key::Key;
@@ -14,6 +14,7 @@ pub fn form(data: &[u8]) {
     if let Some(members) = NodeMembers::decode(message.clone()) {
         assert_eq!(NodeMembers::decode(members.encode().into()), Some(members));
     }
+    requests::fuzz(&message);
     let (key, group) = (Key::new("alice").expect("a key"), Group::new("room").expect("a group"));
     for topic in [Topic::key(&key), Topic::group(&group), Topic::node(NodeId::from_bits(7)), Topic::ALL] {
         let Some(Received { node, content }) = decode(&topic, message.clone()) else { continue };

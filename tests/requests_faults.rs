@@ -1,0 +1,170 @@
+//! Requests to sessions of other nodes that are silent, say things twice, are old or have too many.
+#![cfg(feature = "warp")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use keywire::cluster::{Backplane, BackplaneError, Cluster, Event, MemoryBackplane, Topic};
+use keywire::store::Remote;
+use keywire::{Config, Push, async_trait};
+use serde_json::json;
+use support::asking::{LONG, all, answer, asked, key, nodes, question, received, start};
+use support::{until, within};
+use tokio::sync::Semaphore;
+
+/// The way of a node to the others. What it publishes waits for permission, or comes twice.
+struct Way {
+    inner: MemoryBackplane,
+    may_publish: Semaphore,
+    published: AtomicUsize,
+    twice: bool,
+}
+
+impl Way {
+    fn new(inner: MemoryBackplane, permits: usize, twice: bool) -> Self {
+        Self { inner, may_publish: Semaphore::new(permits), published: AtomicUsize::new(0), twice }
+    }
+}
+
+#[async_trait]
+impl Backplane for Way {
+    async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BackplaneError> {
+        self.may_publish.acquire().await.expect("a permit").forget();
+        self.published.fetch_add(1, Ordering::SeqCst);
+        if self.twice {
+            self.inner.publish(topic, message.clone()).await?;
+        }
+        self.inner.publish(topic, message).await
+    }
+
+    async fn subscribe(&self, topic: &Topic) -> Result<(), BackplaneError> {
+        self.inner.subscribe(topic).await
+    }
+
+    async fn unsubscribe(&self, topic: &Topic) {
+        self.inner.unsubscribe(topic).await;
+    }
+
+    async fn next(&self) -> Event {
+        self.inner.next().await
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_says_twice_counts_once() {
+    let backplane = MemoryBackplane::new();
+    let one = start(backplane.join().into(), Config::default()).await;
+    let twice = Arc::new(Way::new(backplane.join(), 1000, true));
+    let other = start(Cluster::new(twice), Config::default()).await;
+    let (mut alice, _) = other.page("alice").await;
+    let mut plain = other.client("alice").await;
+    let mut answers = one.hub.request(key("alice"), question(), LONG).await.expect("a stream");
+    answer(&mut alice, json!(1)).await;
+    assert_eq!(all(&mut answers).await, ["alice: 1"]);
+    assert_eq!(answers.asked(), 1);
+    plain.ping().await;
+}
+
+#[tokio::test]
+async fn a_node_that_says_nothing_holds_up_nobody() {
+    let backplane = MemoryBackplane::new();
+    let one = start(backplane.join().into(), Config::default()).await;
+    let silent = Arc::new(Way::new(backplane.join(), 0, false));
+    let other = start(Cluster::new(silent.clone()), Config::default()).await;
+    let third = start(backplane.join().into(), Config::default()).await;
+    let (mut alice, _) = other.page("alice").await;
+    let (mut tab, _) = third.page("alice").await;
+    let mut answers = one.hub.request(key("alice"), question(), LONG).await.expect("a stream");
+    asked(&mut alice).await;
+    answer(&mut tab, json!(1)).await;
+    assert_eq!(all(&mut answers).await, ["alice: 1"], "at the end of the time in which nodes report");
+    assert_eq!(silent.published.load(Ordering::SeqCst), 0);
+
+    // An engine that takes the request only later: sessions of this node answer meanwhile.
+    let (mut here, _) = other.page("bob").await;
+    let mut answers = other.hub.request(key("bob"), question(), LONG).await.expect("a stream");
+    answer(&mut here, json!(2)).await;
+    let first = within("an answer", answers.next()).await.expect("an answer");
+    assert_eq!((first.answer.is_ok(), answers.remote()), (true, None));
+    silent.may_publish.add_permits(1000);
+    assert_eq!(all(&mut answers).await, Vec::<String>::new());
+    assert_eq!(answers.remote(), Some(Remote::Published));
+}
+
+#[tokio::test]
+async fn a_node_of_an_earlier_version_asks_nobody() {
+    /// Knows no questions about requests: they have a subject that does not exist.
+    struct Old(MemoryBackplane);
+
+    #[async_trait]
+    impl Backplane for Old {
+        async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BackplaneError> {
+            self.0.publish(topic, message).await
+        }
+
+        async fn subscribe(&self, topic: &Topic) -> Result<(), BackplaneError> {
+            self.0.subscribe(topic).await
+        }
+
+        async fn unsubscribe(&self, topic: &Topic) {
+            self.0.unsubscribe(topic).await;
+        }
+
+        async fn next(&self) -> Event {
+            match self.0.next().await {
+                Event::Message { topic, message } if message[1] == 5 => {
+                    // Version, kind, node, the end of the fields, and the id stand in front of the subject.
+                    let message = [&message[..19], &[99], &message[20..]].concat().into();
+                    Event::Message { topic, message }
+                }
+                event => event,
+            }
+        }
+    }
+
+    let backplane = MemoryBackplane::new();
+    let one = start(backplane.join().into(), Config::default()).await;
+    let old = start(Cluster::new(Old(backplane.join())), Config::default()).await;
+    let (mut here, _) = one.page("alice").await;
+    let (mut there, _) = old.page("alice").await;
+    let mut answers = one.hub.request(key("alice"), question(), LONG).await.expect("a stream");
+    answer(&mut here, json!(1)).await;
+    assert_eq!(all(&mut answers).await, ["alice: 1"]);
+    one.hub.send_to("alice", Push::message("hi")).await;
+    assert_eq!(there.next().await["msg"], "hi", "everything else goes on");
+}
+
+#[tokio::test]
+async fn a_node_takes_a_bounded_number_of_requests_of_others() {
+    let (_, [one, other]) = nodes().await;
+    let mut pages = Vec::new();
+    // Each session has room for 64 requests, so more of them are needed.
+    for number in 0..17 {
+        pages.push(other.page(&format!("user{number}")).await);
+    }
+    let mut streams = Vec::new();
+    for number in 0..1024 {
+        let of = key(&format!("user{}", number % 16));
+        streams.push(one.hub.request(of, question(), LONG).await.expect("a stream"));
+    }
+    for number in 0..1024 {
+        asked(&mut pages[number % 16].0).await;
+    }
+    let mut refused = one.hub.request(key("user16"), question(), LONG).await.expect("a stream");
+    assert_eq!(all(&mut refused).await, Vec::<String>::new());
+    pages[16].0.ping().await;
+    // One ends, and makes room.
+    let before = received(&other);
+    drop(streams.pop());
+    until("the end of a request", async || match received(&other) > before {
+        true => Ok(()),
+        false => Err(String::new()),
+    })
+    .await;
+    let mut answers = one.hub.request(key("user16"), question(), LONG).await.expect("a stream");
+    answer(&mut pages[16].0, json!(1)).await;
+    assert_eq!(all(&mut answers).await, ["user16: 1"]);
+}
