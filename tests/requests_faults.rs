@@ -5,13 +5,16 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream as _;
 use keywire::cluster::{Backplane, BackplaneError, Cluster, Event, MemoryBackplane, Topic};
-use keywire::store::Remote;
+use keywire::session::{CloseCode, RequestError};
+use keywire::store::{Recipients, Remote};
 use keywire::{Config, Push, async_trait};
 use serde_json::json;
-use support::asking::{LONG, all, answer, asked, key, nodes, question, received, start};
+use support::asking::{LONG, all, answer, asked, key, nodes, question, received, start, start_patient};
 use support::{until, within};
 use tokio::sync::Semaphore;
 
@@ -92,6 +95,51 @@ async fn a_node_that_says_nothing_holds_up_nobody() {
     silent.may_publish.add_permits(1000);
     assert_eq!(all(&mut answers).await, Vec::<String>::new());
     assert_eq!(answers.remote(), Some(Remote::Published));
+}
+
+/// The stream ends neither before other nodes had their time, nor before the last session of theirs.
+#[tokio::test]
+async fn a_node_may_take_its_time() {
+    let backplane = MemoryBackplane::new();
+    let patient = Cluster::from(backplane.join()).answer_timeout(LONG);
+    let one = start_patient(patient, Config::default()).await;
+    let slow = Arc::new(Way::new(backplane.join(), 0, false));
+    let other = start(Cluster::new(slow.clone()), Config::default()).await;
+    let (mut alice, _) = other.page("alice").await;
+    let mut answers = one.hub.request(key("alice"), question(), LONG).await.expect("a stream");
+    asked(&mut alice).await;
+    while answers.remote().is_none() {
+        let next = tokio::time::timeout(Duration::from_millis(1), answers.next()).await;
+        assert!(next.is_err(), "{next:?}");
+    }
+    let next = tokio::time::timeout(Duration::from_millis(1), answers.next()).await;
+    assert!(next.is_err(), "{next:?}");
+    assert_eq!((answers.size_hint(), answers.asked()), ((0, None), 0));
+    slow.may_publish.add_permits(1);
+    while answers.asked() == 0 {
+        let next = tokio::time::timeout(Duration::from_millis(1), answers.next()).await;
+        assert!(next.is_err(), "{next:?}");
+    }
+    assert_eq!(answers.size_hint(), (1, None));
+    slow.may_publish.add_permits(1);
+    alice.ping().await;
+    let session = other.hub.sessions("alice").await.remove(0);
+    session.close(CloseCode::NORMAL, "");
+    let ended = within("the end of the session", answers.next()).await.expect("an answer");
+    assert_eq!(ended.answer, Err(RequestError::Ended));
+}
+
+#[tokio::test]
+async fn the_answer_of_a_single_session_is_the_end() {
+    let backplane = MemoryBackplane::new();
+    let patient = Cluster::from(backplane.join()).answer_timeout(LONG);
+    let one = start_patient(patient, Config::default()).await;
+    let other = start(backplane.join().into(), Config::default()).await;
+    let (mut alice, session) = other.page("alice").await;
+    let of = Recipients::session(&session);
+    let mut answers = one.hub.request(of, question(), LONG).await.expect("a stream");
+    answer(&mut alice, json!(1)).await;
+    assert_eq!(all(&mut answers).await, ["alice: 1"]);
 }
 
 #[tokio::test]

@@ -191,6 +191,33 @@ fn answer(result: u8, mut value: Bytes) -> Option<Result<Answer, RequestError>> 
     })
 }
 
+/// Checks that what is read is the same after it was written again.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(body: &Bytes) {
+    let _ = request(body.clone());
+    if body.len() > MOST {
+        return;
+    }
+    match report(body.clone()) {
+        Some(Report::Asked { skipped, sessions }) => {
+            let again = asked(skipped, sessions.iter().map(|(id, key)| (*id, key)));
+            let again: Vec<_> = again.into_iter().filter_map(|body| report(body.into())).collect();
+            let expected =
+                (skipped > 0 || !sessions.is_empty()).then_some(Report::Asked { skipped, sessions });
+            assert!(again.len() > 1 || again == Vec::from_iter(expected), "{again:?}");
+        }
+        Some(Report::Answered(answers)) => {
+            let mut body = Answered::new();
+            for (session, answer) in &answers {
+                assert!(body.add(*session, answer.clone()).is_ok(), "it had room");
+            }
+            let again = body.body().and_then(|body| report(body.into()));
+            assert_eq!(again, (!answers.is_empty()).then_some(Report::Answered(answers)));
+        }
+        Some(Report::Published(_)) | None => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,32 +328,5 @@ mod tests {
         fn any_bytes_are_refused_or_a_report(body in proptest::collection::vec(proptest::num::u8::ANY, 0..80), kind in 0..4_u8) {
             fuzz(&Bytes::from([&[kind][..], &body].concat()));
         }
-    }
-}
-
-/// Checks that what is read is the same after it was written again.
-#[cfg(any(test, fuzzing))]
-pub(super) fn fuzz(body: &Bytes) {
-    let _ = request(body.clone());
-    if body.len() > MOST {
-        return;
-    }
-    match report(body.clone()) {
-        Some(Report::Asked { skipped, sessions }) => {
-            let again = asked(skipped, sessions.iter().map(|(id, key)| (*id, key)));
-            let again: Vec<_> = again.into_iter().filter_map(|body| report(body.into())).collect();
-            let expected =
-                (skipped > 0 || !sessions.is_empty()).then_some(Report::Asked { skipped, sessions });
-            assert!(again.len() > 1 || again == Vec::from_iter(expected), "{again:?}");
-        }
-        Some(Report::Answered(answers)) => {
-            let mut body = Answered::new();
-            for (session, answer) in &answers {
-                assert!(body.add(*session, answer.clone()).is_ok(), "it had room");
-            }
-            let again = body.body().and_then(|body| report(body.into()));
-            assert_eq!(again, (!answers.is_empty()).then_some(Report::Answered(answers)));
-        }
-        Some(Report::Published(_)) | None => {}
     }
 }

@@ -25,8 +25,12 @@ pub(crate) fn key(key: &str) -> Key {
 }
 
 pub(crate) async fn start(cluster: Cluster, config: Config) -> Server {
-    let hub =
-        Hub::builder(RawKey::from_path()).config(config).cluster(cluster.answer_timeout(WINDOW)).build();
+    start_patient(cluster.answer_timeout(WINDOW), config).await
+}
+
+/// A node with the cluster's own time for answers.
+pub(crate) async fn start_patient(cluster: Cluster, config: Config) -> Server {
+    let hub = Hub::builder(RawKey::from_path()).config(config).cluster(cluster).build();
     let server = Server::start(hub).await;
     until("the cluster", async || match server.hub.health() {
         health if health.is_good() => Ok(()),
