@@ -82,7 +82,7 @@ fn each_value_of_a_label_stands_in_the_guide() {
             whose = format!(" by `{}`", label.value());
         }
     }
-    let listed: BTreeMap<_, BTreeSet<_>> = ["by", "code", "direction", "kind", "outcome"]
+    let listed: BTreeMap<_, BTreeSet<_>> = ["by", "code", "direction", "kind", "outcome", "route", "status"]
         .iter()
         .flat_map(|label| rows(&format!("| `{label}` of")))
         .map(|row| (row[0].to_owned(), words(row[1]).into_iter().map(str::to_owned).collect()))

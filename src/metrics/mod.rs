@@ -4,8 +4,12 @@
 mod cluster;
 #[cfg(feature = "metrics")]
 mod handle;
+#[cfg(any(feature = "metrics", feature = "push-api"))]
+mod kinds;
 #[cfg(feature = "metrics")]
 mod log;
+#[cfg(feature = "metrics")]
+mod push_api;
 #[cfg(feature = "metrics")]
 mod recorded;
 #[cfg(not(feature = "metrics"))]
@@ -18,6 +22,8 @@ mod table;
 // Other modules call these methods whether or not the feature is enabled. Without it the methods are empty.
 #[cfg(feature = "metrics")]
 pub(crate) use self::cluster::ClusterMetrics;
+#[cfg(feature = "push-api")]
+pub(crate) use self::kinds::{PushApiCall, RefusedSecret};
 #[cfg(feature = "metrics")]
 pub(crate) use self::recorded::Metrics;
 #[cfg(not(feature = "metrics"))]

@@ -3,6 +3,7 @@ use ::metrics::{Counter, Gauge, Histogram};
 use super::cluster::ClusterMetrics;
 use super::handle::{counter, describe, gauge, histogram};
 use super::log::LogMetrics;
+use super::push_api::PushApiMetrics;
 use super::stopwatch::Stopwatch;
 use super::table::{self, METRICS};
 use crate::close::{Closed, ClosedBy};
@@ -35,6 +36,7 @@ pub(crate) struct Metrics {
     hook_failures: Counter,
     log: LogMetrics,
     cluster: ClusterMetrics,
+    push_api: PushApiMetrics,
 }
 
 /// One counter for each kind of refusal. [`Refusals::of`] makes a [`Rejection`] without a counter a compile error.
@@ -135,12 +137,19 @@ impl Metrics {
             hook_failures: failure("hook"),
             log: LogMetrics::register(),
             cluster: ClusterMetrics::register(),
+            push_api: PushApiMetrics::register(),
         }
     }
 
     /// Metrics of the node in its cluster.
     pub(crate) fn cluster(&self) -> &ClusterMetrics {
         &self.cluster
+    }
+
+    /// Metrics of the push API.
+    #[cfg_attr(not(feature = "push-api"), expect(dead_code, reason = "there are no calls"))]
+    pub(crate) fn push_api(&self) -> &PushApiMetrics {
+        &self.push_api
     }
 
     /// Metrics of the log of kept pushes.

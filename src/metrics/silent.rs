@@ -1,5 +1,7 @@
 //! Empty methods in place of the recording, for builds without the feature `metrics`.
 
+#[cfg(feature = "push-api")]
+use super::kinds::{PushApiCall, RefusedSecret};
 use crate::close::Closed;
 use crate::delivery::{Kept, Outcome};
 use crate::limits::Config;
@@ -19,6 +21,11 @@ impl Metrics {
 
     pub(crate) fn log(&self) -> LogMetrics {
         LogMetrics
+    }
+
+    #[cfg(feature = "push-api")]
+    pub(crate) fn push_api(&self) -> PushApiMetrics {
+        PushApiMetrics
     }
 
     pub(crate) fn opened(&self, _: bool) {}
@@ -83,6 +90,16 @@ impl LogMetrics {
     pub(crate) fn followed(&self) {}
 
     pub(crate) fn unfollowed(&self) {}
+}
+
+#[cfg(feature = "push-api")]
+pub(crate) struct PushApiMetrics;
+
+#[cfg(feature = "push-api")]
+impl PushApiMetrics {
+    pub(crate) fn answered(&self, _: PushApiCall, _: http::StatusCode) {}
+
+    pub(crate) fn refused(&self, _: RefusedSecret) {}
 }
 
 #[derive(Clone, Copy)]

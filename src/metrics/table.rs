@@ -17,7 +17,7 @@
 /// let recorder = prometheus.build_recorder();
 /// # Ok::<(), metrics_exporter_prometheus::BuildError>(())
 /// ```
-pub const METRICS: [&Metric; 26] = [
+pub const METRICS: [&Metric; 28] = [
     &SESSIONS,
     &KEYS,
     &OPENED,
@@ -44,6 +44,8 @@ pub const METRICS: [&Metric; 26] = [
     &CLUSTER_PUBLISHED,
     &CLUSTER_RECEIVED,
     &CLUSTER_INTERRUPTIONS,
+    &PUSH_API_CALLS,
+    &PUSH_API_SECRETS,
 ];
 
 /// Description of one metric.
@@ -200,6 +202,18 @@ pub(super) const CLUSTER_INTERRUPTIONS: Metric = counter(
     "keywire_cluster_interruptions_total",
     &[],
     "Interruptions of the cluster, in which messages from other nodes may have been lost.",
+);
+
+pub(super) const PUSH_API_CALLS: Metric = counter(
+    "keywire_push_api_calls_total",
+    &["status", "route"],
+    "Calls of the push API with a right secret that were answered, by route (other: no route) and class of the status.",
+);
+
+pub(super) const PUSH_API_SECRETS: Metric = counter(
+    "keywire_push_api_refused_secrets_total",
+    &["kind"],
+    "Calls of the push API that were refused for their secret (missing, wrong, throttled: too many wrong ones of an address).",
 );
 
 /// From an operation in memory to a call that waits for an external timeout.

@@ -6,6 +6,8 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
+use crate::metrics::RefusedSecret;
+
 /// Why a request is refused. The answer is `{"error": "…"}`.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -24,23 +26,23 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, format!("{field}: {rule}"))
     }
 
-    pub(super) fn no_secret() -> Self {
-        Self::unauthorized("secret missing: send `Authorization: Bearer` with it, once")
-    }
-
-    pub(super) fn wrong_secret() -> Self {
-        Self::unauthorized("wrong secret")
+    /// 401, or 429 for too many wrong secrets.
+    pub(super) fn of_secret(refused: RefusedSecret) -> Self {
+        match refused {
+            RefusedSecret::Missing => {
+                Self::unauthorized("secret missing: send `Authorization: Bearer` with it, once")
+            }
+            RefusedSecret::Wrong => Self::unauthorized("wrong secret"),
+            RefusedSecret::Throttled => {
+                let header = Some((RETRY_AFTER, "60"));
+                Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong secrets") }
+            }
+        }
     }
 
     fn unauthorized(error: &str) -> Self {
         let header = Some((WWW_AUTHENTICATE, "Bearer"));
         Self { header, ..Self::new(StatusCode::UNAUTHORIZED, error) }
-    }
-
-    /// 429: too many wrong secrets.
-    pub(super) fn throttled() -> Self {
-        let header = Some((RETRY_AFTER, "60"));
-        Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong secrets") }
     }
 
     pub(super) fn not_found() -> Self {

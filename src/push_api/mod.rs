@@ -28,6 +28,7 @@ pub use self::secrets::SecretError;
 use self::secrets::Secrets;
 use crate::hub::Hub;
 use crate::limits::{Address, AddressRates, Rate};
+use crate::metrics::{PushApiCall, RefusedSecret};
 use crate::peer::PeerAddr;
 
 /// The OpenAPI document of the API, for the default settings. `GET /openapi.json` answers with it.
@@ -118,31 +119,33 @@ impl PushApi {
     /// If the future is dropped before its end, the push may have been sent to some of the recipients.
     pub async fn answer<B: Body>(&self, request: Request<B>) -> Response<String> {
         let (parts, body) = request.into_parts();
-        match self.try_answer(&parts, body).await {
-            Ok(answer) => answer,
-            Err(failure) => failure.into_response(),
-        }
-    }
-
-    async fn try_answer<B: Body>(&self, parts: &Parts, body: B) -> Result<Response<String>, Failure> {
+        let metrics = self.hub.metrics().push_api();
         // First of all: a caller without the secret does not get to know which routes there are.
-        self.authenticate(parts)?;
-        let route = Route::find(&parts.method, parts.uri.path())?;
-        route.run(self, parts, body).await
+        if let Err(refused) = self.authenticate(&parts) {
+            metrics.refused(refused);
+            return Failure::of_secret(refused).into_response();
+        }
+        let (call, answer) = match Route::find(&parts.method, parts.uri.path()) {
+            Ok(route) => (route.as_call(), route.run(self, &parts, body).await),
+            Err(failure) => (PushApiCall::Other, Err(failure)),
+        };
+        let answer = answer.unwrap_or_else(Failure::into_response);
+        metrics.answered(call, answer.status());
+        answer
     }
 
-    fn authenticate(&self, parts: &Parts) -> Result<(), Failure> {
-        let Some(secret) = bearer(&parts.headers) else { return Err(Failure::no_secret()) };
+    fn authenticate(&self, parts: &Parts) -> Result<(), RefusedSecret> {
+        let Some(secret) = bearer(&parts.headers) else { return Err(RefusedSecret::Missing) };
         if self.secrets.contains(secret) {
             return Ok(());
         }
         let peer = self.peer(parts);
         let address = peer.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         match &self.wrong {
-            Some(wrong) if !wrong.allow(Address::from(address)) => Err(Failure::throttled()),
+            Some(wrong) if !wrong.allow(Address::from(address)) => Err(RefusedSecret::Throttled),
             _ => {
                 tracing::warn!(peer = peer.map(tracing::field::display), "push API: wrong secret");
-                Err(Failure::wrong_secret())
+                Err(RefusedSecret::Wrong)
             }
         }
     }

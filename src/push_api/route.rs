@@ -3,6 +3,7 @@ use http::Method;
 use super::answer::Failure;
 use crate::group::Group;
 use crate::key::Key;
+use crate::metrics::PushApiCall;
 use crate::path_key;
 
 /// What a request asks for.
@@ -20,6 +21,21 @@ pub(super) enum Route {
 }
 
 impl Route {
+    /// The route as the metrics name it.
+    pub(super) fn as_call(&self) -> PushApiCall {
+        match self {
+            Self::Push(_) => PushApiCall::Push,
+            Self::PushToEach => PushApiCall::PushToEach,
+            Self::Broadcast => PushApiCall::Broadcast,
+            Self::PushToGroup(_) => PushApiCall::PushToGroup,
+            Self::Sessions(_) => PushApiCall::Sessions,
+            Self::Disconnect(_) => PushApiCall::Disconnect,
+            Self::Presence(_) => PushApiCall::Presence,
+            Self::Stats => PushApiCall::Stats,
+            Self::OpenApi => PushApiCall::OpenApi,
+        }
+    }
+
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Failure> {
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).splitn(3, '/').collect();
         let is = |wanted: Method| match *method == wanted {

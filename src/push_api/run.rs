@@ -30,34 +30,43 @@ impl Route {
     pub(super) async fn run<B: Body>(self, api: &PushApi, parts: &Parts, body: B) -> Answer {
         let hub = &api.hub;
         let query = parts.uri.query();
-        if let Self::Disconnect(key) = self {
-            return disconnect(hub, key, CloseQuery::read(query)?).await;
-        }
-        query::none(query)?;
-        let body = body::read(&parts.headers, body, api.body_bytes);
+        // Read where it is awaited.
+        let posted = async {
+            query::none(query)?;
+            body::read(&parts.headers, body, api.body_bytes).await
+        };
         match self {
             Self::Push(key) => {
-                let message = to_keys(hub, Posted::read(&body.await?, "")?)?;
+                let message = to_keys(hub, Posted::read(&posted.await?, "")?)?;
                 Ok(delivered(hub.send(&Recipients::key(key), message).await))
             }
-            Self::PushToEach => push_to_each(api, &body.await?).await,
+            Self::PushToEach => push_to_each(api, &posted.await?).await,
             Self::Broadcast => {
-                let message = Posted::read_live(&body.await?)?.into_message();
+                let message = Posted::read_live(&posted.await?)?.into_message();
                 Ok(delivered(hub.broadcast(message).await))
             }
             Self::PushToGroup(group) => {
-                let message = Posted::read_live(&body.await?)?.into_message();
+                let message = Posted::read_live(&posted.await?)?.into_message();
                 Ok(delivered(hub.send(&Recipients::group(group), message).await))
             }
-            Self::Sessions(key) => sessions(hub, key).await,
-            Self::Presence(key) => presence(hub, key).await,
-            Self::Stats => stats(hub).await,
+            Self::Disconnect(key) => disconnect(hub, key, CloseQuery::read(query)?).await,
+            Self::Sessions(key) => {
+                query::none(query)?;
+                sessions(hub, key).await
+            }
+            Self::Presence(key) => {
+                query::none(query)?;
+                presence(hub, key).await
+            }
+            Self::Stats => {
+                query::none(query)?;
+                stats(hub).await
+            }
             Self::OpenApi => {
+                query::none(query)?;
                 let keys = format!(r#""maxItems": {}"#, api.keys);
                 Ok(written(StatusCode::OK, OPENAPI.replace(r#""maxItems": 1000"#, &keys)))
             }
-            // Above.
-            Self::Disconnect(_) => Err(Failure::not_found()),
         }
     }
 }

@@ -6,6 +6,8 @@ mod support;
 
 mod api;
 mod cluster;
+#[cfg(feature = "metrics")]
+mod counted;
 mod documents;
 mod errors;
 mod failures;
