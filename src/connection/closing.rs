@@ -11,6 +11,7 @@ use super::handler_call::HandlerCall;
 use super::scratch;
 use super::yield_turn::yield_turn;
 use crate::deadline::after;
+use crate::hub::drain::Drain;
 use crate::outbox::Turn;
 use crate::websocket::Event;
 
@@ -52,22 +53,25 @@ impl<'a> Engine<'a> {
         self.backlog.as_ref().map_or(0, |backlog| backlog.messages())
     }
 
-    /// Sends the close frame and waits for the client's answer, within `Config::close_timeout`.
-    pub(super) async fn finish(&mut self) {
+    /// Sends the close frame and waits for the client's answer, within `Config::close_timeout` and until a shutdown cuts it.
+    pub(super) async fn finish(&mut self, drain: &Drain) {
         self.outbox.say_goodbye();
         let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
-        poll_fn(|cx| {
+        let goodbye = poll_fn(|cx| {
             // An error is an end too.
             if self.poll_goodbye(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(true);
             }
             // Most connections end at once, and setting a timer wakes the runtime's driver.
             if let Some(deadline) = deadline.take() {
                 self.timer.as_mut().reset(deadline);
             }
-            self.timer.as_mut().poll(cx)
-        })
-        .await;
+            self.timer.as_mut().poll(cx).map(|()| false)
+        });
+        if drain.unless_cut(goodbye).await != Some(true) {
+            // TLS has an end of its own, by which the client knows that nothing was cut off. It is sent if the socket takes it at once.
+            let _ = poll_fn(|cx| Poll::Ready(self.socket.poll_close(cx))).await;
+        }
     }
 
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

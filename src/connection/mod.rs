@@ -33,7 +33,7 @@ use crate::deadline::time_of_day;
 use crate::excerpt::Excerpt;
 use crate::hub::Hub;
 use crate::hub::underway::{Promised, REPLACED};
-use crate::limits::{Config, SessionPolicy};
+use crate::limits::SessionPolicy;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::rejection::Rejection;
@@ -89,7 +89,7 @@ async fn begin<'a>(arrival: Box<Arrival>, registered: &mut Registered<'a>) -> Op
         registered.leave(&closed).await;
     }
     tracing::debug!(session = %session.id(), code = %closed.code, "closed before it began");
-    engine.finish().await;
+    engine.finish(session.hub().drain()).await;
     None
 }
 
@@ -112,7 +112,7 @@ async fn end<'a>(
     // The application learns of the end at once, however long the client takes to answer the close frame.
     let close = async {
         if closed.by != ClosedBy::Network {
-            engine.finish().await;
+            engine.finish(session.hub().drain()).await;
         }
         // Closes the socket even if the handler is still running.
         drop(engine);
@@ -122,14 +122,9 @@ async fn end<'a>(
 }
 
 /// Refuses a session by a close code.
-pub(crate) async fn turn_away(
-    upgraded: UpgradedSocket,
-    outbox: &Outbox,
-    config: &Config,
-    rejection: Rejection,
-) {
+pub(crate) async fn turn_away(upgraded: UpgradedSocket, outbox: &Outbox, hub: &Hub, rejection: Rejection) {
     outbox.close_now(refused(rejection));
-    Engine::with(upgraded, Decoder::default(), outbox, config).finish().await;
+    Engine::with(upgraded, Decoder::default(), outbox, hub.config()).finish(hub.drain()).await;
 }
 
 fn refused(rejection: Rejection) -> Closed {

@@ -130,8 +130,7 @@ impl Connection {
                 let outbox = Outbox::default();
                 let upgraded = UpgradedSocket { socket: socket(&outbox), early };
                 Either::Right(Box::pin(async move {
-                    let turned_away = connection::turn_away(upgraded, &outbox, hub.config(), rejection);
-                    hub.drain().unless_cut(turned_away).await;
+                    connection::turn_away(upgraded, &outbox, &hub, rejection).await;
                     drop((self.tracked, permit));
                 }))
             }

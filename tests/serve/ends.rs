@@ -45,7 +45,7 @@ async fn what_does_not_end_is_cut() {
     server.asked.next("the handler").await;
 
     server.stop.send(()).expect("a server");
-    assert_eq!(stuck.cut().await.code, 1001);
+    assert_eq!(stuck.end().await.code, 1001);
     waiting.gone().await;
     half.gone().await;
     assert_eq!(within("the end", server.running).await.unwrap(), 3);

@@ -1,6 +1,5 @@
 //! A client over tokio-tungstenite, which shares no code with keywire.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -163,17 +162,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             Message::Close(frame) => self.ended(frame).await,
             other => panic!("not the end: {other:?}"),
         }
-    }
-
-    /// The server's close frame as the next message, and the end of a stream that is cut: over TLS without `close_notify`.
-    pub(crate) async fn cut(&mut self) -> End {
-        let Message::Close(frame) = self.receive().await else { panic!("not the end") };
-        match within("the end of the stream", self.socket.next()).await {
-            None => {}
-            Some(Err(Error::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {}
-            after => panic!("after the close frame: {after:?}"),
-        }
-        End::of(frame)
     }
 
     /// The remaining pushes, and the end after them.

@@ -153,6 +153,29 @@ async fn a_handshake_under_way_and_its_request_are_answered_at_the_end() {
     assert_eq!(silent.read(&mut [0]).expect("an end in order"), 0);
 }
 
+/// A client that does not answer the close frame. What it has got is whole, and TLS says so.
+#[tokio::test]
+async fn a_session_that_is_cut_ends_with_close_notify() {
+    let grace = Duration::from_millis(100);
+    let server = start(ServeConfig { grace, ..ServeConfig::default() }).await;
+    let Wire::Tls(mut stream) = Over::Tls.connect(server.addr).await.expect("a connection") else {
+        panic!("not TLS")
+    };
+    let ping = crate::support::masked(crate::support::TEXT, br#"{"flag":"kw:ping"}"#);
+    let opening = crate::support::opening("/websocket/alice", &[]);
+    stream.write_all(&[opening.as_bytes(), &ping].concat()).await.expect("a connection");
+    // The session is in the store.
+    let mut answer = Vec::new();
+    while !answer.ends_with(br#""flag":"kw:pong"}"#) {
+        within("the pong", stream.read_buf(&mut answer)).await.expect("a connection");
+    }
+    server.stop.send(()).expect("a server");
+    answer.clear();
+    within("the end", stream.read_to_end(&mut answer)).await.expect("`close_notify`");
+    assert_eq!(answer, crate::support::frame(crate::support::CLOSE, &1001_u16.to_be_bytes(), None));
+    assert_eq!(within("the end", server.running).await.unwrap(), 1);
+}
+
 /// A client that stops sending is still answered, and the end of its session is an end of TLS.
 #[tokio::test]
 async fn a_session_ends_with_close_notify_even_if_the_client_is_half_closed() {
