@@ -141,7 +141,7 @@ async fn sessions_of_other_nodes_that_do_not_answer_are_late() {
     let (_, [one, other]) = nodes().await;
     let (mut alice, _) = other.page("alice").await;
     let (mut tab, _) = one.page("alice").await;
-    let timeout = Duration::from_secs(1);
+    let timeout = Duration::from_secs(2);
     let mut answers = one.hub.request(key("alice"), question(), timeout).await.expect("a stream");
     let late = [asked(&mut alice).await, asked(&mut tab).await];
     assert_eq!(all(&mut answers).await, ["alice: TimedOut", "alice: TimedOut"]);

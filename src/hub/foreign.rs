@@ -80,3 +80,58 @@ impl Drop for Entry {
         self.of.lock().tasks.remove(&self.place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_ends_by_itself_or_is_forgotten_or_ends_with_the_hub() {
+        let requests = Arc::<ForeignRequests>::default();
+        let (one, other) = (NodeId::from_bits(1), NodeId::from_bits(2));
+        let (guard, mut ended) = unbounded_channel::<()>();
+        let start = |node, id, guard| {
+            assert!(requests.start(node, id, async move {
+                let _guard = guard;
+                pending().await
+            }));
+        };
+        let count = || requests.lock().tasks.len();
+        for (node, id) in [(one, 7), (one, 7), (one, 8), (other, 7)] {
+            start(node, id, guard.clone());
+        }
+        assert!(requests.start(one, 7, ready(())));
+        while count() > 4 {
+            tokio::task::yield_now().await;
+        }
+        requests.forget(one, 7);
+        requests.forget(one, 9);
+        while count() > 2 {
+            tokio::task::yield_now().await;
+        }
+        let left: Vec<_> = requests.lock().tasks.keys().map(|&(node, id, _)| (node, id)).collect();
+        assert_eq!(left, [(one, 8), (other, 7)]);
+        requests.end();
+        drop(guard);
+        assert_eq!(ended.recv().await, None, "no task is left");
+        assert_eq!(count(), 0);
+    }
+
+    #[tokio::test]
+    async fn there_is_a_limit() {
+        let requests = Arc::<ForeignRequests>::default();
+        for id in 0..LIMIT {
+            assert!(requests.start(NodeId::from_bits(1), id as u64, pending()));
+        }
+        assert!(!requests.start(NodeId::from_bits(2), 0, pending()));
+        requests.forget(NodeId::from_bits(1), 0);
+        while requests.lock().tasks.len() == LIMIT {
+            tokio::task::yield_now().await;
+        }
+        assert!(requests.start(NodeId::from_bits(2), 0, pending()));
+    }
+}
