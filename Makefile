@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo cluster book test lint fuzz soak bench release
+.PHONY: help setup demo cluster book test lint fuzz soak bench msrv release
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -41,8 +41,6 @@ test: ## install missing tools, then run all tests
 	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features $(DEMO_FEATURES)
 	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
 
-# cargo-hack runs clippy, not check, so that code unused with a single feature is an error. It tries no features, each feature,
-# and each pair of features.
 lint: ## install missing tools, then check format, lints, docs, features, licences, the package, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
@@ -53,7 +51,7 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
 	@$(STEP) "lints of the benchmarks" cargo clippy --package keywire-bench --all-targets -- -D warnings
-	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
+	@$(STEP) "features, alone and where they meet" node scripts/check-features.mjs
 	@for backend in "" rust_crypto aws_lc_rs; do \
 		$(STEP) "an application whose jsonwebtoken has $${backend:-no backend}" cargo run --quiet --locked \
 			--manifest-path $(BESIDE)/Cargo.toml --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)) \
@@ -109,13 +107,24 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 	@$(STEP) "a cluster of many nodes, simulated" cargo run --locked --profile bench-lto --package keywire-bench --bin simulate -- \
 		$(if $(QUICK),--nodes 10 --keys 10000)
 
-# Publishes nothing. The doc tests run from the package, which has fewer files than the repository.
+# cargo reads the lock file of the repository: the versions of dependencies that it names, too, are old enough.
+msrv: RUST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv: ## install the oldest Rust that is supported, then check with it that all builds
+	@$(STEP) "setup" scripts/setup msrv
+	@$(STEP) "default features, Rust $(RUST)" cargo +$(RUST) check --locked
+	@$(STEP) "all features, tests and examples, Rust $(RUST)" cargo +$(RUST) check --locked --all-features --all-targets
+	@$(STEP) "benchmarks, Rust $(RUST)" cargo +$(RUST) check --locked --package keywire-bench --all-targets
+
+# Publishes nothing. The doc tests run in the directory where the dry run unpacks the package, which has fewer files than the
+# repository.
+# cargo-hack tries no features, each feature, and each pair of features: ten minutes. `make lint` tries those pairs that meet in the code.
 release: PACKAGE = $(abspath $(or $(CARGO_TARGET_DIR),target))/package
 release: ## check everything that a release needs, after make lint test
 	@$(STEP) "setup" scripts/setup lint release
+	@rm -rf $(PACKAGE)
 	@$(STEP) "package of the crate" cargo publish --dry-run --locked --all-features $(ARGS)
-	@rm -rf $(PACKAGE)/keywire-*/ && tar --extract --file $(PACKAGE)/keywire-*.crate --directory $(PACKAGE)
 	@$(STEP) "documentation of the package" cargo test --doc --all-features --target-dir $(PACKAGE)/../release-docs \
 		--manifest-path $(PACKAGE)/keywire-*/Cargo.toml
+	@$(STEP) "features, alone and in all pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
 	@$(STEP) "package of the browser client" npm pack --dry-run --prefix client ./client
 	@$(STEP) "changes of the public API since the last version" scripts/semver
