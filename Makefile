@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo cluster book test lint fuzz soak bench msrv release
+.PHONY: help setup demo picture cluster book test lint fuzz soak bench msrv release
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -22,6 +22,11 @@ DEMO_FEATURES := deflate,jwks,metrics,push-api,redis,sqlite,tls
 demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
 	cargo run --example demo --features $(DEMO_FEATURES) -- --log "$(or $(CARGO_TARGET_DIR),target)/demo.db" $(ARGS)
+
+picture: ## install missing tools, then take the picture of the README from the demo: docs/demo.png
+	@$(STEP) "setup" scripts/setup test
+	@$(STEP) "the demo" cargo build --example demo --features $(DEMO_FEATURES)
+	@$(STEP) "the picture" node scripts/demo-picture.mjs
 
 # Each node that is killed comes back. PORTS="9001 9002": other ports than 8091 and 8092.
 cluster: export KEYWIRE_PORTS = $(PORTS)
@@ -117,14 +122,17 @@ msrv: ## install the oldest Rust that is supported, then check with it that all 
 
 # Publishes nothing. The doc tests run in the directory where the dry run unpacks the package, which has fewer files than the
 # repository.
-# cargo-hack tries no features, each feature, and each pair of features: ten minutes. `make lint` tries those pairs that meet in the code.
+# What takes long on a clean machine is here and not in CI: cargo-hack tries no features, each feature, and all pairs of features for
+# ten minutes, where `make lint` tries those pairs that meet in the code. mdbook is built for three minutes, where `make lint`
+# checks the pages of the book without it.
 release: PACKAGE = $(abspath $(or $(CARGO_TARGET_DIR),target))/package
 release: ## check everything that a release needs, after make lint test
-	@$(STEP) "setup" scripts/setup lint release
+	@$(STEP) "setup" scripts/setup lint book release
 	@rm -rf $(PACKAGE)
 	@$(STEP) "package of the crate" cargo publish --dry-run --locked --all-features $(ARGS)
 	@$(STEP) "documentation of the package" cargo test --doc --all-features --target-dir $(PACKAGE)/../release-docs \
 		--manifest-path $(PACKAGE)/keywire-*/Cargo.toml
 	@$(STEP) "features, alone and in all pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
+	@$(STEP) "the book" mdbook build docs --dest-dir "$(PACKAGE)/../book"
 	@$(STEP) "package of the browser client" npm pack --dry-run --prefix client ./client
 	@$(STEP) "changes of the public API since the last version" scripts/semver
