@@ -43,7 +43,7 @@ const gates = (file) => {
   return [...named(line[1]), ...named(/^#!\[cfg.*$/m.exec(code(file))?.[0] ?? ""), ...gates(parent)];
 };
 
-const combinations = new Set(["", ...names, ...names.length ? [names.join()] : []]);
+const combinations = new Set(["", ...names, names.join()]);
 for (const entry of readdirSync("src", { recursive: true }).sort()) {
   if (!entry.endsWith(".rs")) continue;
   const file = join("src", entry);
