@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo cluster book test lint fuzz soak bench release
+.PHONY: help setup demo picture cluster book test lint fuzz soak bench msrv release
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -23,6 +23,11 @@ demo: ## start the demo: make demo ARGS="--jwt-secret ..."
 	@scripts/setup build
 	cargo run --example demo --features $(DEMO_FEATURES) -- --log "$(or $(CARGO_TARGET_DIR),target)/demo.db" $(ARGS)
 
+picture: ## install missing tools, then take the picture of the README from the demo: docs/demo.png
+	@$(STEP) "setup" scripts/setup test
+	@$(STEP) "the demo" cargo build --example demo --features $(DEMO_FEATURES)
+	@$(STEP) "the picture" node scripts/demo-picture.mjs
+
 # Each node that is killed comes back. PORTS="9001 9002": other ports than 8091 and 8092.
 cluster: export KEYWIRE_PORTS = $(PORTS)
 cluster: ## start two demos that are one cluster, on a Redis of their own: make cluster ARGS="--jwt-secret ..."
@@ -41,8 +46,6 @@ test: ## install missing tools, then run all tests
 	@$(STEP) "the demo, as make demo builds it" cargo build --example demo --features $(DEMO_FEATURES)
 	@$(STEP) "browser tests" npm test --prefix $(BROWSER_TESTS)
 
-# cargo-hack runs clippy, not check, so that code unused with a single feature is an error. It tries no features, each feature,
-# and each pair of features.
 lint: ## install missing tools, then check format, lints, docs, features, licences, the package, the client's types
 	@$(STEP) "setup" scripts/setup lint
 	@$(STEP) "Cargo.lock is up to date" cargo fetch --locked
@@ -53,7 +56,7 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "lints" cargo clippy --all-targets --all-features -- -D warnings
 	@$(STEP) "lints of the benchmarks" cargo clippy --package keywire-bench --all-targets -- -D warnings
-	@$(STEP) "features, alone and in pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
+	@$(STEP) "features, alone and where they meet" node scripts/check-features.mjs
 	@for backend in "" rust_crypto aws_lc_rs; do \
 		$(STEP) "an application whose jsonwebtoken has $${backend:-no backend}" cargo run --quiet --locked \
 			--manifest-path $(BESIDE)/Cargo.toml --target-dir $(abspath $(or $(CARGO_TARGET_DIR),target)) \
@@ -109,13 +112,27 @@ bench: ## compare keywire with other servers and write docs/benchmarks.md: make 
 	@$(STEP) "a cluster of many nodes, simulated" cargo run --locked --profile bench-lto --package keywire-bench --bin simulate -- \
 		$(if $(QUICK),--nodes 10 --keys 10000)
 
-# Publishes nothing. The doc tests run from the package, which has fewer files than the repository.
+# cargo reads the lock file of the repository: the versions of dependencies that it names, too, are old enough.
+msrv: RUST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv: ## install the oldest Rust that is supported, then check with it that all builds
+	@$(STEP) "setup" scripts/setup msrv
+	@$(STEP) "default features, Rust $(RUST)" cargo +$(RUST) check --locked
+	@$(STEP) "all features, tests and examples, Rust $(RUST)" cargo +$(RUST) check --locked --all-features --all-targets
+	@$(STEP) "benchmarks, Rust $(RUST)" cargo +$(RUST) check --locked --package keywire-bench --all-targets
+
+# Publishes nothing. The doc tests run in the directory where the dry run unpacks the package, which has fewer files than the
+# repository.
+# What takes long on a clean machine is here and not in CI: cargo-hack tries no features, each feature, and all pairs of features for
+# ten minutes, where `make lint` tries those pairs that meet in the code. mdbook is built for three minutes, where `make lint`
+# checks the pages of the book without it.
 release: PACKAGE = $(abspath $(or $(CARGO_TARGET_DIR),target))/package
 release: ## check everything that a release needs, after make lint test
-	@$(STEP) "setup" scripts/setup lint release
+	@$(STEP) "setup" scripts/setup lint book release
+	@rm -rf $(PACKAGE)
 	@$(STEP) "package of the crate" cargo publish --dry-run --locked --all-features $(ARGS)
-	@rm -rf $(PACKAGE)/keywire-*/ && tar --extract --file $(PACKAGE)/keywire-*.crate --directory $(PACKAGE)
 	@$(STEP) "documentation of the package" cargo test --doc --all-features --target-dir $(PACKAGE)/../release-docs \
 		--manifest-path $(PACKAGE)/keywire-*/Cargo.toml
+	@$(STEP) "features, alone and in all pairs" cargo hack clippy --feature-powerset --depth 2 -- -D warnings
+	@$(STEP) "the book" mdbook build docs --dest-dir "$(PACKAGE)/../book"
 	@$(STEP) "package of the browser client" npm pack --dry-run --prefix client ./client
 	@$(STEP) "changes of the public API since the last version" scripts/semver

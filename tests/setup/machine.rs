@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the script installs: where it is, and the call that brings it.
-pub(crate) const TOOLS: [(&str, &str); 15] = [
+pub(crate) const TOOLS: [(&str, &str); 18] = [
     ("bin/cc", "apt-get install --yes --no-install-recommends gcc libc6-dev -qq"),
     ("bin/c++", "apt-get install --yes --no-install-recommends g++ libc6-dev -qq"),
     ("bin/chromium", "apt-get install --yes --no-install-recommends chromium -qq"),
@@ -26,10 +26,15 @@ pub(crate) const TOOLS: [(&str, &str); 15] = [
     ("bin/cargo-deny", "cargo install --locked cargo-deny@"),
     ("bin/cargo-hack", "cargo install --locked cargo-hack@"),
     ("bin/cargo-fuzz", "cargo install --locked cargo-fuzz@"),
+    ("bin/cargo-semver-checks", "cargo install --locked cargo-semver-checks@"),
+    ("bin/mdbook", "cargo install --locked mdbook@"),
+    (OLDEST_RUST, "rustup toolchain install 1."),
 ];
 
 pub(crate) const NATS_SERVER: &str = "tests/servers/bin/nats-server";
 pub(crate) const SCHEMATHESIS: &str = "tests/schemathesis/installed/bin/st";
+/// Stands for the toolchain, which is no program.
+pub(crate) const OLDEST_RUST: &str = "bin/oldest-rust";
 pub(crate) const NODE_PACKAGES: &str = "tests/browser/node_modules";
 
 /// What the script calls and does not install.
@@ -51,8 +56,14 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The calls that install something.
     pub(crate) fn installations(&self) -> Vec<&str> {
-        let begin =
-            ["apt-get install ", "cargo install ", "rustup component ", "npm ci ", "python3 -m pip install "];
+        let begin = [
+            "apt-get install ",
+            "cargo install ",
+            "rustup component ",
+            "rustup toolchain ",
+            "npm ci ",
+            "python3 -m pip install ",
+        ];
         self.calls
             .iter()
             .map(String::as_str)
@@ -77,6 +88,7 @@ impl Machine {
         let script = script.replace("/usr/sbin", &machine.text("sbin"));
         machine.write("scripts/setup", &script.replace("/run/systemd/system", &machine.text("systemd")));
         for file in [
+            "Cargo.toml",
             "tests/browser/package-lock.json",
             "tests/browser/chromium-names.txt",
             "tests/schemathesis/requirements.txt",

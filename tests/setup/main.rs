@@ -5,10 +5,12 @@ mod machine;
 
 use std::fs;
 
-use machine::{ESSENTIAL, GIVEN, Machine, NATS_SERVER, NODE_PACKAGES, SCHEMATHESIS, TOOLS, repository};
+use machine::{
+    ESSENTIAL, GIVEN, Machine, NATS_SERVER, NODE_PACKAGES, OLDEST_RUST, SCHEMATHESIS, TOOLS, repository,
+};
 
 /// The targets, and what each of them needs of `TOOLS`.
-const TARGETS: [(&str, &[&str]); 5] = [
+const TARGETS: [(&str, &[&str]); 8] = [
     ("build", &["bin/cc"]),
     (
         "test",
@@ -24,11 +26,11 @@ const TARGETS: [(&str, &[&str]); 5] = [
             NODE_PACKAGES,
         ],
     ),
-    (
-        "lint",
-        &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny", "bin/cargo-hack"],
-    ),
+    ("lint", &["bin/cc", NODE_PACKAGES, "bin/cargo-fmt", "bin/cargo-clippy", "bin/cargo-deny"]),
     ("cluster", &["bin/cc", "bin/redis-server"]),
+    ("book", &["bin/cc", "bin/mdbook"]),
+    ("msrv", &["bin/cc", OLDEST_RUST]),
+    ("release", &["bin/cc", "bin/cargo-hack", "bin/cargo-semver-checks"]),
     ("fuzz", &["bin/cc", "bin/c++", "bin/cargo-fuzz"]),
 ];
 
@@ -106,7 +108,7 @@ fn an_installer_that_fails_is_reported() {
         ("apt-get", "bin/cc"),
         ("npm", NODE_PACKAGES),
         ("rustup", "bin/cargo-fmt"),
-        ("cargo", "bin/cargo-hack"),
+        ("cargo", "bin/cargo-deny"),
     ];
     for (installer, tool) in installers {
         let machine = Machine::complete();
@@ -125,7 +127,10 @@ fn what_it_cannot_install_is_named() {
         ("bin/cargo", None, "build", "https://rustup.rs"),
         ("bin/node", None, "test", "install Node.js 20"),
         ("bin/npm", None, "test", "apt-get install npm"),
+        ("bin/node", None, "book", "install Node.js 20"),
+        ("bin/npm", None, "release", "apt-get install npm"),
         ("bin/rustup", Some("bin/cargo-fmt"), "lint", "rustfmt is missing"),
+        ("bin/rustup", Some(OLDEST_RUST), "msrv", "Rust 1."),
     ];
     for (tool, other, target, message) in cases {
         for fault in [Machine::remove, Machine::break_down] {
@@ -279,7 +284,8 @@ fn an_unknown_target_is_refused() {
     for target in ["", "tests"] {
         let outcome = machine.setup(target);
         assert!(
-            !outcome.success && outcome.stderr.contains("build, book, cluster, test, lint, release or fuzz"),
+            !outcome.success
+                && outcome.stderr.contains("build, book, cluster, test, lint, msrv, release or fuzz"),
             "{}",
             outcome.stderr
         );

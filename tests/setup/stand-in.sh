@@ -10,7 +10,7 @@ policy=$root/sbin/policy-rc.d
 echo "$name${*:+ $*}" >>"$root/calls"
 [ ! -e "$root/broken/$name" ] || exit 1
 case "$name $*" in
-"apt-get install "* | "npm ci "* | "rustup component "* | "cargo install "* | "python3 -m pip install "*)
+"apt-get install "* | "npm ci "* | "rustup component "* | "rustup toolchain "* | "cargo install "* | "python3 -m pip install "*)
     [ ! -e "$root/failing" ] || [ "$(command -p cat "$root/failing")" != "$name" ] || exit 1
     ;;
 esac
@@ -23,16 +23,18 @@ bring() {
 }
 
 case "$name $*" in
-"cargo fmt --version" | "cargo clippy --version" | "cargo deny --version" | "cargo hack --version" | "cargo fuzz --version")
+"cargo +"*" --version") [ -e "$root/bin/oldest-rust" ] && [ ! -e "$root/broken/oldest-rust" ] ;;
+"cargo "?*" --version")
     [ -e "$root/bin/cargo-$1" ] && [ ! -e "$root/broken/cargo-$1" ]
     ;;
 "cargo install "*)
     for crate; do
-        case $crate in cargo-*) bring bin "${crate%@*}" ;; esac
+        case $crate in *@*) bring bin "${crate%@*}" ;; esac
     done
     ;;
 "rustup component add rustfmt") bring bin cargo-fmt ;;
 "rustup component add clippy") bring bin cargo-clippy ;;
+"rustup toolchain install "*) bring bin oldest-rust ;;
 "apt-get install "*)
     [ ! -e "$policy" ] || echo "services are forbidden" >>"$root/calls"
     for package; do

@@ -2,10 +2,9 @@
 //! and the log in a file beside the disk under it.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
@@ -15,9 +14,8 @@ use keywire::handler::HandlerError;
 use keywire::log::{Draft, Limit, Log, MemoryLog, ReadFrom, Retention, SqliteLog};
 use keywire::message::Text;
 use keywire::{Config, Hub, Key, MessageHandler, Push, Reply, Session, async_trait};
-use keywire_bench::load::{Cpu, masked_text, read_frames};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use keywire_bench::measured::Server;
+use keywire_bench::page::{Page, dial};
 use tokio::task::JoinSet;
 
 /// What kept pushes cost.
@@ -126,12 +124,12 @@ impl MessageHandler for Sender {
 
 async fn measure(options: &Options) -> Result<()> {
     println!("| | measured | beside | ratio | to reach |\n|---|---|---|---|---|");
-    let server = Server::start()?;
+    let server = Server::start(&["serve"])?;
     for (how, burst) in [("alone", 1), ("in bursts of 16, which leave in one write", 16)] {
         let [mut plain, mut kept] = [Vec::new(), Vec::new()];
         for _ in 0..options.rounds {
-            plain.push(server.pushes("plain", "", burst).await?);
-            kept.push(server.pushes("kept", "from.keywire.now", burst).await?);
+            plain.push(pushes(&server, "plain", "", burst).await?);
+            kept.push(pushes(&server, "kept", "from.keywire.now", burst).await?);
         }
         let (plain, kept) = (median(&mut plain), median(&mut kept));
         let what = format!("a kept push, one follower, {how}, server CPU");
@@ -141,8 +139,8 @@ async fn measure(options: &Options) -> Result<()> {
 
     let [mut stayed, mut back] = [Vec::new(), Vec::new()];
     for _ in 0..options.rounds.min(3) {
-        stayed.push(Server::start()?.stayed(options.pages).await?);
-        back.push(Server::start()?.came_back(options.pages).await?);
+        stayed.push(all_stayed(&Server::start(&["serve"])?, options.pages).await?);
+        back.push(all_came_back(&Server::start(&["serve"])?, options.pages).await?);
     }
     let (stayed, back) = (median(&mut stayed), median(&mut back));
     let what = format!("{} pages come back to {MISSED} pushes, server CPU", options.pages);
@@ -156,135 +154,54 @@ async fn measure(options: &Options) -> Result<()> {
     Ok(())
 }
 
-struct Server {
-    child: Child,
-    address: SocketAddr,
+async fn page_of(server: &Server, key: &str, follow: &str) -> Result<Page> {
+    Page::open(dial(server.address()).await?, key, follow).await
 }
 
-impl Server {
-    fn start() -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or("no output")?;
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)?;
-        Ok(Self { child, address: line.trim().parse()? })
-    }
-
-    fn cpu(&self) -> Result<f64> {
-        Ok(Cpu::of(self.child.id())?.total())
-    }
-
-    /// CPU time of a push, in seconds.
-    async fn pushes(&self, how: &str, follow: &str, burst: usize) -> Result<f64> {
-        const COUNT: usize = 100_000;
-        let mut page = Page::open(self.address, "user0", follow).await?;
-        let mut sender = Page::open(self.address, "sender", "").await?;
-        let before = self.cpu()?;
-        sender.send(&format!("{how} {COUNT} 1 {burst}")).await?;
-        page.receive(COUNT + usize::from(!follow.is_empty())).await?;
-        sender.receive(1).await?;
-        Ok((self.cpu()? - before) / COUNT as f64)
-    }
-
-    /// CPU time of pages that open, and then get their pushes.
-    async fn stayed(&self, pages: usize) -> Result<f64> {
-        let mut sender = Page::open(self.address, "sender", "").await?;
-        let before = self.cpu()?;
-        let mut open = Vec::new();
-        for number in 0..pages {
-            open.push(Page::open(self.address, &format!("user{number}"), "").await?);
-        }
-        let mut receiving: JoinSet<_> = open
-            .into_iter()
-            .map(|mut page| async move { page.receive(MISSED).await.map(|()| page) })
-            .collect();
-        sender.send(&format!("plain {} {pages} 16", MISSED * pages)).await?;
-        let mut done = Vec::new();
-        while let Some(page) = receiving.join_next().await {
-            done.push(page??);
-        }
-        sender.receive(1).await?;
-        Ok(self.cpu()? - before)
-    }
-
-    /// CPU time of pages that open and get what they missed.
-    async fn came_back(&self, pages: usize) -> Result<f64> {
-        let mut sender = Page::open(self.address, "sender", "").await?;
-        sender.send(&format!("kept {} {pages} 16", MISSED * pages)).await?;
-        sender.receive(1).await?;
-        let before = self.cpu()?;
-        let mut open = Vec::new();
-        for number in 0..pages {
-            let mut page = Page::open(self.address, &format!("user{number}"), "from.keywire.unread").await?;
-            page.receive(1 + MISSED).await?;
-            open.push(page);
-        }
-        Ok(self.cpu()? - before)
-    }
+/// CPU time of a push, in seconds.
+async fn pushes(server: &Server, how: &str, follow: &str, burst: usize) -> Result<f64> {
+    const COUNT: usize = 100_000;
+    let mut page = page_of(server, "user0", follow).await?;
+    let mut sender = page_of(server, "sender", "").await?;
+    let before = server.cpu()?;
+    sender.send(&format!("{how} {COUNT} 1 {burst}")).await?;
+    page.receive(COUNT + usize::from(!follow.is_empty())).await?;
+    sender.receive(1).await?;
+    Ok((server.cpu()? - before) / COUNT as f64)
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// CPU time of pages that open, and then get their pushes.
+async fn all_stayed(server: &Server, pages: usize) -> Result<f64> {
+    let mut sender = page_of(server, "sender", "").await?;
+    let before = server.cpu()?;
+    let mut open = Vec::new();
+    for number in 0..pages {
+        open.push(page_of(server, &format!("user{number}"), "").await?);
     }
+    let mut receiving: JoinSet<_> =
+        open.into_iter().map(|mut page| async move { page.receive(MISSED).await.map(|()| page) }).collect();
+    sender.send(&format!("plain {} {pages} 16", MISSED * pages)).await?;
+    let mut done = Vec::new();
+    while let Some(page) = receiving.join_next().await {
+        done.push(page??);
+    }
+    sender.receive(1).await?;
+    Ok(server.cpu()? - before)
 }
 
-/// A client that counts.
-struct Page {
-    stream: TcpStream,
-    unread: Vec<u8>,
-}
-
-impl Page {
-    async fn open(address: SocketAddr, key: &str, follow: &str) -> Result<Self> {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let protocols = if follow.is_empty() { String::new() } else { format!(", {follow}") };
-        let request = format!(
-            "GET /websocket/{key} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             sec-websocket-protocol: keywire.v1{protocols}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut unread = Vec::new();
-        let end = loop {
-            stream.read_buf(&mut unread).await?;
-            if let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-        };
-        unread.drain(..end);
-        let mut page = Self { stream, unread };
-        // In the store when the pong comes.
-        if follow.is_empty() {
-            page.send(r#"{"flag":"kw:ping"}"#).await?;
-            page.receive(1).await?;
-        }
-        Ok(page)
+/// CPU time of pages that open and get what they missed.
+async fn all_came_back(server: &Server, pages: usize) -> Result<f64> {
+    let mut sender = page_of(server, "sender", "").await?;
+    sender.send(&format!("kept {} {pages} 16", MISSED * pages)).await?;
+    sender.receive(1).await?;
+    let before = server.cpu()?;
+    let mut open = Vec::new();
+    for number in 0..pages {
+        let mut page = page_of(server, &format!("user{number}"), "from.keywire.unread").await?;
+        page.receive(1 + MISSED).await?;
+        open.push(page);
     }
-
-    async fn send(&mut self, text: &str) -> Result<()> {
-        Ok(self.stream.write_all(&masked_text(text)).await?)
-    }
-
-    /// Waits for this many messages.
-    async fn receive(&mut self, count: usize) -> Result<()> {
-        let mut seen = 0;
-        loop {
-            let read = read_frames(&self.unread, |_, _| {
-                seen += 1;
-                Ok(())
-            })?;
-            self.unread.drain(..read);
-            if seen >= count {
-                return Ok(());
-            }
-            if self.stream.read_buf(&mut self.unread).await? == 0 {
-                return Err("the server closed the connection".into());
-            }
-        }
-    }
+    Ok(server.cpu()? - before)
 }
 
 /// The log in a file.

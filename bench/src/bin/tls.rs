@@ -3,9 +3,8 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
@@ -15,13 +14,14 @@ use keywire::handler::HandlerError;
 use keywire::message::Text;
 use keywire::serve::Tls;
 use keywire::{Config, Hub, MessageHandler, Push, Reply, Session, async_trait};
-use keywire_bench::load::{Cpu, masked_text, memory_kb, read_frames};
+use keywire_bench::load::{Cpu, memory_kb};
+use keywire_bench::measured::Server;
+use keywire_bench::page::{Page, dial};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsConnector;
 
 /// What TLS costs a server.
@@ -202,8 +202,8 @@ async fn measure(options: &Options) -> Result<()> {
     println!("| server | plain | TLS | rustls alone | TLS − plain |\n|---|---|---|---|---|");
     let [mut plain, mut tls, mut alone] = [const { Vec::new() }; 3];
     for _ in 0..options.rounds {
-        plain.push(Server::start("plain")?.costs(None, options).await?);
-        tls.push(Server::start("tls")?.costs(Some(client()?), options).await?);
+        plain.push(costs(&Server::start(&["serve", "plain"])?, None, options).await?);
+        tls.push(costs(&Server::start(&["serve", "tls"])?, Some(client()?), options).await?);
         alone.push(measure_alone(options)?);
     }
     let median_of = |rounds: &[Costs], cost: Cost| {
@@ -248,133 +248,53 @@ fn measure_alone(options: &Options) -> Result<Costs> {
     Ok(Costs { bytes: bytes.parse()?, opening: f64::NAN, push: push.parse()?, burst: f64::NAN })
 }
 
-struct Server {
-    child: Child,
-    address: SocketAddr,
+async fn costs(server: &Server, tls: Option<ClientConfig>, options: &Options) -> Result<Costs> {
+    let connector = tls.map(|config| TlsConnector::from(Arc::new(config)));
+    let open = |key: String| open(server, key, connector.as_ref());
+    let mut sender = open("sender".to_owned()).await?;
+    // The first of everything is not counted.
+    for number in 0..100 {
+        drop(open(format!("first{number}")).await?);
+    }
+    let (memory, cpu) = (server.memory_kb()?, server.cpu()?);
+    let mut pages = Vec::new();
+    for number in 0..options.sessions {
+        pages.push(open(format!("user{number}")).await?);
+    }
+    let count = options.sessions as f64;
+    let opening = (server.cpu()? - cpu) / count;
+    let bytes = server.memory_kb()?.saturating_sub(memory) as f64 * 1024.0 / count;
+    let (readers, idle) = pages.split_at_mut(KEYS.min(options.sessions));
+    let push = pushes(server, &mut sender, readers, options.pushes, 1).await?;
+    let burst = pushes(server, &mut sender, readers, options.pushes * 8, 16).await?;
+    black_box(idle);
+    Ok(Costs { bytes, opening, push, burst })
 }
 
-impl Server {
-    fn start(kind: &str) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        let mut child = command.args(["serve", kind]).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or("no output")?;
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)?;
-        Ok(Self { child, address: line.trim().parse()? })
-    }
-
-    fn cpu(&self) -> Result<f64> {
-        Ok(Cpu::of(self.child.id())?.total())
-    }
-
-    async fn costs(&self, tls: Option<ClientConfig>, options: &Options) -> Result<Costs> {
-        let connector = tls.map(|config| TlsConnector::from(Arc::new(config)));
-        let open = |key: String| Page::open(self.address, key, connector.as_ref());
-        let mut sender = open("sender".to_owned()).await?;
-        // The first of everything is not counted.
-        for number in 0..100 {
-            drop(open(format!("first{number}")).await?);
-        }
-        let (memory, cpu) = (memory_kb(self.child.id())?, self.cpu()?);
-        let mut pages = Vec::new();
-        for number in 0..options.sessions {
-            pages.push(open(format!("user{number}")).await?);
-        }
-        let count = options.sessions as f64;
-        let opening = (self.cpu()? - cpu) / count;
-        let bytes = memory_kb(self.child.id())?.saturating_sub(memory) as f64 * 1024.0 / count;
-        let (readers, idle) = pages.split_at_mut(KEYS.min(options.sessions));
-        let push = self.pushes(&mut sender, readers, options.pushes, 1).await?;
-        let burst = self.pushes(&mut sender, readers, options.pushes * 8, 16).await?;
-        black_box(idle);
-        Ok(Costs { bytes, opening, push, burst })
-    }
-
-    /// CPU time of a push, in seconds.
-    async fn pushes(
-        &self,
-        sender: &mut Page,
-        readers: &mut [Page],
-        count: usize,
-        burst: usize,
-    ) -> Result<f64> {
-        // The same number for each key.
-        let each = (count / burst / KEYS).max(1) * burst;
-        let count = each * KEYS;
-        let before = self.cpu()?;
-        sender.send(&format!("{count} {burst}")).await?;
-        futures_util::future::try_join_all(readers.iter_mut().map(|page| page.receive(each))).await?;
-        sender.receive(1).await?;
-        Ok((self.cpu()? - before) / count as f64)
-    }
+/// CPU time of a push, in seconds.
+async fn pushes(
+    server: &Server,
+    sender: &mut Page,
+    readers: &mut [Page],
+    count: usize,
+    burst: usize,
+) -> Result<f64> {
+    // The same number for each key.
+    let each = (count / burst / KEYS).max(1) * burst;
+    let count = each * KEYS;
+    let before = server.cpu()?;
+    sender.send(&format!("{count} {burst}")).await?;
+    futures_util::future::try_join_all(readers.iter_mut().map(|page| page.receive(each))).await?;
+    sender.receive(1).await?;
+    Ok((server.cpu()? - before) / count as f64)
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// A client that counts.
-struct Page {
-    stream: Box<dyn Stream>,
-    unread: Vec<u8>,
-}
-
-impl Page {
-    async fn open(address: SocketAddr, key: String, tls: Option<&TlsConnector>) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let mut stream: Box<dyn Stream> = match tls {
-            None => Box::new(stream),
-            Some(tls) => Box::new(tls.connect(ServerName::try_from("localhost")?, stream).await?),
-        };
-        let request = format!(
-            "GET /websocket/{key} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             sec-websocket-protocol: keywire.v1\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut unread = Vec::new();
-        let end = loop {
-            stream.read_buf(&mut unread).await?;
-            if let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-        };
-        unread.drain(..end);
-        let mut page = Self { stream, unread };
-        // In the store when the pong comes.
-        page.send(r#"{"flag":"kw:ping"}"#).await?;
-        page.receive(1).await?;
-        Ok(page)
-    }
-
-    async fn send(&mut self, text: &str) -> Result<()> {
-        self.stream.write_all(&masked_text(text)).await?;
-        Ok(self.stream.flush().await?)
-    }
-
-    /// Waits for this many messages.
-    async fn receive(&mut self, count: usize) -> Result<()> {
-        let mut seen = 0;
-        loop {
-            let read = read_frames(&self.unread, |_, _| {
-                seen += 1;
-                Ok(())
-            })?;
-            self.unread.drain(..read);
-            if seen >= count {
-                return Ok(());
-            }
-            if self.stream.read_buf(&mut self.unread).await? == 0 {
-                return Err("the server closed the connection".into());
-            }
+async fn open(server: &Server, key: String, tls: Option<&TlsConnector>) -> Result<Page> {
+    let stream = dial(server.address()).await?;
+    match tls {
+        None => Page::open(stream, &key, "").await,
+        Some(tls) => {
+            Page::open(tls.connect(ServerName::try_from("localhost")?, stream).await?, &key, "").await
         }
     }
 }
