@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::error::Error;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -5,29 +6,35 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either};
+use futures_util::future::{BoxFuture, Either, MapOk, OptionFuture};
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::task::TaskTracker;
 
 use super::activity::{Activity, Order};
+use super::answer_body::AnswerBody;
 use super::body::RequestBody;
 use super::channel::Channel;
 use super::config::ServeConfig;
+use super::endpoint::{self, Endpoints};
 use super::head_timer::HeadTimer;
+use super::opening::{Decided, Rest, open};
 use super::progress::ProgressTimeout;
-use super::quota::ConnectionQuota;
+use super::quota::{ConnectionPermit, ConnectionQuota};
 #[cfg(feature = "tls")]
 use super::secure::secure;
 use super::stream::PermittedStream;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::hub::Hub;
+use crate::path_key::PathKey;
 use crate::peer::PeerAddr;
 
 /// hyper's minimum for its buffers.
@@ -37,6 +44,7 @@ const DECIDED_BY_THE_TIMER: Duration = Duration::from_secs(1);
 
 /// HTTP connections of a server, without upgraded connections.
 pub(super) struct Connections {
+    endpoints: Endpoints,
     tracker: TaskTracker,
     quota: Arc<ConnectionQuota>,
     #[cfg(feature = "tls")]
@@ -44,8 +52,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(config: &ServeConfig) -> Self {
+    pub(super) fn new(config: &ServeConfig, endpoints: Endpoints) -> Self {
         Self {
+            endpoints,
             tracker: TaskTracker::new(),
             quota: ConnectionQuota::new(config),
             #[cfg(feature = "tls")]
@@ -85,21 +94,40 @@ impl Connections {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let permit = self.quota.acquire(peer.map(|PeerAddr(addr)| addr.into()));
-        let service = Prepared { service, peer, config: config.clone(), activity: permit.activity().clone() };
+        let service = Prepared {
+            service,
+            peer,
+            config: config.clone(),
+            activity: permit.activity().clone(),
+            endpoints: self.endpoints.clone(),
+            decided: Cell::new(None),
+        };
         #[cfg(feature = "tls")]
-        if let Some(tls) = self.tls.clone() {
-            let config = config.clone();
-            self.tracker.spawn(async move {
-                // Boxed, since the task would otherwise hold both for as long as the connection lasts.
-                let secured = secure(tls, transport, permit, peer, &config).boxed();
-                if let Some(stream) = secured.await {
-                    converse(stream, service).await;
+        let tls = self.tls.clone();
+        let tracked = self.tracker.token();
+        // Boxed, since the task would otherwise hold it for as long as a session lasts.
+        let http = Box::pin(async move {
+            // A session is tracked by its hub.
+            let _tracked = tracked;
+            #[cfg(feature = "tls")]
+            let stream = match tls {
+                Some(tls) => secure(tls, transport, permit, peer, &service.config).boxed().await?,
+                None => plain(transport, permit, &service.config),
+            };
+            #[cfg(not(feature = "tls"))]
+            let stream = plain(transport, permit, &service.config);
+            let rest = if service.endpoints.is_empty() {
+                Rest::from(stream)
+            } else {
+                match open(stream, &service.endpoints, peer, &service.config).await {
+                    Ok(session) => return session,
+                    Err(rest) => rest,
                 }
-            });
-            return;
-        }
-        let stream = PermittedStream::new(Channel::Plain(transport), permit, ProgressTimeout::new(config));
-        self.tracker.spawn(converse(stream, service));
+            };
+            converse(rest, service).boxed().await;
+            None
+        });
+        tokio::spawn(http.then(OptionFuture::from));
     }
 
     /// Lets the requests in progress finish and accepts no more.
@@ -124,17 +152,19 @@ impl Connections {
 }
 
 /// Answers the requests of a connection, up to its end or an upgrade.
-fn converse<S, B>(stream: PermittedStream, service: Prepared<S>) -> impl Future<Output = ()> + Send
+fn converse<S, B>(rest: Rest, service: Prepared<S>) -> impl Future<Output = ()> + Send
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
+    let Rest { stream, deadline, decided } = rest;
+    service.decided.set(decided);
     let (peer, activity) = (service.peer, service.activity.clone());
     let config = &service.config;
     let connection = http1::Builder::new()
-        .timer(HeadTimer::new(config, activity.clone()))
+        .timer(HeadTimer::new(config, activity.clone(), deadline))
         .header_read_timeout(DECIDED_BY_THE_TIMER)
         .max_header_size(config.head_bytes)
         .max_buf_size(config.head_bytes.max(MIN_BUFFER))
@@ -163,12 +193,19 @@ where
     }
 }
 
-/// Adds the client's address to requests, and timeouts to their bodies.
+fn plain(transport: Transport, permit: ConnectionPermit, config: &ServeConfig) -> PermittedStream {
+    PermittedStream::new(Channel::Plain(transport), permit, ProgressTimeout::new(config))
+}
+
+/// Answers requests to endpoints. For the service, adds the client's address to requests, and timeouts to their bodies.
 struct Prepared<S> {
     service: S,
     peer: Option<PeerAddr>,
     config: ServeConfig,
     activity: Arc<Activity>,
+    endpoints: Endpoints,
+    /// The decision about the first request.
+    decided: Cell<Option<Decided>>,
 }
 
 impl<S, B: 'static> Service<Request<Incoming>> for Prepared<S>
@@ -176,24 +213,59 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
     S::Future: Send,
 {
-    type Response = S::Response;
+    type Response = Response<AnswerBody<B>>;
     type Error = S::Error;
-    type Future = Either<S::Future, BoxFuture<'static, Result<S::Response, S::Error>>>;
+    type Future = Either<
+        MapOk<S::Future, fn(Response<B>) -> Self::Response>,
+        BoxFuture<'static, Result<Self::Response, S::Error>>,
+    >;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.activity.begins_to_work(!request.body().is_end_stream());
-        let mut request = request
+        let request = request
             .map(|body| RequestBody::new(body, ProgressTimeout::new(&self.config), self.activity.clone()));
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
-        }
-        let answer = self.service.call(request);
+        let answer = match self.endpoints.of(request.uri().path()) {
+            Some((hub, key)) => Either::Right(self.decide(hub, key, request).map(Ok).boxed()),
+            None => Either::Left(self.ask(request)),
+        };
         if self.activity.order() == Order::Drain {
             // hyper learns of the drain after this call, and may then have written the head of the response.
             Either::Right(answer.map_ok(last).boxed())
         } else {
-            Either::Left(answer)
+            answer
         }
+    }
+}
+
+impl<S> Prepared<S> {
+    /// The answer of an endpoint.
+    fn decide<B>(
+        &self,
+        hub: &Hub,
+        key: PathKey,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Response<AnswerBody<B>>> + Send + use<S, B> {
+        let (mut parts, _) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let decided = self.decided.take().unwrap_or_else(|| {
+            let (hub, handshake) = (hub.clone(), endpoint::handshake(Request::from_parts(parts, ()), key, self.peer));
+            Box::new(|on_upgrade| async move { hub.upgrade(handshake).await.respond(on_upgrade) }.boxed())
+        });
+        decided(on_upgrade).map(AnswerBody::of_endpoint)
+    }
+
+    /// The answer of the service.
+    fn ask<B>(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> MapOk<S::Future, fn(Response<B>) -> Response<AnswerBody<B>>>
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>>,
+    {
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        self.service.call(request).map_ok(AnswerBody::of_service)
     }
 }
 

@@ -83,6 +83,15 @@ impl Connection {
     pub fn run_tcp(self, stream: TcpStream, early: Bytes) -> impl Future<Output = ()> + Send + 'static {
         // Fails only on a dead socket.
         let _ = stream.set_nodelay(true);
+        self.run_set_up_tcp(stream, early)
+    }
+
+    /// [`Connection::run_tcp`] on a socket whose options are set.
+    pub(crate) fn run_set_up_tcp(
+        self,
+        stream: TcpStream,
+        early: Bytes,
+    ) -> impl Future<Output = ()> + Send + 'static {
         self.run_on(early, |outbox| Socket::tcp(stream, outbox))
     }
 
