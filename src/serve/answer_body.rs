@@ -43,9 +43,7 @@ impl<B: Body> Body for AnswerBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.project() {
-            Projected::Service { body } => {
-                body.poll_frame(cx).map_ok(|frame| frame.map_data(Part::Service))
-            }
+            Projected::Service { body } => body.poll_frame(cx).map_ok(|frame| frame.map_data(Part::Service)),
             Projected::Endpoint { body } => {
                 let part = std::mem::take(body);
                 Poll::Ready((!part.is_empty()).then(|| Ok(Frame::data(Part::Endpoint(part)))))

@@ -24,7 +24,7 @@ use super::channel::Channel;
 use super::config::ServeConfig;
 use super::endpoint::{self, Endpoints};
 use super::head_timer::HeadTimer;
-use super::opening::{Decided, Rest, open};
+use super::opening::{Decided, Fresh, Opened, Rest};
 use super::progress::ProgressTimeout;
 use super::quota::{ConnectionPermit, ConnectionQuota};
 #[cfg(feature = "tls")]
@@ -119,9 +119,14 @@ impl Connections {
             let rest = if service.endpoints.is_empty() {
                 Rest::from(stream)
             } else {
-                match open(stream, &service.endpoints, peer, &service.config).await {
-                    Ok(session) => return session,
-                    Err(rest) => rest,
+                let mut fresh = Fresh::from(stream);
+                let opened =
+                    poll_fn(|cx| fresh.poll_open(&service.endpoints, service.peer, &service.config, cx));
+                match opened.await {
+                    Opened::Session(session) => return Some(session),
+                    Opened::Slow(session) => return session.await,
+                    Opened::Http(rest) => rest,
+                    Opened::Gone => return None,
                 }
             };
             converse(rest, service).boxed().await;
@@ -248,7 +253,8 @@ impl<S> Prepared<S> {
         let (mut parts, _) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let decided = self.decided.take().unwrap_or_else(|| {
-            let (hub, handshake) = (hub.clone(), endpoint::handshake(Request::from_parts(parts, ()), key, self.peer));
+            let (hub, handshake) =
+                (hub.clone(), endpoint::handshake(Request::from_parts(parts, ()), key, self.peer));
             Box::new(|on_upgrade| async move { hub.upgrade(handshake).await.respond(on_upgrade) }.boxed())
         });
         decided(on_upgrade).map(AnswerBody::of_endpoint)

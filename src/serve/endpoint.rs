@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Request;
 
-use crate::adapter::Handshake;
+use crate::handshake::Handshake;
 use crate::hub::Hub;
 use crate::path_key::PathKey;
 use crate::peer::PeerAddr;

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready as now};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use hyper::upgrade::OnUpgrade;
@@ -22,6 +22,8 @@ use super::activity::Order;
 use super::config::ServeConfig;
 use super::endpoint::{self, Endpoints};
 use super::stream::PermittedStream;
+use crate::handshake::Handshake;
+use crate::hub::Hub;
 use crate::peer::PeerAddr;
 
 /// Most bytes of an opening. A longer one goes to hyper, whose buffer begins with twice as many.
@@ -32,6 +34,16 @@ const HEADERS: usize = 48;
 
 /// Answers a request that was decided about, given hyper's upgrade for it.
 pub(super) type Decided = Box<dyn FnOnce(Option<OnUpgrade>) -> BoxFuture<'static, Response<String>> + Send>;
+
+/// What comes of the beginning of a connection. `F` is the future of a session.
+pub(super) enum Opened<F> {
+    Session(F),
+    /// The client has not taken its 101 yet.
+    Slow(BoxFuture<'static, Option<F>>),
+    Http(Rest),
+    /// The connection was cut, or the client is gone.
+    Gone,
+}
 
 /// What is left to hyper.
 pub(super) struct Rest {
@@ -49,105 +61,143 @@ impl From<PermittedStream> for Rest {
     }
 }
 
-/// Opens a session, and returns its future. Or returns the connection for hyper, or nothing if it was cut.
-pub(super) async fn open(
-    mut stream: PermittedStream,
-    endpoints: &Endpoints,
-    peer: Option<PeerAddr>,
-    config: &ServeConfig,
-) -> Result<Option<impl Future<Output = ()> + Send + use<>>, Rest> {
-    let mut timer = None;
-    let read = poll_fn(|cx| read(&mut stream, &mut timer, config, cx)).await;
-    let deadline = timer.map(|timer: Pin<Box<Sleep>>| timer.deadline());
-    let bytes = match read {
-        First::Cut => return Ok(None),
-        First::Bytes(bytes) => bytes,
-        First::Other(read) => return Err(rest(stream, deadline, read, None)),
-    };
-    let Some((head, len)) = parse(&bytes, config.head_bytes) else {
-        return Err(rest(stream, deadline, Some(Ok(bytes)), None));
-    };
-    let path = endpoints.of(head.uri().path()).filter(|_| stream.activity().order() == Order::Stay);
-    let Some((hub, key)) = path else { return Err(rest(stream, deadline, Some(Ok(bytes)), None)) };
-    stream.activity().begins_to_work(false);
-    let (hub, handshake) = (hub.clone(), endpoint::handshake(head, key, peer));
-    let mut upgrade = Box::pin(async move { hub.upgrade(handshake).await });
-    let accepted = match poll_fn(|cx| Poll::Ready(upgrade.as_mut().poll(cx))).await {
-        Poll::Ready(upgrade) if upgrade.connection.is_some() => upgrade,
-        Poll::Ready(upgrade) => {
-            let decided: Decided = Box::new(|on_upgrade| async { upgrade.respond(on_upgrade) }.boxed());
-            return Err(rest(stream, deadline, Some(Ok(bytes)), Some(decided)));
-        }
-        // hyper notices the end of a client that does not wait.
-        Poll::Pending => {
-            let decided: Decided =
-                Box::new(|on_upgrade| async { upgrade.await.respond(on_upgrade) }.boxed());
-            return Err(rest(stream, deadline, Some(Ok(bytes)), Some(decided)));
-        }
-    };
-    let (response, Some(connection)) = (accepted.response, accepted.connection) else { return Ok(None) };
-    let mut writing = Writing { stream, bytes: serialized(&response), written: 0 };
-    let stream = match poll_fn(|cx| Poll::Ready(writing.poll(cx))).await {
-        Poll::Ready(Ok(())) => writing.stream,
-        Poll::Ready(Err(error)) => {
-            tracing::debug!(%error, "the client went away before the upgrade");
-            return Ok(None);
-        }
-        Poll::Pending => match connection.taken(writing.done()).await {
-            Some(Some(stream)) => stream,
-            _ => {
-                tracing::debug!("the client did not take its 101 in time");
-                return Ok(None);
+/// A connection that nothing was read from.
+pub(super) struct Fresh {
+    stream: Option<PermittedStream>,
+    /// Limits the wait for the head.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl From<PermittedStream> for Fresh {
+    fn from(stream: PermittedStream) -> Self {
+        Self { stream: Some(stream), timer: None }
+    }
+}
+
+impl Fresh {
+    /// Opens a session if the first bytes ask for one.
+    ///
+    /// Not `async`, since the future would hold the stream several times. Must not be polled once it was ready.
+    pub(super) fn poll_open(
+        &mut self,
+        endpoints: &Endpoints,
+        peer: Option<PeerAddr>,
+        config: &ServeConfig,
+        cx: &mut Context<'_>,
+    ) -> Poll<Opened<impl Future<Output = ()> + Send + use<>>> {
+        let read = ready!(self.poll_read(config, cx));
+        let Some(stream) = self.stream.take() else { return Poll::Ready(Opened::Gone) };
+        let deadline = self.timer.take().map(|timer| timer.deadline());
+        let mut rest = Rest { stream, deadline, decided: None };
+        let bytes = match read {
+            First::Cut => return Poll::Ready(Opened::Gone),
+            First::Nothing => return Poll::Ready(rest.handed_over(None)),
+            First::Failed(error) => return Poll::Ready(rest.handed_over(Some(Err(error)))),
+            First::Bytes(bytes) => bytes,
+        };
+        let asked = asked(&bytes, endpoints, peer, config.head_bytes);
+        let Some(Asked { hub, handshake, len }) =
+            asked.filter(|_| rest.stream.activity().order() == Order::Stay)
+        else {
+            return Poll::Ready(rest.handed_over(Some(Ok(bytes))));
+        };
+        rest.stream.activity().begins_to_work(false);
+        let mut upgrade = Box::pin(async move { hub.upgrade(handshake).await });
+        let (response, connection) = match upgrade.as_mut().poll(cx) {
+            Poll::Ready(upgrade) => match upgrade.connection {
+                Some(connection) => (upgrade.response, connection),
+                None => {
+                    rest.decided = Some(Box::new(|on_upgrade| now(upgrade.respond(on_upgrade)).boxed()));
+                    return Poll::Ready(rest.handed_over(Some(Ok(bytes))));
+                }
+            },
+            // hyper notices if the client leaves meanwhile.
+            Poll::Pending => {
+                rest.decided = Some(Box::new(|on_upgrade| upgrade.map(|it| it.respond(on_upgrade)).boxed()));
+                return Poll::Ready(rest.handed_over(Some(Ok(bytes))));
             }
-        },
-    };
-    Ok(Some(connection.run_served(stream.into_channel(), bytes.slice(len..))))
+        };
+        let mut writing = Writing { stream: rest.stream, bytes: serialized(&response), written: 0 };
+        let early = bytes.slice(len..);
+        Poll::Ready(match writing.poll(cx) {
+            Poll::Ready(Ok(())) => {
+                Opened::Session(connection.run_served(writing.stream.into_channel(), early))
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "the client went away before the upgrade");
+                Opened::Gone
+            }
+            Poll::Pending => {
+                let taken = connection.taken(writing.done());
+                Opened::Slow(
+                    taken
+                        .map(|taken| match taken {
+                            Some(stream) => Some(connection.run_served(stream?.into_channel(), early)),
+                            None => {
+                                tracing::debug!("the client did not take its 101 in time");
+                                None
+                            }
+                        })
+                        .boxed(),
+                )
+            }
+        })
+    }
+
+    /// Waits for the first bytes.
+    fn poll_read(&mut self, config: &ServeConfig, cx: &mut Context<'_>) -> Poll<First> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(First::Cut) };
+        if stream.activity().is_cut(cx) {
+            return Poll::Ready(First::Cut);
+        }
+        // On the stack, so that a connection without a request has no buffer.
+        let mut bytes = [MaybeUninit::uninit(); READ];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(First::Nothing),
+            Poll::Ready(Ok(())) => Poll::Ready(First::Bytes(Bytes::copy_from_slice(buffer.filled()))),
+            Poll::Ready(Err(error)) => Poll::Ready(First::Failed(error)),
+            Poll::Pending if stream.activity().may_be_drained() => Poll::Ready(First::Nothing),
+            Poll::Pending => {
+                let sleep = || Box::pin(tokio::time::sleep(config.head_timeout));
+                self.timer.get_or_insert_with(sleep).as_mut().poll(cx).map(|()| First::Nothing)
+            }
+        }
+    }
 }
 
 /// The first read of a connection.
 enum First {
     Cut,
     Bytes(Bytes),
-    /// The end, an error, or no bytes: too late, or asked to leave.
-    Other(Option<io::Result<Bytes>>),
+    /// The end, too late, or asked to leave.
+    Nothing,
+    Failed(io::Error),
 }
 
-/// Waits for the first bytes.
-fn read(
-    stream: &mut PermittedStream,
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    config: &ServeConfig,
-    cx: &mut Context<'_>,
-) -> Poll<First> {
-    if stream.activity().is_cut(cx) {
-        return Poll::Ready(First::Cut);
-    }
-    // On the stack, so that a connection without a request has no buffer.
-    let mut bytes = [MaybeUninit::uninit(); READ];
-    let mut buffer = ReadBuf::uninit(&mut bytes);
-    match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-        Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(First::Other(None)),
-        Poll::Ready(Ok(())) => Poll::Ready(First::Bytes(Bytes::copy_from_slice(buffer.filled()))),
-        Poll::Ready(Err(error)) => Poll::Ready(First::Other(Some(Err(error)))),
-        Poll::Pending if stream.activity().may_be_drained() => Poll::Ready(First::Other(None)),
-        Poll::Pending => {
-            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(config.head_timeout)));
-            timer.as_mut().poll(cx).map(|()| First::Other(None))
+impl Rest {
+    /// The connection for hyper, which reads first what was read already.
+    fn handed_over<F>(mut self, read: Option<io::Result<Bytes>>) -> Opened<F> {
+        self.stream.activity().is_handed_over();
+        if let Some(read) = read {
+            self.stream.read_again(read);
         }
+        Opened::Http(self)
     }
 }
 
-fn rest(
-    mut stream: PermittedStream,
-    deadline: Option<Instant>,
-    read: Option<io::Result<Bytes>>,
-    decided: Option<Decided>,
-) -> Rest {
-    stream.activity().is_handed_over();
-    if let Some(read) = read {
-        stream.read_again(read);
-    }
-    Rest { stream, deadline, decided }
+/// A request that may open a session.
+struct Asked {
+    hub: Hub,
+    handshake: Handshake,
+    /// Length of the head.
+    len: usize,
+}
+
+fn asked(bytes: &Bytes, endpoints: &Endpoints, peer: Option<PeerAddr>, most: usize) -> Option<Asked> {
+    let (head, len) = parse(bytes, most)?;
+    let (hub, key) = endpoints.of(head.uri().path())?;
+    Some(Asked { hub: hub.clone(), handshake: endpoint::handshake(head, key, peer), len })
 }
 
 /// The head of a request that hyper would read in the same way, and its length. `None` for an incomplete head, and for one that the

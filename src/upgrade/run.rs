@@ -1,5 +1,7 @@
 //! Runs an accepted connection.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,7 +69,7 @@ impl Connection {
         };
         Box::pin(async move {
             let limit = finite(hub.config().upgrade_timeout);
-            hub.drain().unless_cut(timeout(limit, upgraded)).await?.ok()
+            hub.drain().unless_cut(pin!(timeout(limit, upgraded))).await?.ok()
         })
     }
 
@@ -140,7 +142,7 @@ impl Connection {
                 let upgraded = UpgradedSocket { socket: socket(&outbox), early };
                 Either::Right(Box::pin(async move {
                     let turned_away = connection::turn_away(upgraded, &outbox, hub.config(), rejection);
-                    hub.drain().unless_cut(turned_away).await;
+                    hub.drain().unless_cut(pin!(turned_away)).await;
                     drop((self.tracked, permit));
                 }))
             }
