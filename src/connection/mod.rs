@@ -62,12 +62,12 @@ pub(crate) fn run(
         let mut registered = Registered { session: permit.session(), inside: Inside::No };
         let drain = permit.session().hub().drain();
         let begin = Box::pin(begin(arrival, &mut registered).instrument(span::of(permit.session())));
-        let Some(Some(mut engine)) = drain.unless_cut(begin).await else { return };
+        let Some(Some(mut engine)) = Box::pin(drain.unless_cut(begin)).await else { return };
         let mut call = HandlerCall::new(permit.session());
         call.begin(Incoming::Opened);
         let closed = poll_fn(|cx| engine.poll_open(cx, &mut call)).await;
         let end = Box::pin(end(engine, call, registered, closed).instrument(span::of(permit.session())));
-        drain.unless_cut(end).await;
+        Box::pin(drain.unless_cut(end)).await;
         drop(tracked);
     }
 }

@@ -116,21 +116,17 @@ impl Connections {
             };
             #[cfg(not(feature = "tls"))]
             let stream = plain(transport, permit, &service.config);
-            let rest = if service.endpoints.is_empty() {
-                Rest::from(stream)
-            } else {
-                let mut fresh = Fresh::from(stream);
-                let opened =
-                    poll_fn(|cx| fresh.poll_open(&service.endpoints, service.peer, &service.config, cx));
-                match opened.await {
-                    Opened::Session(session) => return Some(session),
-                    Opened::Slow(session) => return session.await,
-                    Opened::Http(rest) => rest,
-                    Opened::Gone => return None,
-                }
+            let mut fresh = Fresh::from(stream);
+            let opened =
+                poll_fn(|cx| fresh.poll_open(&service.endpoints, service.peer, &service.config, cx)).await;
+            // One more box instead of room for each of these.
+            let goes_on = match opened {
+                Opened::Session(session) => return Some(session),
+                Opened::Slow(session) => session,
+                Opened::Http(rest) => converse(rest, service).map(|()| None).boxed(),
+                Opened::Gone => return None,
             };
-            converse(rest, service).boxed().await;
-            None
+            goes_on.await
         });
         tokio::spawn(http.then(OptionFuture::from));
     }

@@ -54,13 +54,6 @@ pub(super) struct Rest {
     pub(super) decided: Option<Decided>,
 }
 
-impl From<PermittedStream> for Rest {
-    /// A connection that nothing was read from.
-    fn from(stream: PermittedStream) -> Self {
-        Self { stream, deadline: None, decided: None }
-    }
-}
-
 /// A connection that nothing was read from.
 pub(super) struct Fresh {
     stream: Option<PermittedStream>,
@@ -75,7 +68,7 @@ impl From<PermittedStream> for Fresh {
 }
 
 impl Fresh {
-    /// Opens a session if the first bytes ask for one.
+    /// Opens a session if the first bytes ask for one. Without endpoints, hyper gets the connection at once.
     ///
     /// Not `async`, since the future would hold the stream several times. Must not be polled once it was ready.
     pub(super) fn poll_open(
@@ -85,7 +78,7 @@ impl Fresh {
         config: &ServeConfig,
         cx: &mut Context<'_>,
     ) -> Poll<Opened<impl Future<Output = ()> + Send + use<>>> {
-        let read = ready!(self.poll_read(config, cx));
+        let read = if endpoints.is_empty() { First::Nothing } else { ready!(self.poll_read(config, cx)) };
         let Some(stream) = self.stream.take() else { return Poll::Ready(Opened::Gone) };
         let deadline = self.timer.take().map(|timer| timer.deadline());
         let mut rest = Rest { stream, deadline, decided: None };

@@ -150,9 +150,8 @@ fn has_body(headers: &HeaderMap) -> bool {
 /// Whether a list, which may span several headers, contains `token` in upper or lower case. Other elements are ignored, even
 /// malformed ones, since proxies also write into these lists.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    let elements =
-        headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    elements.map(<[u8]>::trim_ascii).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    let is_it = |element: &[u8]| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+    headers.get_all(name).into_iter().any(|value| value.as_bytes().split(|&byte| byte == b',').any(is_it))
 }
 
 /// The elements of a list, without empty ones (RFC 9110 5.6.1.2).
