@@ -178,12 +178,10 @@ mod tests {
     #[cfg(feature = "serve")]
     #[test]
     fn an_endpoint_has_its_own_path_and_one_segment_behind_it() {
-        for path in ["/ws", "/ws/", "/ws/alice", "/ws/alice/", "/ws/%FF"] {
+        for path in ["/ws", "/ws/", "/ws//", "/ws/alice", "/ws/alice/", "/ws/%FF"] {
             assert!(PathKey::at("/ws", path).is_some(), "{path}");
         }
-        for path in
-            ["/", "/w", "/wsx", "/wsx/alice", "/ws//", "/ws//alice", "/ws/a/b", "//ws/alice", "*", "ws/a"]
-        {
+        for path in ["/", "/w", "/wsx", "/wsx/alice", "/ws//alice", "/ws/a/b", "//ws/alice", "*", "ws/a"] {
             assert!(PathKey::at("/ws", path).is_none(), "{path}");
         }
     }

@@ -246,14 +246,19 @@ impl<S> Prepared<S> {
         key: PathKey,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Response<AnswerBody<B>>> + Send + use<S, B> {
-        let (mut parts, _) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let decided = self.decided.take().unwrap_or_else(|| {
             let (hub, handshake) =
                 (hub.clone(), endpoint::handshake(Request::from_parts(parts, ()), key, self.peer));
             Box::new(|on_upgrade| async move { hub.upgrade(handshake).await.respond(on_upgrade) }.boxed())
         });
-        decided(on_upgrade).map(AnswerBody::of_endpoint)
+        let decided = decided(on_upgrade);
+        async move {
+            // Not earlier, as in an adapter: hyper then announces the end of the connection another time.
+            drop(body);
+            AnswerBody::of_endpoint(decided.await)
+        }
     }
 
     /// The answer of the service.

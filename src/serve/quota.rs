@@ -1,7 +1,7 @@
 //! Limit on connections.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct ConnectionQuota {
 struct Used {
     connections: BTreeMap<u64, Arc<Activity>>,
     /// Number of permits of each address. Addresses without permits are removed.
-    by_address: HashMap<Option<Address>, usize>,
+    by_address: BTreeMap<Option<Address>, usize>,
     next: u64,
     searched: Option<Instant>,
     is_draining: bool,

@@ -151,7 +151,10 @@ fn has_body(headers: &HeaderMap) -> bool {
 /// malformed ones, since proxies also write into these lists.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let is_it = |element: &[u8]| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
-    headers.get_all(name).into_iter().any(|value| value.as_bytes().split(|&byte| byte == b',').any(is_it))
+    headers.get_all(name).into_iter().map(HeaderValue::as_bytes).any(|list| {
+        // Almost always the whole list.
+        is_it(list) || list.split(|&byte| byte == b',').any(is_it)
+    })
 }
 
 /// The elements of a list, without empty ones (RFC 9110 5.6.1.2).
