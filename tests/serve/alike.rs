@@ -19,7 +19,7 @@ use tokio::task::yield_now;
 use crate::support::{CLOSE, TEXT, masked, opening, within};
 
 /// When a server ends what the client leaves open. A test waits for that.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(1);
 
 /// Two servers of the same hub.
 struct Servers {
@@ -150,6 +150,20 @@ async fn an_opening_in_any_two_pieces_with_frames_behind_it() {
     while let Some(answer) = answers.next().await {
         assert_eq!(answer, whole);
     }
+}
+
+#[tokio::test]
+async fn heads_that_never_end() {
+    let servers = Servers::start().await;
+    let (opening, page) = (opening("/ws/alice", &[]), b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (opening, servers) = (opening.as_bytes(), &servers);
+    let lengths = [0, 1, 3, 20, opening.len() - 2, opening.len() - 1];
+    let all = stream::iter(lengths).map(|len| async move {
+        servers.agree(&[&opening[..len]]).await;
+        servers.agree(&[&opening[..len / 2], &opening[len / 2..len]]).await;
+        servers.agree(&[page, &opening[..len]]).await;
+    });
+    all.buffer_unordered(lengths.len()).collect::<()>().await;
 }
 
 #[tokio::test]
