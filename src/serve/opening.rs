@@ -270,3 +270,61 @@ impl Writing {
         Some(self.stream)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+
+    use super::super::channel::Channel;
+    use super::super::progress::ProgressTimeout;
+    use super::super::quota::ConnectionQuota;
+    use super::super::transport::Transport;
+    use super::*;
+    use crate::auth::RawKey;
+
+    const OPENING: &[u8] =
+        b"GET /ws/alice HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x88\x80abcd";
+
+    /// A client with an opening and a close frame whose socket is full, the bytes in it, and the session.
+    async fn full() -> (UnixStream, usize, BoxFuture<'static, Option<BoxFuture<'static, ()>>>) {
+        let hub = Hub::builder(RawKey::from_path()).build();
+        let mut endpoints = Endpoints::default();
+        endpoints.add("ws", &hub);
+        let config = ServeConfig::default();
+        let (server, mut client) = UnixStream::pair().unwrap();
+        let mut filled = 0;
+        while let Ok(wrote) = server.try_write(&[b'x'; 4096]) {
+            filled += wrote;
+        }
+        client.write_all(OPENING).await.unwrap();
+        let permit = ConnectionQuota::new(&config).acquire(None);
+        let channel = Channel::Plain(Transport::Unix(server));
+        let mut fresh = Fresh::from(PermittedStream::new(channel, permit, ProgressTimeout::new(&config)));
+        let opened = poll_fn(|cx| fresh.poll_open(&endpoints, None, &config, cx)).await;
+        let Opened::Slow(slow) = opened else { panic!("there is room for a 101") };
+        (client, filled, slow.map(|session| session.map(|session| session.boxed())).boxed())
+    }
+
+    #[tokio::test]
+    async fn a_client_may_take_its_101_later() {
+        let (mut client, filled, slow) = full().await;
+        let session = tokio::spawn(async move { slow.await.expect("a session").await });
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        let read = read[filled..].escape_ascii().to_string();
+        assert!(read.starts_with("HTTP/1.1 101 Switching Protocols"), "{read}");
+        assert!(read.ends_with(r"\r\n\r\n\x88\x00"), "a close frame answers the early one: {read}");
+        session.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_take_its_101_is_let_go() {
+        let (_client, _, slow) = full().await;
+        assert!(tokio::time::timeout(Duration::from_secs(60), slow).await.unwrap().is_none());
+    }
+}

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -21,19 +23,20 @@ use crate::support::{CLOSE, TEXT, masked, opening, within};
 /// When a server ends what the client leaves open. A test waits for that.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Two servers of the same hub.
+/// Two servers of hubs alike.
 struct Servers {
     /// The adapter, below hyper.
     hyper: SocketAddr,
     own: SocketAddr,
+    /// How often the extractor of each was asked.
+    asked: [Arc<AtomicUsize>; 2],
 }
 
-impl Servers {
-    async fn start() -> Self {
-        let (head_timeout, idle_timeout) = (SOON, SOON);
-        let config =
-            ServeConfig { head_bytes: 8 * 1024, head_timeout, idle_timeout, ..ServeConfig::default() };
-        let keys = extract_fn(|handshake: keywire::adapter::Handshake| async move {
+fn hub(asked: &Arc<AtomicUsize>) -> Hub {
+    let asked = asked.clone();
+    let keys = extract_fn(move |handshake: keywire::adapter::Handshake| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        async move {
             let key = handshake.path_key()?.ok_or(Rejection::Missing)?.into_owned();
             match &*key {
                 "later" => yield_now().await,
@@ -47,13 +50,21 @@ impl Servers {
             }
             let seen = handshake.header("x-seen")?.unwrap_or_default().to_owned();
             Ok(Identity::new(Key::new(format!("{key}{seen}"))?))
-        });
-        let limits = Limits { handshakes_per_address: None, sessions_per_address: None, ..Limits::default() };
-        let policy = SessionPolicy::Many { cap: NonZeroUsize::MAX };
-        let hub = Hub::builder(keys)
-            .config(Config { close_timeout: SOON, limits, policy, ..Config::default() })
-            .build();
-        let websocket = hub.clone();
+        }
+    });
+    let limits = Limits { handshakes_per_address: None, sessions_per_address: None, ..Limits::default() };
+    let policy = SessionPolicy::Many { cap: NonZeroUsize::MAX };
+    let config = Config { close_timeout: SOON, limits, policy, ..Config::default() };
+    Hub::builder(keys).config(config).build()
+}
+
+impl Servers {
+    async fn start() -> Self {
+        let (head_timeout, idle_timeout) = (SOON, SOON);
+        let config =
+            ServeConfig { head_bytes: 8 * 1024, head_timeout, idle_timeout, ..ServeConfig::default() };
+        let asked = [Arc::default(), Arc::default()];
+        let [websocket, own] = [hub(&asked[0]), hub(&asked[1])];
         let by_adapter = service_fn(move |request: Request<RequestBody>| {
             let hub = websocket.clone();
             async move {
@@ -73,10 +84,10 @@ impl Servers {
         });
         let (listener, hyper) = listen().await;
         tokio::spawn(keywire::serve::serve_hyper(listener, by_adapter).config(config.clone()).run());
-        let (listener, own) = listen().await;
-        let server = keywire::serve::serve_hyper(listener, pages).config(config).websocket("/ws", &hub);
+        let (listener, addr) = listen().await;
+        let server = keywire::serve::serve_hyper(listener, pages).config(config).websocket("/ws", &own);
         tokio::spawn(server.run());
-        Self { hyper, own }
+        Self { hyper, own: addr, asked }
     }
 
     /// Whether both servers answer these pieces alike. Returns the answer.
@@ -286,4 +297,6 @@ async fn good_and_nasty_heads() {
         servers.agree(&[&[first, head, frames].concat()]).await;
     });
     all.buffer_unordered(64).collect::<()>().await;
+    let [hyper, own] = servers.asked.each_ref().map(|asked| asked.load(Ordering::Relaxed));
+    assert_eq!(own, hyper, "each opening is decided about once");
 }
