@@ -290,6 +290,26 @@ mod tests {
         b"GET /ws/alice HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x88\x80abcd";
 
+    #[tokio::test(start_paused = true)]
+    async fn hyper_waits_only_for_the_rest_of_the_time() {
+        let hub = Hub::builder(RawKey::from_path()).build();
+        let mut endpoints = Endpoints::default();
+        endpoints.add("ws", &hub);
+        let (config, begun) = (ServeConfig::default(), Instant::now());
+        let (server, mut client) = UnixStream::pair().unwrap();
+        let permit = ConnectionQuota::new(&config).acquire(None);
+        let channel = Channel::Plain(Transport::Unix(server));
+        let mut fresh = Fresh::from(PermittedStream::new(channel, permit, ProgressTimeout::new(&config)));
+        let half = async {
+            tokio::time::sleep(config.head_timeout / 2).await;
+            client.write_all(&OPENING[..40]).await
+        };
+        let opened = poll_fn(|cx| fresh.poll_open(&endpoints, None, &config, cx));
+        let (opened, _) = tokio::join!(opened, half);
+        let Opened::Http(rest) = opened else { panic!("half a head") };
+        assert_eq!(rest.deadline.unwrap() - begun, config.head_timeout);
+    }
+
     /// A client with an opening and a close frame whose socket is full, the bytes in it, and the session.
     async fn full() -> (UnixStream, usize, BoxFuture<'static, Option<BoxFuture<'static, ()>>>) {
         let hub = Hub::builder(RawKey::from_path()).build();

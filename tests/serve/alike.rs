@@ -60,9 +60,12 @@ fn hub(asked: &Arc<AtomicUsize>) -> Hub {
 
 impl Servers {
     async fn start() -> Self {
+        Self::with_heads_of(8 * 1024).await
+    }
+
+    async fn with_heads_of(head_bytes: usize) -> Self {
         let (head_timeout, idle_timeout) = (SOON, SOON);
-        let config =
-            ServeConfig { head_bytes: 8 * 1024, head_timeout, idle_timeout, ..ServeConfig::default() };
+        let config = ServeConfig { head_bytes, head_timeout, idle_timeout, ..ServeConfig::default() };
         let asked = [Arc::default(), Arc::default()];
         let [websocket, own] = [hub(&asked[0]), hub(&asked[1])];
         let by_adapter = service_fn(move |request: Request<RequestBody>| {
@@ -175,6 +178,16 @@ async fn heads_that_never_end() {
         servers.agree(&[page, &opening[..len]]).await;
     });
     all.buffer_unordered(lengths.len()).collect::<()>().await;
+}
+
+#[tokio::test]
+async fn a_lower_limit_of_heads() {
+    let servers = Servers::with_heads_of(1024).await;
+    for (length, status) in [(500, "101"), (1500, "431")] {
+        let head = opening("/ws/alice", &[("x-long", &"y".repeat(length))]);
+        let answer = servers.agree(&[&[head.as_bytes(), &close()].concat()]).await;
+        assert!(answer.contains(status), "{answer}");
+    }
 }
 
 #[tokio::test]
