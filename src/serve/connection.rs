@@ -198,6 +198,9 @@ fn plain(transport: Transport, permit: ConnectionPermit, config: &ServeConfig) -
     PermittedStream::new(Channel::Plain(transport), permit, ProgressTimeout::new(config))
 }
 
+/// The answer of the service.
+type OfService<F, B> = MapOk<F, fn(Response<B>) -> Response<AnswerBody<B>>>;
+
 /// Answers requests to endpoints. For the service, adds the client's address to requests, and timeouts to their bodies.
 struct Prepared<S> {
     service: S,
@@ -216,10 +219,7 @@ where
 {
     type Response = Response<AnswerBody<B>>;
     type Error = S::Error;
-    type Future = Either<
-        MapOk<S::Future, fn(Response<B>) -> Self::Response>,
-        BoxFuture<'static, Result<Self::Response, S::Error>>,
-    >;
+    type Future = Either<OfService<S::Future, B>, BoxFuture<'static, Result<Self::Response, S::Error>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.activity.begins_to_work(!request.body().is_end_stream());
@@ -262,10 +262,7 @@ impl<S> Prepared<S> {
     }
 
     /// The answer of the service.
-    fn ask<B>(
-        &self,
-        mut request: Request<RequestBody>,
-    ) -> MapOk<S::Future, fn(Response<B>) -> Response<AnswerBody<B>>>
+    fn ask<B>(&self, mut request: Request<RequestBody>) -> OfService<S::Future, B>
     where
         S: Service<Request<RequestBody>, Response = Response<B>>,
     {

@@ -36,6 +36,7 @@ const HEADERS: usize = 48;
 pub(super) type Decided = Box<dyn FnOnce(Option<OnUpgrade>) -> BoxFuture<'static, Response<String>> + Send>;
 
 /// What comes of the beginning of a connection. `F` is the future of a session.
+#[expect(clippy::large_enum_variant, reason = "matched at once; a box would be one more for each session")]
 pub(super) enum Opened<F> {
     Session(F),
     /// The client has not taken its 101 yet.
@@ -271,7 +272,8 @@ impl Writing {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
