@@ -13,7 +13,6 @@ use keywire_bench::server::Options;
 use keywire_bench::wire::{self, Command, PAUSE_EVERY, Random};
 use tokio::net::TcpListener;
 use warp::Filter as _;
-use warp::Filter as _;
 
 fn main() {
     let options = Options::parse();
