@@ -61,13 +61,13 @@ impl PathKey {
 
     /// The segment of `path` behind `endpoint`. Both are percent-encoded. Absent if `path` is not below `endpoint`.
     pub(crate) fn below(endpoint: &str, path: &str) -> Self {
-        let endpoint = endpoint.trim_matches('/');
-        let below = match path.strip_prefix('/') {
-            Some(path) if endpoint.is_empty() => Some(path),
-            Some(path) => path.strip_prefix(endpoint).and_then(|below| below.strip_prefix('/')),
-            None => None,
-        };
-        below.map_or_else(Self::default, Self::of_tail)
+        behind(endpoint, path).map_or_else(Self::default, Self::of_tail)
+    }
+
+    /// The key of a request to `endpoint` itself or with one segment behind it. `None` for any other path.
+    #[cfg(feature = "serve")]
+    pub(crate) fn at(endpoint: &str, path: &str) -> Option<Self> {
+        behind(endpoint, path).map(Self::of_tail).filter(|key| !key.is_several())
     }
 
     /// The only segment of `tail`, the path behind the endpoint's path. A trailing slash is allowed.
@@ -82,7 +82,7 @@ impl PathKey {
     }
 
     /// Whether there is more than one segment behind the endpoint's path.
-    #[cfg_attr(not(feature = "warp"), expect(dead_code, reason = "for routes"))]
+    #[cfg_attr(not(any(feature = "serve", feature = "warp")), expect(dead_code, reason = "for routes"))]
     pub(crate) fn is_several(&self) -> bool {
         self.0 == Segment::Several
     }
@@ -101,6 +101,18 @@ impl PathKey {
 impl fmt::Debug for PathKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PathKey").finish_non_exhaustive()
+    }
+}
+
+/// The path behind `endpoint`, without the slash between them.
+fn behind<'a>(endpoint: &str, path: &'a str) -> Option<&'a str> {
+    let (endpoint, path) = (endpoint.trim_matches('/'), path.strip_prefix('/')?);
+    if endpoint.is_empty() {
+        return Some(path);
+    }
+    match path.strip_prefix(endpoint)? {
+        "" => Some(""),
+        behind => behind.strip_prefix('/'),
     }
 }
 
@@ -160,6 +172,17 @@ mod tests {
             ("/ws", "/ws/%FF", Err(Rejection::Malformed)),
         ] {
             assert_eq!(key(&PathKey::below(endpoint, path)), expected, "{endpoint} {path}");
+        }
+    }
+
+    #[cfg(feature = "serve")]
+    #[test]
+    fn an_endpoint_has_its_own_path_and_one_segment_behind_it() {
+        for path in ["/ws", "/ws/", "/ws//", "/ws/alice", "/ws/alice/", "/ws/%FF"] {
+            assert!(PathKey::at("/ws", path).is_some(), "{path}");
+        }
+        for path in ["/", "/w", "/wsx", "/wsx/alice", "/ws//alice", "/ws/a/b", "//ws/alice", "*", "ws/a"] {
+            assert!(PathKey::at("/ws", path).is_none(), "{path}");
         }
     }
 

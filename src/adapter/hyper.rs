@@ -1,11 +1,10 @@
 //! Adapter for [hyper], and for servers on hyper that have no adapter of their own.
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::upgrade::OnUpgrade;
 
 use crate::handshake::Handshake;
 use crate::hub::Hub;
-use crate::upgrade::Upgrade;
 
 /// Answers a request to `endpoint`, and runs its connection in a task of its own: `GET /{endpoint}/{key}`, and `GET /{endpoint}` for
 /// credentials outside of the path.
@@ -49,17 +48,5 @@ pub(super) async fn answer(
     handshake: Handshake,
     on_upgrade: Option<OnUpgrade>,
 ) -> Response<String> {
-    let Upgrade { mut response, connection } = hub.upgrade(handshake).await;
-    match (connection, on_upgrade) {
-        (Some(connection), Some(on_upgrade)) => drop(tokio::spawn(connection.run_upgraded(on_upgrade))),
-        (Some(_), None) => {
-            tracing::error!(
-                "the request has no upgrade: the server is not hyper, or a middleware took the extension"
-            );
-            response = Response::new(String::new());
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        }
-        (None, _) => {}
-    }
-    response
+    hub.upgrade(handshake).await.respond(on_upgrade)
 }

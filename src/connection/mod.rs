@@ -18,6 +18,7 @@ mod yield_turn;
 
 use std::future::poll_fn;
 use std::mem;
+use std::pin::pin;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join;
@@ -60,12 +61,12 @@ pub(crate) fn run(
     async move {
         let mut registered = Registered { session: permit.session(), inside: Inside::No };
         let drain = permit.session().hub().drain();
-        let begin = begin(arrival, &mut registered).instrument(span::of(permit.session()));
+        let begin = Box::pin(begin(arrival, &mut registered).instrument(span::of(permit.session())));
         let Some(Some(mut engine)) = Box::pin(drain.unless_cut(begin)).await else { return };
         let mut call = HandlerCall::new(permit.session());
         call.begin(Incoming::Opened);
         let closed = poll_fn(|cx| engine.poll_open(cx, &mut call)).await;
-        let end = end(engine, call, registered, closed).instrument(span::of(permit.session()));
+        let end = Box::pin(end(engine, call, registered, closed).instrument(span::of(permit.session())));
         Box::pin(drain.unless_cut(end)).await;
         drop(tracked);
     }
@@ -104,7 +105,7 @@ async fn end<'a>(
     tracing::debug!(code = %closed.code, by = ?closed.by, "closed");
     if engine.is_unsettled(&call) && session.outbox().takes_replies() {
         // A shutdown that cuts this leaves time for the close frame, see `Drain::unless_cut`.
-        let _ = session.hub().drain().unless_cut(engine.settle(&mut call)).await;
+        let _ = session.hub().drain().unless_cut(pin!(engine.settle(&mut call))).await;
     }
     if engine.has_messages() {
         tracing::debug!(messages = engine.unhandled(), "the session ended before these were handled");

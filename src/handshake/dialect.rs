@@ -18,10 +18,9 @@ pub(crate) enum Dialect {
 impl Dialect {
     /// By the subprotocols that the client offers.
     pub(super) fn of(offers: impl Fn(&str) -> bool) -> Self {
-        match (offers(KEYWIRE_V1), offers(ANSWERS)) {
-            (false, _) => Self::Plain,
-            (true, false) => Self::V1,
-            (true, true) => Self::V1Answering,
+        if !offers(KEYWIRE_V1) {
+            return Self::Plain;
         }
+        if offers(ANSWERS) { Self::V1Answering } else { Self::V1 }
     }
 }

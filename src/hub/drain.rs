@@ -31,8 +31,10 @@ impl Drain {
     /// in which it may write a close frame.
     ///
     /// An open session needs none of this, it is closed: there is nothing of it in an idle task.
-    pub(crate) async fn unless_cut<F: Future>(&self, work: F) -> Option<F::Output> {
-        match select(pin!(work), pin!(self.cut.cancelled())).await {
+    ///
+    /// The work is boxed or pinned elsewhere, since this future would otherwise hold it twice.
+    pub(crate) async fn unless_cut<F: Future + Unpin>(&self, work: F) -> Option<F::Output> {
+        match select(work, pin!(self.cut.cancelled())).await {
             Either::Left((output, _)) => Some(output),
             Either::Right(_) => None,
         }

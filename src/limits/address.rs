@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// The address of one client, as the limits count it: an IPv4 address, or the /64 of an IPv6 address.
 ///
 /// A provider gives a customer at least a /64, so a client with one IPv6 address has 2^64 of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address(u128);
 
 /// An [`Address`], or a larger IPv6 network around it.

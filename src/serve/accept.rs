@@ -113,10 +113,11 @@ where
     /// Gives free permits to waiting connections, first to the address that holds the fewest.
     fn admit_waiting(&mut self) {
         let quota = self.connections.quota().clone();
-        while quota.has_room()
-            && let Some((index, _)) =
-                self.waiting.iter().enumerate().min_by_key(|(_, newcomer)| quota.used_by(newcomer.address()))
-        {
+        while !self.waiting.is_empty() && quota.has_room() {
+            let index = match self.waiting.len() {
+                1 => 0,
+                many => (0..many).min_by_key(|&i| quota.used_by(self.waiting[i].address())).unwrap_or(0),
+            };
             let newcomer = self.waiting.remove(index);
             self.begin(newcomer);
         }
@@ -134,8 +135,7 @@ where
     fn welcome(&mut self, newcomer: Newcomer) {
         let address = newcomer.address();
         let quota = self.connections.quota();
-        let held = quota.used_by(address) + self.waiting_of(address);
-        if !quota.may_have_more(address, held) {
+        if !quota.may_have_more(address, |held| held + self.waiting_of(address)) {
             self.refusals.tell("ServeConfig::connections_per_address");
             return;
         }

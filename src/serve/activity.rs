@@ -136,6 +136,12 @@ impl Activity {
         state.phase
     }
 
+    /// Records that hyper takes over a connection, and will read again what was read of its first request.
+    pub(super) fn is_handed_over(&self) {
+        let mut state = self.state();
+        state.is_ahead = state.phase != Phase::Fresh;
+    }
+
     /// Records bytes that were read. Returns `false` if they exceed the limit on long heads.
     pub(super) fn has_read(&self, bytes: usize) -> bool {
         let mut state = self.state();

@@ -1,33 +1,40 @@
+use std::cell::Cell;
 use std::error::Error;
 use std::future::{pending, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either};
+use futures_util::future::{BoxFuture, Either, MapOk, OptionFuture};
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::task::TaskTracker;
 
 use super::activity::{Activity, Order};
+use super::answer_body::AnswerBody;
 use super::body::RequestBody;
 use super::channel::Channel;
 use super::config::ServeConfig;
+use super::endpoint::{self, Endpoints};
 use super::head_timer::HeadTimer;
+use super::opening::{Decided, Fresh, Opened, Rest};
 use super::progress::ProgressTimeout;
-use super::quota::ConnectionQuota;
+use super::quota::{ConnectionPermit, ConnectionQuota};
 #[cfg(feature = "tls")]
 use super::secure::secure;
 use super::stream::PermittedStream;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::hub::Hub;
+use crate::path_key::PathKey;
 use crate::peer::PeerAddr;
 
 /// hyper's minimum for its buffers.
@@ -37,6 +44,7 @@ const DECIDED_BY_THE_TIMER: Duration = Duration::from_secs(1);
 
 /// HTTP connections of a server, without upgraded connections.
 pub(super) struct Connections {
+    endpoints: Endpoints,
     tracker: TaskTracker,
     quota: Arc<ConnectionQuota>,
     #[cfg(feature = "tls")]
@@ -44,8 +52,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(config: &ServeConfig) -> Self {
+    pub(super) fn new(config: &ServeConfig, endpoints: Endpoints) -> Self {
         Self {
+            endpoints,
             tracker: TaskTracker::new(),
             quota: ConnectionQuota::new(config),
             #[cfg(feature = "tls")]
@@ -85,21 +94,41 @@ impl Connections {
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let permit = self.quota.acquire(peer.map(|PeerAddr(addr)| addr.into()));
-        let service = Prepared { service, peer, config: config.clone(), activity: permit.activity().clone() };
+        let service = Prepared {
+            service,
+            peer,
+            config: config.clone(),
+            activity: permit.activity().clone(),
+            endpoints: self.endpoints.clone(),
+            decided: Cell::new(None),
+        };
         #[cfg(feature = "tls")]
-        if let Some(tls) = self.tls.clone() {
-            let config = config.clone();
-            self.tracker.spawn(async move {
-                // Boxed, since the task would otherwise hold both for as long as the connection lasts.
-                let secured = secure(tls, transport, permit, peer, &config).boxed();
-                if let Some(stream) = secured.await {
-                    converse(stream, service).await;
-                }
-            });
-            return;
-        }
-        let stream = PermittedStream::new(Channel::Plain(transport), permit, ProgressTimeout::new(config));
-        self.tracker.spawn(converse(stream, service));
+        let tls = self.tls.clone();
+        let tracked = self.tracker.token();
+        // Boxed, since the task would otherwise hold it for as long as a session lasts.
+        let http = Box::pin(async move {
+            // A session is tracked by its hub.
+            let _tracked = tracked;
+            #[cfg(feature = "tls")]
+            let stream = match tls {
+                Some(tls) => secure(tls, transport, permit, peer, &service.config).boxed().await?,
+                None => plain(transport, permit, &service.config),
+            };
+            #[cfg(not(feature = "tls"))]
+            let stream = plain(transport, permit, &service.config);
+            let mut fresh = Fresh::from(stream);
+            let opened =
+                poll_fn(|cx| fresh.poll_open(&service.endpoints, service.peer, &service.config, cx)).await;
+            // One more box instead of room for each of these.
+            let goes_on = match opened {
+                Opened::Session(session) => return Some(session),
+                Opened::Slow(session) => session,
+                Opened::Http(rest) => converse(rest, service).map(|()| None).boxed(),
+                Opened::Gone => return None,
+            };
+            goes_on.await
+        });
+        tokio::spawn(with_session(http));
     }
 
     /// Lets the requests in progress finish and accepts no more.
@@ -124,17 +153,19 @@ impl Connections {
 }
 
 /// Answers the requests of a connection, up to its end or an upgrade.
-fn converse<S, B>(stream: PermittedStream, service: Prepared<S>) -> impl Future<Output = ()> + Send
+fn converse<S, B>(rest: Rest, service: Prepared<S>) -> impl Future<Output = ()> + Send
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Send + 'static,
     S::Future: Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
+    let Rest { stream, deadline, decided } = rest;
+    service.decided.set(decided);
     let (peer, activity) = (service.peer, service.activity.clone());
     let config = &service.config;
     let connection = http1::Builder::new()
-        .timer(HeadTimer::new(config, activity.clone()))
+        .timer(HeadTimer::new(config, activity.clone(), deadline))
         .header_read_timeout(DECIDED_BY_THE_TIMER)
         .max_header_size(config.head_bytes)
         .max_buf_size(config.head_bytes.max(MIN_BUFFER))
@@ -163,12 +194,29 @@ where
     }
 }
 
-/// Adds the client's address to requests, and timeouts to their bodies.
+/// Runs the session that may come of a connection in the same task. `then` frees the box first.
+fn with_session<S: Future<Output = ()>>(
+    http: Pin<Box<impl Future<Output = Option<S>>>>,
+) -> impl Future<Output = Option<()>> {
+    http.then(OptionFuture::from)
+}
+
+fn plain(transport: Transport, permit: ConnectionPermit, config: &ServeConfig) -> PermittedStream {
+    PermittedStream::new(Channel::Plain(transport), permit, ProgressTimeout::new(config))
+}
+
+/// The answer of the service.
+type OfService<F, B> = MapOk<F, fn(Response<B>) -> Response<AnswerBody<B>>>;
+
+/// Answers requests to endpoints. For the service, adds the client's address to requests, and timeouts to their bodies.
 struct Prepared<S> {
     service: S,
     peer: Option<PeerAddr>,
     config: ServeConfig,
     activity: Arc<Activity>,
+    endpoints: Endpoints,
+    /// The decision about the first request.
+    decided: Cell<Option<Decided>>,
 }
 
 impl<S, B: 'static> Service<Request<Incoming>> for Prepared<S>
@@ -176,24 +224,59 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>> + 'static,
     S::Future: Send,
 {
-    type Response = S::Response;
+    type Response = Response<AnswerBody<B>>;
     type Error = S::Error;
-    type Future = Either<S::Future, BoxFuture<'static, Result<S::Response, S::Error>>>;
+    type Future = Either<OfService<S::Future, B>, BoxFuture<'static, Result<Self::Response, S::Error>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.activity.begins_to_work(!request.body().is_end_stream());
-        let mut request = request
+        let request = request
             .map(|body| RequestBody::new(body, ProgressTimeout::new(&self.config), self.activity.clone()));
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
-        }
-        let answer = self.service.call(request);
+        let answer = match self.endpoints.of(request.uri().path()) {
+            Some((hub, key)) => Either::Right(self.decide(hub, key, request).map(Ok).boxed()),
+            None => Either::Left(self.ask(request)),
+        };
         if self.activity.order() == Order::Drain {
             // hyper learns of the drain after this call, and may then have written the head of the response.
             Either::Right(answer.map_ok(last).boxed())
         } else {
-            Either::Left(answer)
+            answer
         }
+    }
+}
+
+impl<S> Prepared<S> {
+    /// The answer of an endpoint.
+    fn decide<B>(
+        &self,
+        hub: &Hub,
+        key: PathKey,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Response<AnswerBody<B>>> + Send + use<S, B> {
+        let (mut parts, body) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let decided = self.decided.take().unwrap_or_else(|| {
+            let (hub, handshake) =
+                (hub.clone(), endpoint::handshake(Request::from_parts(parts, ()), key, self.peer));
+            Box::new(|on_upgrade| async move { hub.upgrade(handshake).await.respond(on_upgrade) }.boxed())
+        });
+        let decided = decided(on_upgrade);
+        async move {
+            // Not earlier, as in an adapter: hyper then announces the end of the connection another time.
+            drop(body);
+            AnswerBody::of_endpoint(decided.await)
+        }
+    }
+
+    /// The answer of the service.
+    fn ask<B>(&self, mut request: Request<RequestBody>) -> OfService<S::Future, B>
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>>,
+    {
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        self.service.call(request).map_ok(AnswerBody::of_service)
     }
 }
 
@@ -203,4 +286,30 @@ fn last<B>(mut response: Response<B>) -> Response<B> {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Ready;
+
+    use super::*;
+
+    #[test]
+    fn a_session_has_the_task_for_itself() {
+        // As large as `connection::run` is at most.
+        struct Session {
+            _room: [u64; 32],
+        }
+        impl Future for Session {
+            type Output = ();
+
+            fn poll(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<()> {
+                Poll::Ready(())
+            }
+        }
+        let http: Pin<Box<Ready<Option<Session>>>> = Box::pin(std::future::ready(None));
+        let size = size_of_val(&with_session(http));
+        // Up to here the task is an allocation of 384 bytes.
+        assert!(size <= 272, "{size} bytes");
+    }
 }

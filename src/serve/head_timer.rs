@@ -1,7 +1,7 @@
 //! Timer for the head of a request.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,17 @@ pub(super) struct HeadTimer {
     head: Duration,
     idle: Duration,
     activity: Arc<Activity>,
+    /// The end of the wait for the first head, if it has begun before hyper.
+    first: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl HeadTimer {
-    pub(super) fn new(config: &ServeConfig, activity: Arc<Activity>) -> Self {
-        Self { head: config.head_timeout, idle: config.idle_timeout, activity }
+    pub(super) fn new(
+        config: &ServeConfig,
+        activity: Arc<Activity>,
+        first: Option<tokio::time::Instant>,
+    ) -> Self {
+        Self { head: config.head_timeout, idle: config.idle_timeout, activity, first: Mutex::new(first) }
     }
 }
 
@@ -36,6 +42,9 @@ impl Timer for HeadTimer {
     /// Ignores hyper's deadline.
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
         let is_idle = self.activity.begins_to_wait() == Phase::Idle;
+        if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Box::pin(Waiting { sleep: Box::pin(tokio::time::sleep_until(first)), next: None });
+        }
         Box::pin(Waiting {
             sleep: Box::pin(tokio::time::sleep(if is_idle { self.idle } else { self.head })),
             next: is_idle.then(|| (self.activity.clone(), self.head)),

@@ -2,12 +2,15 @@
 
 mod accept;
 mod activity;
+mod answer_body;
 mod body;
 mod channel;
 mod config;
 mod connection;
+mod endpoint;
 mod head_timer;
 mod listener;
+mod opening;
 mod progress;
 mod quota;
 #[cfg(feature = "tls")]
@@ -36,6 +39,7 @@ pub use self::body::RequestBody;
 pub(crate) use self::channel::Channel;
 pub use self::config::ServeConfig;
 use self::connection::Connections;
+use self::endpoint::Endpoints;
 pub use self::listener::Listener;
 pub(crate) use self::stream::PermittedStream;
 #[cfg(feature = "tls")]
@@ -87,6 +91,7 @@ pub fn serve_hyper<L, S>(listener: L, service: S) -> Serve<L, S> {
         listener,
         service,
         config: ServeConfig::default(),
+        endpoints: Endpoints::default(),
         #[cfg(feature = "tls")]
         tls: None,
         end: None,
@@ -99,6 +104,7 @@ pub struct Serve<L, S> {
     listener: L,
     service: S,
     config: ServeConfig,
+    endpoints: Endpoints,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     end: Option<(Hub, BoxFuture<'static, ()>)>,
@@ -111,6 +117,40 @@ impl<L, S> Serve<L, S> {
     /// Limits and timeouts. Default: [`ServeConfig::default`].
     pub fn config(mut self, config: ServeConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Opens the sessions of `hub` at `path` and at `path/{key}`, ahead of the service: for example at `/websocket` and
+    /// `/websocket/{key}`. Default: none, so the service has to have the endpoint, as by an adapter.
+    ///
+    /// The server answers all requests to these paths itself, of any method, as
+    /// [`adapter::hyper::websocket`](crate::adapter::hyper::websocket) does. A middleware of the service does not see them. Other paths,
+    /// also further ones below `path`, are left to the service. Write `path` as in a URI, with or without slashes at its ends. Each call
+    /// adds an endpoint. The first one that has the path answers.
+    ///
+    /// This is the cheapest way to open sessions: no HTTP server and no router is involved in an ordinary opening.
+    ///
+    /// ```no_run
+    /// use keywire::auth::RawKey;
+    /// use keywire::Hub;
+    /// use tokio::net::TcpListener;
+    /// # async fn stop_signal() {}
+    ///
+    /// # #[cfg(feature = "warp")]
+    /// # async fn example() -> std::io::Result<()> {
+    /// use warp::Filter;
+    ///
+    /// let hub = Hub::builder(RawKey::from_path()).build();
+    /// let pages = warp::path("health").map(|| "fine");
+    ///
+    /// let listener = TcpListener::bind("[::]:8090").await?;
+    /// let server = keywire::serve(listener, warp::service(pages)).websocket("/websocket", &hub);
+    /// server.graceful(&hub, stop_signal()).run().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn websocket(mut self, path: &str, hub: &Hub) -> Self {
+        self.endpoints.add(path, hub);
         self
     }
 
@@ -146,8 +186,8 @@ impl<L, S> Serve<L, S> {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let Self { listener, service, config, end, .. } = self;
-        let connections = Connections::new(&config);
+        let Self { listener, service, config, endpoints, end, .. } = self;
+        let connections = Connections::new(&config, endpoints);
         #[cfg(feature = "tls")]
         let connections = connections.with_tls(self.tls);
         async move {

@@ -1,7 +1,7 @@
 //! Limit on connections.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,9 +31,9 @@ pub(super) struct ConnectionQuota {
 
 #[derive(Debug, Default)]
 struct Used {
-    connections: HashMap<u64, Arc<Activity>>,
+    connections: BTreeMap<u64, Arc<Activity>>,
     /// Number of permits of each address. Addresses without permits are removed.
-    by_address: HashMap<Option<Address>, usize>,
+    by_address: BTreeMap<Option<Address>, usize>,
     next: u64,
     searched: Option<Instant>,
     is_draining: bool,
@@ -68,9 +68,10 @@ impl ConnectionQuota {
         self.used().by_address.get(&address).copied().unwrap_or(0)
     }
 
-    /// Whether an address that holds `used` permits may hold one more.
-    pub(super) fn may_have_more(&self, address: Option<Address>, used: usize) -> bool {
-        address.is_none() || self.limit_per_address.is_none_or(|limit| used < limit)
+    /// Whether an address may hold one more permit. `all` adds what it will hold to the number of permits that it holds.
+    pub(super) fn may_have_more(&self, address: Option<Address>, all: impl FnOnce(usize) -> usize) -> bool {
+        let has_room = |limit| all(self.used_by(address)) < limit;
+        address.is_none() || self.limit_per_address.is_none_or(has_room)
     }
 
     /// Acquires a permit, even beyond the limit.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -20,6 +21,8 @@ pub(crate) struct PermittedStream {
     channel: Channel,
     permit: ConnectionPermit,
     writing: ProgressTimeout,
+    /// What was read before and is read again.
+    again: Option<io::Result<Bytes>>,
     /// Whether the last flush did not finish.
     is_flushing: bool,
     /// Set after the write side was shut down.
@@ -32,7 +35,12 @@ const LINGER: Duration = Duration::from_secs(2);
 
 impl PermittedStream {
     pub(super) fn new(channel: Channel, permit: ConnectionPermit, writing: ProgressTimeout) -> Self {
-        Self { channel, permit, writing, is_flushing: false, lingering: None }
+        Self { channel, permit, writing, again: None, is_flushing: false, lingering: None }
+    }
+
+    /// The next reads return the result of an earlier one. Its bytes are counted already.
+    pub(super) fn read_again(&mut self, read: io::Result<Bytes>) {
+        self.again = Some(read);
     }
 
     pub(super) fn activity(&self) -> &Arc<Activity> {
@@ -99,6 +107,18 @@ impl AsyncRead for PermittedStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(read) = self.again.take() {
+            let mut read = read?;
+            let part = read.split_to(read.len().min(buffer.remaining()));
+            buffer.put_slice(&part);
+            if !read.is_empty() {
+                self.again = Some(Ok(read));
+            }
+            // No bytes would be the end of the stream.
+            if !part.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.channel).poll_read(cx, buffer);
         let activity = self.activity();

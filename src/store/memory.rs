@@ -77,9 +77,10 @@ impl MemoryStore {
             }
             Entry::Occupied(mut place) => {
                 let present = place.get().as_slice();
-                let replaced = policy.admit(present.to_vec())?;
-                let kept = present.iter().filter(|other| !replaced.contains(other)).cloned();
-                *place.get_mut() = Sessions::of(kept.collect(), session);
+                let replaced = policy.replaced(present)?;
+                let mut kept = Vec::with_capacity(present.len() + 1);
+                kept.extend(present.iter().filter(|other| !replaced.contains(other)).cloned());
+                *place.get_mut() = Sessions::of(kept, session);
                 *sessions = *sessions + 1 - replaced.len();
                 Ok(Inserted { replaced, first: false })
             }
@@ -94,7 +95,8 @@ impl MemoryStore {
             return Removed::default();
         };
         let present = place.get().as_slice();
-        let mut kept: Vec<_> = present.iter().filter(|other| *other != session).cloned().collect();
+        let mut kept = Vec::with_capacity(present.len());
+        kept.extend(present.iter().filter(|other| *other != session).cloned());
         let gone = present.len() - kept.len();
         let last = kept.is_empty();
         match kept.pop() {

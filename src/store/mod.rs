@@ -205,12 +205,24 @@ impl SessionPolicy {
     ///
     /// [`StoreError::TooMany`] if the policy forbids another session.
     pub fn admit(self, present: Vec<Session>) -> Result<Vec<Session>, StoreError> {
-        match self {
-            Self::Many { cap } if present.len() < cap.get() => Ok(Vec::new()),
-            Self::Replace => Ok(present),
-            Self::Reject if present.is_empty() => Ok(Vec::new()),
-            Self::Many { .. } | Self::Reject => Err(StoreError::TooMany),
-        }
+        self.check(present.len())?;
+        Ok(if self == Self::Replace { present } else { Vec::new() })
+    }
+
+    /// [`SessionPolicy::admit`] without a copy of sessions that stay.
+    pub(crate) fn replaced(self, present: &[Session]) -> Result<Vec<Session>, StoreError> {
+        self.check(present.len())?;
+        Ok(if self == Self::Replace { present.to_vec() } else { Vec::new() })
+    }
+
+    /// Whether a key that has this many sessions may have a new one.
+    fn check(self, present: usize) -> Result<(), StoreError> {
+        let has_room = match self {
+            Self::Many { cap } => present < cap.get(),
+            Self::Replace => true,
+            Self::Reject => present == 0,
+        };
+        if has_room { Ok(()) } else { Err(StoreError::TooMany) }
     }
 }
 

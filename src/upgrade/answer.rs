@@ -17,8 +17,9 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    pub(super) fn accept(opening: &Opening, speaks_v1: bool, connection: Connection) -> Self {
-        let response = opening.response(speaks_v1.then_some(KEYWIRE_V1)).map(|()| String::new());
+    pub(super) fn accept(opening: &Opening, connection: Connection) -> Self {
+        // Left out if the client has not offered it.
+        let response = opening.response(Some(KEYWIRE_V1)).map(|()| String::new());
         Self { response, connection: Some(connection) }
     }
 }

@@ -37,24 +37,37 @@ pub(super) enum Bare {
 pub(super) fn bare(upgraded: Upgraded) -> Bare {
     #[cfg(feature = "serve")]
     let upgraded = match upgraded.downcast::<TokioIo<PermittedStream>>() {
-        Ok(Parts { io, read_buf, .. }) => {
-            return match io.into_inner().into_channel() {
-                Channel::Plain(Transport::Tcp(stream)) => Bare::Tcp(stream, read_buf),
-                #[cfg(unix)]
-                Channel::Plain(Transport::Unix(stream)) => Bare::Unix(stream, read_buf),
-                #[cfg(feature = "tls")]
-                Channel::Tls(stream) => Bare::Tls(stream, read_buf),
-            };
-        }
+        Ok(Parts { io, read_buf, .. }) => return Bare::of(io.into_inner().into_channel(), read_buf),
         Err(upgraded) => upgraded,
     };
     // The frameworks' own servers, which probe for HTTP/2 first.
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return Bare::Tcp(parts.io.into_inner(), parts.read_buf),
+        Ok(parts) => return of_framework(parts.io.into_inner(), parts.read_buf),
         Err(upgraded) => upgraded,
     };
     match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(Parts { io, read_buf, .. }) => Bare::Tcp(io.into_inner(), read_buf),
+        Ok(Parts { io, read_buf, .. }) => of_framework(io.into_inner(), read_buf),
         Err(upgraded) => Bare::Other(upgraded),
+    }
+}
+
+/// `serve` has set the options of its connections, and a framework has perhaps not.
+fn of_framework(stream: TcpStream, read: Bytes) -> Bare {
+    // Fails only on a dead socket.
+    let _ = stream.set_nodelay(true);
+    Bare::Tcp(stream, read)
+}
+
+#[cfg(feature = "serve")]
+impl Bare {
+    /// A connection of `serve`.
+    pub(super) fn of(channel: Channel, read: Bytes) -> Self {
+        match channel {
+            Channel::Plain(Transport::Tcp(stream)) => Self::Tcp(stream, read),
+            #[cfg(unix)]
+            Channel::Plain(Transport::Unix(stream)) => Self::Unix(stream, read),
+            #[cfg(feature = "tls")]
+            Channel::Tls(stream) => Self::Tls(stream, read),
+        }
     }
 }

@@ -3,11 +3,36 @@
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, ready};
+use http::{Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 
+use super::answer::Upgrade;
 use super::bare::{Bare, bare};
 use super::run::Connection;
+#[cfg(feature = "serve")]
+use crate::serve::Channel;
+
+impl Upgrade {
+    /// The response, with the connection in a task of its own on hyper's upgrade.
+    pub(crate) fn respond(self, on_upgrade: Option<OnUpgrade>) -> Response<String> {
+        let Self { mut response, connection } = self;
+        match (connection, on_upgrade) {
+            (Some(connection), Some(on_upgrade)) => {
+                drop(tokio::spawn(connection.run_upgraded(on_upgrade)));
+            }
+            (Some(_), None) => {
+                tracing::error!(
+                    "the request has no upgrade: the server is not hyper, or a middleware took the extension"
+                );
+                response = Response::new(String::new());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            (None, _) => {}
+        }
+        response
+    }
+}
 
 /// Of the feature `hyper`.
 impl Connection {
@@ -65,9 +90,23 @@ impl Connection {
         upgraded: Upgraded,
         early: Bytes,
     ) -> impl Future<Output = ()> + Send + 'static {
+        self.run_bare(bare(upgraded), early)
+    }
+
+    /// Runs on a connection of [`serve`](crate::serve()), whose client has its response.
+    #[cfg(feature = "serve")]
+    pub(crate) fn run_served(
+        self,
+        channel: Channel,
+        early: Bytes,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        self.run_bare(Bare::of(channel, early), Bytes::new())
+    }
+
+    fn run_bare(self, bare: Bare, early: Bytes) -> impl Future<Output = ()> + Send + 'static {
         let joined = |read: Bytes| if early.is_empty() { read } else { [&early[..], &read].concat().into() };
-        match bare(upgraded) {
-            Bare::Tcp(stream, read) => Either::Left(self.run_tcp(stream, joined(read))),
+        match bare {
+            Bare::Tcp(stream, read) => Either::Left(self.run_set_up_tcp(stream, joined(read))),
             #[cfg(all(unix, feature = "serve"))]
             Bare::Unix(stream, read) => Either::Right(self.run_any(stream, joined(read)).boxed()),
             #[cfg(feature = "tls")]

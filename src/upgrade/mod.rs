@@ -42,7 +42,7 @@ impl Hub {
         let extension = self.config().compression.negotiate(handshake.headers());
         match self.decide(&handshake, extension.is_some()).await {
             Ok(connection) => {
-                let mut upgrade = Upgrade::accept(&opening, handshake.speaks_v1(), connection);
+                let mut upgrade = Upgrade::accept(&opening, connection);
                 if let Some(extension) = extension {
                     upgrade.response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
                 }

@@ -22,7 +22,7 @@ impl Hub {
         match self.admission().refusal_permit().filter(|_| speaks_v1) {
             Some(permit) => {
                 let refused = Fate::Refused { hub: self.clone(), rejection, permit };
-                Upgrade::accept(opening, speaks_v1, Connection::new(self, refused))
+                Upgrade::accept(opening, Connection::new(self, refused))
             }
             None => Upgrade { response: self::rejection(rejection), connection: None },
         }

@@ -1,5 +1,6 @@
 //! Runs an accepted connection.
 
+
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,7 +68,7 @@ impl Connection {
         };
         Box::pin(async move {
             let limit = finite(hub.config().upgrade_timeout);
-            hub.drain().unless_cut(timeout(limit, upgraded)).await?.ok()
+            hub.drain().unless_cut(pin!(timeout(limit, upgraded))).await?.ok()
         })
     }
 
@@ -83,6 +84,15 @@ impl Connection {
     pub fn run_tcp(self, stream: TcpStream, early: Bytes) -> impl Future<Output = ()> + Send + 'static {
         // Fails only on a dead socket.
         let _ = stream.set_nodelay(true);
+        self.run_set_up_tcp(stream, early)
+    }
+
+    /// [`Connection::run_tcp`] on a socket whose options are set.
+    pub(crate) fn run_set_up_tcp(
+        self,
+        stream: TcpStream,
+        early: Bytes,
+    ) -> impl Future<Output = ()> + Send + 'static {
         self.run_on(early, |outbox| Socket::tcp(stream, outbox))
     }
 

@@ -150,9 +150,11 @@ fn has_body(headers: &HeaderMap) -> bool {
 /// Whether a list, which may span several headers, contains `token` in upper or lower case. Other elements are ignored, even
 /// malformed ones, since proxies also write into these lists.
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    let elements =
-        headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    elements.map(<[u8]>::trim_ascii).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    let is_it = |element: &[u8]| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+    headers.get_all(name).into_iter().map(HeaderValue::as_bytes).any(|list| {
+        // Almost always the whole list.
+        is_it(list) || list.split(|&byte| byte == b',').any(is_it)
+    })
 }
 
 /// The elements of a list, without empty ones (RFC 9110 5.6.1.2).
@@ -162,17 +164,23 @@ fn elements(list: &str) -> impl Iterator<Item = &str> {
 
 /// Whether `key` is 16 bytes in base64. These are 24 characters with the padding, so no other length is decoded.
 fn is_key(key: &HeaderValue) -> bool {
-    key.len() == 24 && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+    // The decoder wants room for what 24 characters can be at most.
+    key.len() == 24 && STANDARD.decode_slice(key, &mut [0; 18]).is_ok_and(|nonce| nonce == 16)
 }
 
 /// The hash of the key and the GUID of the protocol (4.2.2, step 5.4).
 fn accept(key: &HeaderValue) -> HeaderValue {
     let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
-    HeaderValue::try_from(STANDARD.encode(hash)).expect("base64 is plain ASCII")
+    let mut base64 = [0; 28];
+    STANDARD.encode_slice(hash, &mut base64).expect("20 bytes are 28 characters");
+    HeaderValue::from_bytes(&base64).expect("base64 is plain ASCII")
 }
 
 /// The offered subprotocols. Only the client writes this list, so a malformed list is refused (4.2.1).
 fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
+    if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Ok(Vec::new());
+    }
     let mut offered = Vec::new();
     // A set, since a client's list may be long and a search in it would be quadratic.
     let mut seen = HashSet::new();
@@ -186,7 +194,7 @@ fn protocols(headers: &HeaderMap) -> Result<Vec<String>, OpeningError> {
         }
     }
     // A list has at least one element (4.1, step 10).
-    if offered.is_empty() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+    if offered.is_empty() {
         return Err(OpeningError::Protocols);
     }
     Ok(offered)

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "serve", feature = "warp"))]
 
 mod adapters;
+mod alike;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod queue;
@@ -11,9 +12,9 @@ mod support;
 #[cfg(feature = "tls")]
 mod tls;
 
-/// Cases that hold over TLS too. Each file is compiled twice, so that the two cannot differ.
+/// Cases that hold over TLS too, and with any way to open a session. Each file is compiled once for each, so that they cannot differ.
 macro_rules! cases {
-    ($over:expr) => {
+    ($over:expr, $by:expr) => {
         #[path = "ends.rs"]
         mod ends;
         #[path = "limits.rs"]
@@ -26,7 +27,7 @@ macro_rules! cases {
         const OVER: crate::support::Over = $over;
 
         async fn start(config: keywire::serve::ServeConfig) -> crate::Served {
-            crate::Served::start_over(OVER, config).await
+            crate::Served::start_over(OVER, $by, config).await
         }
     };
 }
@@ -34,14 +35,27 @@ macro_rules! cases {
 #[allow(clippy::duplicate_mod, reason = "the same cases")]
 #[path = "."]
 mod plain {
-    cases!(crate::support::Over::Plain);
+    cases!(crate::support::Over::Plain, crate::By::Adapter);
+}
+
+#[allow(clippy::duplicate_mod, reason = "the same cases")]
+#[path = "."]
+mod plain_endpoint {
+    cases!(crate::support::Over::Plain, crate::By::Server);
 }
 
 #[cfg(feature = "tls")]
 #[allow(clippy::duplicate_mod, reason = "the same cases")]
 #[path = "."]
 mod over_tls {
-    cases!(crate::support::Over::Tls);
+    cases!(crate::support::Over::Tls, crate::By::Adapter);
+}
+
+#[cfg(feature = "tls")]
+#[allow(clippy::duplicate_mod, reason = "the same cases")]
+#[path = "."]
+mod endpoint_over_tls {
+    cases!(crate::support::Over::Tls, crate::By::Server);
 }
 
 use std::future::pending;
@@ -57,6 +71,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use warp::Filter;
 use warp::filters::BoxedFilter;
+
+/// What opens sessions.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    /// A route of the service.
+    Adapter,
+    /// `Serve::websocket`.
+    Server,
+}
 
 /// A server of sessions and of some routes, until it is told to stop.
 struct Served {
@@ -74,10 +97,10 @@ struct Served {
 
 impl Served {
     async fn start(config: ServeConfig) -> Self {
-        Self::start_over(Over::Plain, config).await
+        Self::start_over(Over::Plain, By::Adapter, config).await
     }
 
-    async fn start_over(over: Over, config: ServeConfig) -> Self {
+    async fn start_over(over: Over, by: By, config: ServeConfig) -> Self {
         let (tell, asked) = events();
         let asking = tell.clone();
         let stuck = move |_: Session, _: Envelope| {
@@ -93,6 +116,10 @@ impl Served {
         let server = keywire::serve(listener, warp::service(routes)).config(config).graceful(&hub, async {
             let _ = stopped.await;
         });
+        let server = match by {
+            By::Adapter => server,
+            By::Server => server.websocket("/websocket", &hub),
+        };
         let server = match over {
             Over::Plain => server,
             #[cfg(feature = "tls")]

@@ -1,4 +1,4 @@
-//! The keywire bench server: the warp adapter, raw keys, the real hub, store and handler types.
+//! The keywire bench server: an endpoint of `keywire::serve`, raw keys, the real hub, store and handler types.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow;
@@ -11,6 +11,8 @@ use keywire::message::Text;
 use keywire::{Config, Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, async_trait};
 use keywire_bench::server::Options;
 use keywire_bench::wire::{self, Command, PAUSE_EVERY, Random};
+use tokio::net::TcpListener;
+use warp::Filter as _;
 
 fn main() {
     let options = Options::parse();
@@ -19,7 +21,9 @@ fn main() {
     let hub = Hub::builder(RawKey::from_path()).handler(Bench).config(config()).build();
     // Runs on a worker, not on the thread that waits here.
     let server = runtime.spawn(async move {
-        warp::serve(keywire::adapter::warp::websocket("websocket", hub)).run(listen).await;
+        let listener = TcpListener::bind(listen).await.expect("a free address");
+        let pages = warp::service(warp::path("health").map(|| "fine"));
+        keywire::serve(listener, pages).websocket("/websocket", &hub).run().await;
     });
     if let Err(error) = runtime.block_on(server) {
         eprintln!("{error}");

@@ -27,7 +27,7 @@ fn places(connections: usize) -> ServeConfig {
 }
 
 async fn start(config: ServeConfig) -> Served {
-    Served::start_over(Over::Tls, config).await
+    Served::start_over(Over::Tls, crate::By::Adapter, config).await
 }
 
 /// A connection without a handshake.

@@ -66,7 +66,7 @@ async fn http_1_1_is_the_only_protocol() {
 
 #[tokio::test]
 async fn both_versions_are_spoken_and_resumed_without_early_data() {
-    let server = Served::start_over(Over::Tls, ServeConfig::default()).await;
+    let server = Served::start_over(Over::Tls, crate::By::Adapter, ServeConfig::default()).await;
     for version in [&TLS12, &TLS13] {
         let mut roots = rustls::RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(fixture("tls-authority.pem")).expect("a certificate");
@@ -94,7 +94,7 @@ async fn both_versions_are_spoken_and_resumed_without_early_data() {
 
 #[tokio::test]
 async fn a_session_has_the_address_of_its_client_and_large_messages() {
-    let server = Served::start_over(Over::Tls, ServeConfig::default()).await;
+    let server = Served::start_over(Over::Tls, crate::By::Adapter, ServeConfig::default()).await;
     let stream = Over::Tls.connect(server.addr).await.expect("a connection");
     let address = stream.tcp().local_addr().expect("an address");
     let mut alice = crate::support::Client::over(stream, "/websocket/alice").await.expect("an upgrade");
