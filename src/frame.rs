@@ -41,6 +41,20 @@ impl Frame {
         Self::one(Bytes::from(bytes).slice(ROOM - len..))
     }
 
+    /// Appends a text frame with what `write` appends, which is UTF-8.
+    pub(crate) fn write_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        const SHORTEST: usize = 2;
+        let start = out.len();
+        out.extend_from_slice(&[0; SHORTEST]);
+        write(out);
+        let (header, len) = websocket::header(OpCode::Text, out.len() - start - SHORTEST);
+        if len == SHORTEST {
+            out[start..start + SHORTEST].copy_from_slice(&header[..SHORTEST]);
+        } else {
+            out.splice(start..start + SHORTEST, header[..len].iter().copied());
+        }
+    }
+
     /// A burst of several pushes, queued and written together. Each push is its own message.
     #[must_use]
     pub fn burst<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
@@ -133,7 +147,7 @@ impl Frame {
         Self::several(bytes, 1)
     }
 
-    fn several(bytes: Bytes, count: usize) -> Self {
+    pub(crate) fn several(bytes: Bytes, count: usize) -> Self {
         Self { compressed: CompressedCache::of(&bytes), bytes, count }
     }
 }
@@ -256,6 +270,16 @@ mod tests {
             let frame = Frame::push(&push);
             assert_eq!(frame.bytes, Frame::text(&json).bytes, "{len}");
             assert_eq!(payload(&frame), json.as_bytes(), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_frame_can_be_written_behind_others() {
+        for len in [0, 60, 125, 126, 200, 70_000] {
+            let text = "a".repeat(len);
+            let mut out = b"before".to_vec();
+            Frame::write_text(&mut out, |out| out.extend_from_slice(text.as_bytes()));
+            assert_eq!(out, [b"before", &*Frame::text(&text).bytes].concat(), "{len}");
         }
     }
 

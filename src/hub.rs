@@ -29,7 +29,7 @@ pub use self::builder::HubBuilder;
 use self::joined::Joined;
 pub(crate) use self::log::HubLog;
 
-use crate::app_call::{CallError, call_app};
+use crate::app_call::{CallError, call_app, catch_panic};
 use crate::auth::KeyExtractor;
 use crate::delivery::{Delivery, Message, NodeId, Order, Recipients};
 use crate::excerpt::Excerpt;
@@ -161,7 +161,14 @@ impl Hub {
         let since = Stopwatch::start();
         // First: a session that enters the store in between is met there.
         let underway = self.underway().apply(to, order);
-        let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
+        let dispatched = match catch_panic(|| self.store().dispatch_now(to, order)) {
+            Ok(Some(delivery)) => Ok(delivery),
+            Ok(None) => self.ask_store("dispatch", || self.store().dispatch(to, order)).await,
+            Err(panic) => {
+                store_failed("dispatch", &panic);
+                Err(panic)
+            }
+        };
         self.metrics().dispatched(since);
         let mut delivery = dispatched.unwrap_or_else(|_| Delivery::unknown());
         delivery.delivered += underway.delivered;
@@ -215,8 +222,7 @@ impl Hub {
     ) -> impl Future<Output = Result<F::Output, CallError>> {
         call_app(self.config().store_timeout, begin).inspect(move |done| {
             if let Err(error) = done {
-                let failure = error.to_string();
-                tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
+                store_failed(call, error);
             }
         })
     }
@@ -260,6 +266,13 @@ impl Hub {
     pub(crate) fn log(&self) -> Option<&HubLog> {
         self.0.log.as_ref()
     }
+}
+
+/// Logs a failure of the store.
+#[cold]
+fn store_failed(call: &'static str, error: &CallError) {
+    let failure = error.to_string();
+    tracing::error!(call, failure = %Excerpt(&failure), "the session store failed");
 }
 
 /// The key, or why it is none.

@@ -89,6 +89,7 @@ mod websocket;
 
 // Tools.
 mod app_call;
+mod buffer_pool;
 mod deadline;
 mod docs;
 mod excerpt;

@@ -13,13 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-
 pub use self::detached::{Sent, SentFrame};
 pub use self::extensions::Extensions;
 pub use self::groups::{JoinError, Joined, Left};
 pub use self::requests::{Answered, Answers};
 pub(crate) use self::requests::{Elsewhere, Report, Request};
+use crate::buffer_pool::{self, SHORT};
 pub use crate::close::{Closed, ClosedBy};
 use crate::deadline::time_of_day;
 pub use crate::delivery::{Answer, InvalidSessionId, RequestError, SessionId};
@@ -33,7 +32,7 @@ use crate::key::{Identity, Key};
 use crate::limits::Config;
 use crate::message::Push;
 use crate::metrics::Metrics;
-use crate::outbox::{Outbox, Owned, Owner};
+use crate::outbox::{Frames, Outbox, Owned, Owner};
 use crate::peer::CompactPeer;
 pub use crate::websocket::{CloseCode, InvalidCloseCode};
 
@@ -181,43 +180,78 @@ impl Session {
     /// Sends to this session only, without waiting. The [`Outcome`] tells whether the message was queued, the client is too slow, or
     /// the session has ended.
     pub fn send(&self, push: Push) -> Outcome {
-        let frame = Frame::push(&push);
-        // A frame for one session needs no reference count.
-        if self.0.compresses { self.send_frame(&frame) } else { self.send_plain(frame) }
+        self.push(self.encode(&push), 1)
     }
 
     /// [`Session::send`] for a message that is already encoded or is not a push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
-        if self.0.compresses {
-            let config = self.0.hub.config();
-            return self.push(frame.compressed(config.compression).clone(), frame.count());
+        let bytes = match self.0.compresses {
+            true => frame.compressed(self.hub().config().compression).clone(),
+            false => frame.clone().into_bytes(),
+        };
+        self.push(bytes.into(), frame.count())
+    }
+
+    /// [`Session::apply`] for an order that no other session gets: a short frame is copied, not shared.
+    pub(crate) fn apply_alone(&self, order: &Order) -> Outcome {
+        match order {
+            Order::Deliver(frame) if !self.0.compresses && frame.as_bytes().len() <= SHORT => {
+                let mut buffer = buffer_pool::take();
+                buffer.extend_from_slice(frame.as_bytes());
+                self.push(buffer.into(), frame.count())
+            }
+            order => self.apply(order),
         }
-        self.send_plain(frame.clone())
+    }
+
+    /// The frame of a push for this session alone. A short one needs no allocation.
+    fn encode(&self, push: &Push) -> Frames {
+        if self.0.compresses {
+            return Frame::push(push).compressed(self.hub().config().compression).clone().into();
+        }
+        if push.size_hint() > SHORT {
+            return Frame::push(push).into_bytes().into();
+        }
+        let mut buffer = buffer_pool::take();
+        Frame::write_text(&mut buffer, |out| push.write(out));
+        buffer.into()
+    }
+
+    /// [`Session::reply`] with a push.
+    pub(crate) fn reply_push(&self, push: &Push) -> Outcome {
+        self.reply_frames(self.encode(push), 1)
     }
 
     /// Sends the reply to a message of this session. Works while the session ends too, if the message came before the end. For the
     /// connection's own task.
     pub(crate) fn reply(&self, frame: Frame) -> Outcome {
-        let (config, messages) = (self.hub().config(), frame.count());
+        let messages = frame.count();
         // A frame for one session needs no reference count.
         let bytes = match self.0.compresses {
-            true => frame.compressed(config.compression).clone(),
+            true => frame.compressed(self.hub().config().compression).clone(),
             false => frame.into_bytes(),
         };
-        let len = bytes.len();
-        let outcome = self.0.reply(bytes, messages);
+        self.reply_frames(bytes.into(), messages)
+    }
+
+    /// [`Session::reply`] with a text frame in a buffer of the pool.
+    pub(crate) fn reply_text(&self, frame: Vec<u8>) -> Outcome {
+        match self.0.compresses {
+            true => self.reply(Frame::several(frame.into(), 1)),
+            false => self.reply_frames(frame.into(), 1),
+        }
+    }
+
+    fn reply_frames(&self, frames: Frames, messages: usize) -> Outcome {
+        let len = frames.len();
+        let outcome = self.0.reply(frames, messages);
         self.hub().metrics().sent(outcome, messages, len);
         outcome
     }
 
-    fn send_plain(&self, frame: Frame) -> Outcome {
-        let messages = frame.count();
-        self.push(frame.into_bytes(), messages)
-    }
-
-    fn push(&self, bytes: Bytes, messages: usize) -> Outcome {
-        let len = bytes.len();
-        let outcome = self.0.push(bytes, messages);
+    fn push(&self, frames: Frames, messages: usize) -> Outcome {
+        let len = frames.len();
+        let outcome = self.0.push(frames, messages);
         self.hub().metrics().sent(outcome, messages, len);
         outcome
     }

@@ -37,6 +37,14 @@ pub(crate) fn around<'a, T: 'a>(session: &Session, work: BoxFuture<'a, T>) -> Bo
     Box::pin(work.instrument(of(session)))
 }
 
+/// [`around`] for work that is done at once.
+pub(crate) fn within<T>(session: &Session, work: impl FnOnce() -> T) -> T {
+    if LevelFilter::current() < LevelFilter::DEBUG || is_inside() {
+        return work();
+    }
+    of(session).in_scope(work)
+}
+
 /// The span for an error. It is at level `ERROR`, so that it is recorded even if the span of the work is not. `none` within the span
 /// of the work, which has the same fields.
 pub(crate) fn of_error(session: &Session) -> Span {

@@ -324,6 +324,11 @@ impl SessionStore for Clustered {
         removed
     }
 
+    /// Publishing needs an await.
+    fn dispatch_now(&self, _: &Recipients, _: &Order) -> Option<Delivery> {
+        None
+    }
+
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let mut delivery = self.0.inner.dispatch(to, order).await;
         // A session is on one node.

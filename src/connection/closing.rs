@@ -87,7 +87,7 @@ impl<'a> Engine<'a> {
                 self.goodbye = Goodbye::Shut;
             }
             let read = scratch::with(|scratch| {
-                let len = ready!(self.socket.poll_read(cx, self.outbox, scratch))?;
+                let len = ready!(self.socket.poll_read(cx, self.outbox, scratch))?.len;
                 self.skim(&mut scratch[..len]);
                 Poll::Ready(io::Result::Ok(len))
             });

@@ -19,7 +19,7 @@ use crate::close::{Closed, ClosedBy};
 use crate::deadline::{Deadline, after};
 use crate::limits::Verdict;
 use crate::limits::{Config, SlowPolicy};
-use crate::outbox::{Outbox, Turn};
+use crate::outbox::{Outbox, Read, Turn};
 use crate::session::Session;
 use crate::text::Text;
 use crate::websocket::{CloseCode, Decoder, Event};
@@ -33,6 +33,8 @@ pub(super) struct Engine<'a> {
     pub(super) backlog: Option<Box<Backlog>>,
     pub(super) heartbeat: Heartbeat,
     pub(super) timer: Pin<Box<Sleep>>,
+    /// Whether the timer wakes the task without another poll of it.
+    pub(super) is_armed: bool,
     pub(super) goodbye: Goodbye,
     /// The deadline of the first message, until it comes.
     pub(super) first_deadline: Option<Deadline>,
@@ -69,6 +71,8 @@ struct Round<'p, 'c, 'a> {
     call: &'p mut HandlerCall<'a>,
     /// The weight that is left before other tasks have a turn.
     work: usize,
+    /// The moment of the last read.
+    read_at: Option<Instant>,
 }
 
 /// The result of reading.
@@ -114,6 +118,7 @@ impl<'a> Engine<'a> {
                 now,
                 config.ping_interval.unwrap_or(Duration::MAX),
             ))),
+            is_armed: false,
             goodbye: Goodbye::Awaited,
             first_deadline: None,
             following: None,
@@ -124,13 +129,18 @@ impl<'a> Engine<'a> {
     /// session leaves the store first.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, call: &mut HandlerCall<'a>) -> Poll<Closed> {
         let _turn = Turn::begin();
-        if self.outbox.attend(cx, self.socket.stream()) {
+        let attended = self.outbox.attend(cx, self.socket.stream());
+        if attended.progress {
             self.heartbeat.heard(Instant::now());
         }
         // Reads first, so that a sign of life that has arrived counts, however late this poll is.
-        match self.advance(&mut Round { cx, call, work: WORK_PER_POLL }) {
+        let mut round = Round { cx, call, work: WORK_PER_POLL, read_at: None };
+        match self.advance(&mut round) {
             Ok(()) => {
-                match self.poll_timer(cx, call) {
+                // A timer is armed for the task that polled it last.
+                self.is_armed &= attended.same_task;
+                let read_at = round.read_at;
+                match self.poll_timer(cx, call, read_at) {
                     Ok(()) => {}
                     // Only the timer found the hang-up. What the client sent before it is answered.
                     Err(closed) if closed.by == ClosedBy::Network => _ = self.outbox.close(closed),
@@ -213,7 +223,7 @@ impl<'a> Engine<'a> {
             && (self.config.slow_readers == SlowPolicy::Close || !self.outbox.is_open()))
     }
 
-    /// Reads once and handles what came.
+    /// Reads once and handles what came. Pending: there is no more.
     fn read(&mut self, round: &mut Round<'_, '_, 'a>) -> Result<Poll<()>, Closed> {
         if let Some(backlog) = &mut self.backlog
             && let Some((mut unread, start)) = backlog.take_unread()
@@ -224,19 +234,21 @@ impl<'a> Engine<'a> {
         }
         self.backlog.take_if(|backlog| backlog.is_empty());
         scratch::with(|scratch| {
-            let len = match self.socket.poll_read(round.cx, self.outbox, scratch) {
+            let Read { len, is_last } = match self.socket.poll_read(round.cx, self.outbox, scratch) {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(Ok(len)) if len > 0 => len,
+                Poll::Ready(Ok(read)) if read.len > 0 => read,
                 // The end of the stream, or an error.
                 Poll::Ready(_) => return Err(self.lost()),
             };
-            self.heartbeat.heard(Instant::now());
+            let now = Instant::now();
+            self.heartbeat.heard(now);
+            round.read_at = Some(now);
             round.call.session().hub().metrics().read(len);
             let left = self.digest(round, &mut scratch[..len])?;
             if left > 0 {
                 self.backlog.get_or_insert_default().put_back(scratch[len - left..len].to_vec(), left);
             }
-            Ok(Poll::Ready(()))
+            Ok(if is_last && self.backlog.is_none() { Poll::Pending } else { Poll::Ready(()) })
         })
     }
 
@@ -247,7 +259,12 @@ impl<'a> Engine<'a> {
 
     /// Handles the bytes of a read. Returns how many of them are left.
     fn digest(&mut self, round: &mut Round<'_, '_, 'a>, mut input: &mut [u8]) -> Result<usize, Closed> {
-        while let Progress::More = self.step(round, &mut input)? {}
+        while let Progress::More = self.step(round, &mut input)? {
+            // Most reads are one message. The decoder is called again only if it has something to decode or to free.
+            if input.is_empty() && self.decoder.is_idle() {
+                break;
+            }
+        }
         Ok(input.len())
     }
 
@@ -255,6 +272,7 @@ impl<'a> Engine<'a> {
         if round.work == 0 || !self.is_listening(round.call.session()) {
             return Ok(Progress::Paused);
         }
+        let is_free = round.call.is_idle() && !self.has_messages() && !self.outbox.is_paused();
         let event = self.decoder.next(input, self.config.message_bytes);
         let event = event.map_err(|violation| {
             // The decoder does not decode after a violation, so an answer to the close frame would not be seen.
@@ -282,6 +300,14 @@ impl<'a> Engine<'a> {
             Event::Binary(_) if verdict == Verdict::Limited => {
                 self.first_deadline = None;
                 own::refuse(round.call.session(), None);
+                return Ok(Progress::More);
+            }
+            Event::Text(text) if is_free => {
+                round.call.session().hub().metrics().received();
+                self.first_deadline = None;
+                round.call.begin_text(text);
+                // Most calls are ready at once, and the next message follows in the same read.
+                let _ = round.call.poll(round.cx);
                 return Ok(Progress::More);
             }
             Event::Text(text) => Incoming::Text(Text::from(text)),

@@ -15,7 +15,6 @@ use crate::app_call::{CallError, call_app, catch_panic};
 use crate::close::Closed;
 use crate::deadline::{Deadline, after};
 use crate::excerpt::Excerpt;
-use crate::frame::Frame;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
 use crate::message::{Code, Envelope, MessageId, Push};
 use crate::metrics::Stopwatch;
@@ -76,17 +75,34 @@ impl<'a> HandlerCall<'a> {
 
     /// Begins a call. The previous call must have ended.
     pub(super) fn begin(&mut self, incoming: Incoming) {
+        let (session, handler) = (self.session, self.session.hub().handler());
+        match incoming {
+            Incoming::Opened => self.enter(|call| {
+                call.state = State::Opened(span::around(session, handler.opened(session)), None);
+            }),
+            Incoming::Text(text) => self.begin_text(text),
+            Incoming::Binary(bytes) => self.enter(|call| {
+                call.state = State::Message(span::around(session, handler.binary(session, bytes)), None);
+            }),
+        }
+    }
+
+    /// Begins the call for a text frame. Its content is only copied if the handler is not done with it at once.
+    pub(super) fn begin_text(&mut self, text: impl AsRef<str> + Into<Text>) {
+        let (session, handler) = (self.session, self.session.hub().handler());
+        self.enter(|call| match span::within(session, || handler.text_now(session, text.as_ref())) {
+            None => call.state = State::Text(span::around(session, handler.text(session, text.into())), None),
+            Some(Ok(ControlFlow::Continue(()))) => call.read(&text.into()),
+            Some(Ok(ControlFlow::Break(reply))) => call.succeed(reply),
+            Some(Err(error)) => call.refuse_or_fail(error),
+        });
+    }
+
+    fn enter(&mut self, begin: impl FnOnce(&mut Self)) {
         debug_assert!(self.is_idle(), "one call at a time");
         self.since = Stopwatch::start();
-        let (session, handler) = (self.session, self.session.hub().handler());
         let _ = self.guard(|call| {
-            call.state = match incoming {
-                Incoming::Opened => State::Opened(span::around(session, handler.opened(session)), None),
-                Incoming::Text(text) => State::Text(span::around(session, handler.text(session, text)), None),
-                Incoming::Binary(bytes) => {
-                    State::Message(span::around(session, handler.binary(session, bytes)), None)
-                }
-            };
+            begin(call);
             Poll::Ready(())
         });
     }
@@ -220,9 +236,7 @@ impl<'a> HandlerCall<'a> {
 
     fn answer(&mut self, reply: Reply) {
         self.state = State::Idle;
-        if let Some(frame) = reply.into_frame(self.id.take()) {
-            self.session.reply(frame);
-        }
+        reply.send(self.session, self.id.take());
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -253,7 +267,7 @@ async fn report(session: &Session, failure: Failure, ends: bool, id: Option<Mess
     if ends {
         session.close(CloseCode::INTERNAL, "internal error");
     } else {
-        session.reply(Frame::push(&Push { id, ..Push::new(Code::FAILED, "internal error") }));
+        session.reply_push(&Push { id, ..Push::new(Code::FAILED, "internal error") });
     }
 }
 

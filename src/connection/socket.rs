@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::outbox::{Outbox, Stream};
+use crate::outbox::{Outbox, Read, Stream};
 
 /// A socket after its upgrade, and the bytes behind the request that the HTTP server has read already.
 pub(crate) struct UpgradedSocket {
@@ -42,19 +42,19 @@ impl Socket {
         }
     }
 
-    /// Reads up to the length of `into`. 0 is the end.
+    /// Reads up to the length of `into`.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         outbox: &Outbox,
         into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<Read>> {
         match self {
             Self::Tcp => outbox.poll_read(cx, into),
             Self::Any(stream) => {
                 let mut buffer = ReadBuf::new(into);
                 ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-                Poll::Ready(Ok(buffer.filled().len()))
+                Poll::Ready(Ok(Read { len: buffer.filled().len(), is_last: false }))
             }
         }
     }

@@ -20,11 +20,17 @@ impl<'a> Engine<'a> {
         &mut self,
         cx: &mut Context<'_>,
         call: &mut HandlerCall<'a>,
+        read_at: Option<Instant>,
     ) -> Result<(), Closed> {
         // Most calls have ended by now, and need no clock.
         if let Some(deadline) = call.limit(self.config.handler_timeout) {
             self.wake_at(deadline);
         }
+        // A read has just looked at the clock, so most timers need not be asked.
+        if self.is_armed && read_at.is_some_and(|now| now < self.timer.deadline()) {
+            return Ok(());
+        }
+        self.is_armed = true;
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let next_beat = self.check_heartbeat(cx, now, call.session())?;
@@ -88,6 +94,7 @@ impl<'a> Engine<'a> {
     /// Sets the timer to this moment, unless it is set to an earlier one.
     pub(super) fn wake_at(&mut self, moment: Instant) {
         if moment < self.timer.deadline() {
+            self.is_armed = false;
             self.timer.as_mut().reset(moment);
         }
     }

@@ -1,11 +1,15 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Serialize;
 
 use crate::frame::Frame;
 use crate::message::{Code, MessageId, Push};
+use crate::session::Session;
+use crate::websocket::OpCode;
+use crate::{buffer_pool, websocket};
 
-/// Reply of a handler to the sender of the message: a [`Push`], a frame, or nothing.
+/// Reply of a handler to the sender of the message: a [`Push`], a frame, a string, or nothing.
 ///
 /// keywire sets the id of the push to the id of the message.
 #[derive(Debug)]
@@ -16,6 +20,23 @@ enum Inner {
     None,
     Push(Box<Push>),
     Frame(Frame),
+    Text(TextFrame),
+}
+
+/// The frame of a text, in a buffer of the pool.
+struct TextFrame(Vec<u8>);
+
+impl TextFrame {
+    fn payload(&self) -> &str {
+        let payload = websocket::split_frame(&mut &*self.0).map(|(_, payload)| payload);
+        payload.and_then(|payload| str::from_utf8(payload).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for TextFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.payload(), f)
+    }
 }
 
 impl Reply {
@@ -39,6 +60,21 @@ impl Reply {
         Push::data(data).into()
     }
 
+    /// A text frame with this content, which is not a push. It has no id. A short text needs no allocation, unlike that of
+    /// [`Frame::text`].
+    ///
+    /// ```
+    /// use keywire::Reply;
+    ///
+    /// assert_eq!(Reply::text("pong").as_text(), Some("pong"));
+    /// ```
+    #[must_use]
+    pub fn text(content: &str) -> Self {
+        let mut frame = buffer_pool::take();
+        websocket::write_frame(OpCode::Text, content.as_bytes(), &mut frame);
+        Self(Inner::Text(TextFrame(frame)))
+    }
+
     /// An error with this code and message.
     pub fn error(code: impl Into<Code>, msg: impl Into<Cow<'static, str>>) -> Self {
         Push::new(code, msg).into()
@@ -58,16 +94,25 @@ impl Reply {
     pub fn as_push(&self) -> Option<&Push> {
         match &self.0 {
             Inner::Push(push) => Some(push),
-            Inner::None | Inner::Frame(_) => None,
+            Inner::None | Inner::Frame(_) | Inner::Text(_) => None,
         }
     }
 
-    /// The frame. `None` if there is no reply, or if the reply is a [`Push`].
+    /// The content of a [`Reply::text`]. `None` for any other reply.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.0 {
+            Inner::Text(text) => Some(text.payload()),
+            Inner::None | Inner::Push(_) | Inner::Frame(_) => None,
+        }
+    }
+
+    /// The frame. `None` if there is no reply, or if the reply is a [`Push`] or a [`Reply::text`].
     #[must_use]
     pub fn as_frame(&self) -> Option<&Frame> {
         match &self.0 {
             Inner::Frame(frame) => Some(frame),
-            Inner::None | Inner::Push(_) => None,
+            Inner::None | Inner::Push(_) | Inner::Text(_) => None,
         }
     }
 
@@ -77,14 +122,15 @@ impl Reply {
         matches!(self.0, Inner::None)
     }
 
-    /// The frame to send, if any.
-    pub(crate) fn into_frame(self, id: Option<MessageId>) -> Option<Frame> {
+    /// Sends the reply to the message with this id.
+    pub(crate) fn send(self, session: &Session, id: Option<MessageId>) {
         match self.0 {
-            Inner::None => None,
-            Inner::Frame(frame) => Some(frame),
+            Inner::None => {}
+            Inner::Frame(frame) => _ = session.reply(frame),
+            Inner::Text(TextFrame(frame)) => _ = session.reply_text(frame),
             Inner::Push(mut push) => {
                 push.id = push.id.or(id);
-                Some(Frame::push(&push))
+                session.reply_push(&push);
             }
         }
     }
@@ -118,5 +164,10 @@ mod tests {
         assert_eq!(seen(Reply::none()), (None, false, true));
         assert_eq!(seen(Reply::ok("x")), (Some(Push::message("x")), false, false));
         assert_eq!(seen(Frame::text("x").into()), (None, true, false));
+        assert_eq!(seen(Reply::text("x")), (None, false, false));
+        for len in [0, 125, 126, 70_000] {
+            let content = "ë".repeat(len);
+            assert_eq!(Reply::text(&content).as_text(), Some(&*content));
+        }
     }
 }

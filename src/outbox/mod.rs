@@ -1,6 +1,7 @@
 //! What waits to be written to one socket.
 
 mod flusher;
+mod frames;
 mod owned;
 mod push;
 mod queue;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 pub(crate) use self::flusher::Turn;
+pub(crate) use self::frames::Frames;
 pub(crate) use self::owned::{Owned, Owner};
 pub(crate) use self::state::Stream;
 use self::state::{Attention, Life, Replies, State};
@@ -44,6 +46,22 @@ pub(crate) struct Outbox {
     paused: AtomicBool,
     /// Whether a probe is on its way.
     probed: AtomicBool,
+}
+
+/// What [`Outbox::poll_read`] has read.
+pub(crate) struct Read {
+    /// Number of bytes. 0 is the end.
+    pub(crate) len: usize,
+    /// There is no more, and the task is woken when there is.
+    pub(crate) is_last: bool,
+}
+
+/// What [`Outbox::attend`] has found.
+pub(crate) struct Attended {
+    /// A socket that was full has taken more since, which is a sign of life.
+    pub(crate) progress: bool,
+    /// The task is the one that slept last.
+    pub(crate) same_task: bool,
 }
 
 /// What becomes of what a flusher looked at.
@@ -125,7 +143,7 @@ impl Outbox {
     pub(crate) fn say_goodbye(&self) {
         let mut state = self.lock();
         if let Life::Closing(closed, _) = mem::replace(&mut state.life, Life::Ended) {
-            state.queue.push(websocket::close(closed.code, &closed.reason), 0);
+            state.queue.push(websocket::close(closed.code, &closed.reason).into(), 0);
         }
     }
 
@@ -189,17 +207,17 @@ impl Outbox {
         drop(state);
     }
 
-    /// The connection's task is awake, and will flush before it sleeps. Returns whether a socket that was full has taken
-    /// more since, which is a sign of life.
-    pub(crate) fn attend(&self, cx: &mut Context<'_>, stream: Stream<'_>) -> bool {
+    /// The connection's task is awake, and will flush before it sleeps.
+    pub(crate) fn attend(&self, cx: &mut Context<'_>, stream: Stream<'_>) -> Attended {
         let mut state = self.lock();
         state.attention = Attention::Task;
-        state.full && {
-            let before = state.taken;
+        let same_task = state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
+        let before = state.taken;
+        if state.full {
             // The task meets the same error again when it flushes.
             let _ = state.poll_flush(cx, stream);
-            state.taken != before
         }
+        Attended { progress: state.taken != before, same_task }
     }
 
     /// Whether the socket takes no more.
@@ -251,20 +269,30 @@ impl Outbox {
             state.task = Some(cx.waker().clone());
         }
         let flushed = state.poll_flush(cx, stream);
-        state.attention = if flushed.is_pending() { Attention::Socket } else { Attention::Nobody };
+        state.attention = match flushed.is_pending() {
+            true => {
+                state.queue.trim();
+                Attention::Socket
+            }
+            false => Attention::Nobody,
+        };
         self.wrote(&state);
         flushed.map_ok(|()| None)
     }
 
-    /// Reads what a bare TCP socket has, at most as much as `into` takes. 0 is the end. For the connection's
-    /// own task; a sender waits as long as one that writes waits for another.
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Reads what a bare TCP socket has, at most as much as `into` takes. For the connection's own task; a sender waits as
+    /// long as one that writes waits for another.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<Read>> {
         let mut buffer = ReadBuf::new(into);
-        match &mut self.lock().socket {
-            Some(socket) => ready!(Pin::new(socket).poll_read(cx, &mut buffer))?,
-            None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-        Poll::Ready(Ok(buffer.filled().len()))
+        let mut state = self.lock();
+        let Some(socket) = &mut state.socket else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer))?;
+        let len = buffer.filled().len();
+        // After a short read tokio knows that there is no more.
+        let is_last = (1..buffer.capacity()).contains(&len) && socket.poll_read_ready(cx).is_pending();
+        Poll::Ready(Ok(Read { len, is_last }))
     }
 
     /// Says to a bare TCP socket that nothing more will be written.

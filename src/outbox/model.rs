@@ -145,7 +145,7 @@ impl World {
         let waker = Waker::from(self.called.clone());
         let cx = &mut Context::from_waker(&waker);
         let outbox = self.session.outbox();
-        outbox.attend(cx, None);
+        let _ = outbox.attend(cx, None);
         match outbox.poll_rest(cx, None) {
             // The task would end here. It is flushed as its end would do it.
             Poll::Ready(Ok(Some(_))) => {

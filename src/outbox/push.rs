@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use bytes::Bytes;
-
+use super::frames::Frames;
 use super::owned::{Owned, Owner};
 use super::state::{Attention, Life, Replies, State};
 use super::{flusher, wake};
@@ -12,24 +11,24 @@ use crate::delivery::Outcome;
 /// Sending. Each method queues a frame of this many messages.
 impl<T: Owner> Owned<T> {
     /// Queues a frame. If the queue is full, the policy decides.
-    pub(crate) fn push(self: &Arc<Self>, bytes: Bytes, messages: usize) -> Outcome {
+    pub(crate) fn push(self: &Arc<Self>, frames: Frames, messages: usize) -> Outcome {
         let state = self.outbox.lock();
         match state.life {
-            Life::Open => self.append(state, bytes, messages),
+            Life::Open => self.append(state, frames, messages),
             Life::Closing(..) | Life::Ended => Outcome::Gone,
         }
     }
 
     /// Queues a frame that can also wait elsewhere, if there is room in half of the queue. Nothing becomes of the session if
     /// there is none.
-    pub(crate) fn offer(self: &Arc<Self>, bytes: Bytes, messages: usize) -> bool {
+    pub(crate) fn offer(self: &Arc<Self>, frames: Frames, messages: usize) -> bool {
         let config = self.owner.config();
         let mut state = self.outbox.lock();
         if !matches!(state.life, Life::Open) {
             return false;
         }
         let is_full =
-            |state: &State| state.is_filling(config) || state.is_full_for(bytes.len(), messages, config);
+            |state: &State| state.is_filling(config) || state.is_full_for(frames.len(), messages, config);
         if is_full(&state) {
             // Perhaps nobody has tried to write yet. The connection's task finds out if the socket is broken.
             let _ = state.try_flush();
@@ -37,18 +36,18 @@ impl<T: Owner> Owned<T> {
                 return false;
             }
         }
-        self.append(state, bytes, messages).is_queued()
+        self.append(state, frames, messages).is_queued()
     }
 
     /// Queues a reply, also while the session ends. For the connection's own task, which flushes afterwards.
-    pub(crate) fn reply(self: &Arc<Self>, bytes: Bytes, messages: usize) -> Outcome {
+    pub(crate) fn reply(self: &Arc<Self>, frames: Frames, messages: usize) -> Outcome {
         let mut state = self.outbox.lock();
         match state.life {
-            Life::Open => self.append(state, bytes, messages),
+            Life::Open => self.append(state, frames, messages),
             Life::Closing(_, Replies::Taken)
-                if !state.is_full_for(bytes.len(), messages, self.owner.config()) =>
+                if !state.is_full_for(frames.len(), messages, self.owner.config()) =>
             {
-                state.queue.push(bytes, messages);
+                state.queue.push(frames, messages);
                 Outcome::Accepted
             }
             Life::Closing(..) | Life::Ended => Outcome::Gone,
@@ -57,20 +56,25 @@ impl<T: Owner> Owned<T> {
 
     // Inlined into its callers: a call would cost a broadcast more than what it does for each session.
     #[inline(always)]
-    fn append(self: &Arc<Self>, mut state: MutexGuard<'_, State>, bytes: Bytes, messages: usize) -> Outcome {
+    fn append(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        frames: Frames,
+        messages: usize,
+    ) -> Outcome {
         let (outbox, config) = (&self.outbox, self.owner.config());
         let mut outcome = Outcome::Accepted;
         // To a socket, taking nothing is an error.
-        if bytes.is_empty() {
+        if frames.len() == 0 {
             return outcome;
         }
-        if state.is_full_for(bytes.len(), messages, config) {
-            outcome = outbox.squeeze(&mut state, bytes.len(), messages, config);
+        if state.is_full_for(frames.len(), messages, config) {
+            outcome = outbox.squeeze(&mut state, frames.len(), messages, config);
             if matches!(outcome, Outcome::Slow | Outcome::Dropped(_)) {
                 return outcome;
             }
         }
-        state.queue.push(bytes, messages);
+        state.queue.push(frames, messages);
         outbox.pause(state.is_filling(config));
         if state.attention == Attention::Socket {
             self.owner.metrics().behind(state.queue.messages(), state.queue.bytes(), config);

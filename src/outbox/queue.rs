@@ -1,11 +1,12 @@
 //! The frames that wait for one socket, and how far the first has been written.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf as _, Bytes};
 
+use super::frames::Frames;
+use crate::buffer_pool::{self, SHORT};
 use crate::websocket::split_frame;
 
 /// A queue of frames that owns no heap memory while it holds at most one, as it nearly always does.
@@ -31,19 +32,8 @@ struct Entry {
     messages: usize,
 }
 
-#[derive(Debug)]
-enum Frames {
-    /// As they came, perhaps shared with the queues of other sessions.
-    Shared(Bytes),
-    /// Small ones, copied together: that costs less than to share each and to hand each to the kernel.
-    Gathered(Vec<u8>),
-}
-
 /// How many entries one system call writes at most.
 const BATCH: usize = 64;
-
-/// Up to so many bytes a frame is small.
-const SMALL: usize = 512;
 
 /// So many bytes of small frames are copied together.
 const GATHERED: usize = 4 * 1024;
@@ -53,11 +43,6 @@ const CONTROLS: usize = 16 * 127;
 
 /// For so many frames of the first ones' size there is room from the beginning.
 const ROOM: usize = 16;
-
-thread_local! {
-    /// A buffer for the next small frames: a reply follows a reply, on the same thread.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
@@ -73,18 +58,18 @@ impl Queue {
     }
 
     /// Appends frames that are so many messages; a control frame is none.
-    pub(super) fn push(&mut self, bytes: Bytes, messages: usize) {
-        self.bytes += bytes.len();
+    pub(super) fn push(&mut self, frames: Frames, messages: usize) {
+        self.bytes += frames.len();
         self.messages += messages;
         let last = match &mut self.rest {
             Some(rest) => rest.back_mut(),
             None if self.written == 0 => self.first.as_mut(),
             None => None,
         };
-        if last.is_some_and(|last| last.gather(&bytes, messages)) {
-            return;
+        if last.is_some_and(|last| last.gather(frames.as_slice(), messages)) {
+            return frames.recycle();
         }
-        let entry = Entry { frames: Frames::Shared(bytes), messages };
+        let entry = Entry { frames, messages };
         match self.first {
             None => self.first = Some(entry),
             Some(_) => self.rest.get_or_insert_default().push_back(entry),
@@ -183,6 +168,13 @@ impl Queue {
         write(&slices[..count])
     }
 
+    /// Gives back what the first frames' buffer has too much, as what is in it will wait.
+    pub(super) fn trim(&mut self) {
+        if let Some(Entry { frames: Frames::Gathered(buffer), .. }) = &mut self.first {
+            buffer.shrink_to(2 * buffer.len());
+        }
+    }
+
     /// So many bytes more have been written.
     pub(super) fn advance(&mut self, written: usize) {
         self.bytes -= written;
@@ -191,7 +183,7 @@ impl Queue {
             self.written -= first.bytes().len();
             self.messages -= first.messages;
             self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
-            first.recycle();
+            first.frames.recycle();
         }
         // An idle session keeps no buffer.
         self.rest.take_if(|rest| rest.is_empty());
@@ -200,10 +192,7 @@ impl Queue {
 
 impl Entry {
     fn bytes(&self) -> &[u8] {
-        match &self.frames {
-            Frames::Shared(bytes) => bytes,
-            Frames::Gathered(bytes) => bytes,
-        }
+        self.frames.as_slice()
     }
 
     /// Takes a control frame in behind those of its kind, or, when these are many, in their place.
@@ -218,15 +207,15 @@ impl Entry {
 
     /// Takes small frames in, if it is made of such itself. Control frames stay alone: the next may replace them.
     fn gather(&mut self, frames: &[u8], messages: usize) -> bool {
-        if self.messages == 0 || messages == 0 || frames.len() > SMALL {
+        if self.messages == 0 || messages == 0 || frames.len() > SHORT {
             return false;
         }
         match &mut self.frames {
             Frames::Gathered(gathered) if gathered.len() + frames.len() <= GATHERED => {
                 gathered.extend_from_slice(frames);
             }
-            Frames::Shared(first) if first.len() <= SMALL => {
-                let mut gathered = SPARE.take();
+            Frames::Shared(first) if first.len() <= SHORT => {
+                let mut gathered = buffer_pool::take();
                 gathered.reserve(GATHERED.min(ROOM * (first.len() + frames.len()) / 2));
                 gathered.extend_from_slice(first);
                 gathered.extend_from_slice(frames);
@@ -275,14 +264,6 @@ impl Entry {
         }
         self.messages -= 1;
         Some(len)
-    }
-
-    /// Keeps the buffer for others, if there is one.
-    fn recycle(self) {
-        if let Frames::Gathered(mut gathered) = self.frames {
-            gathered.clear();
-            SPARE.set(gathered);
-        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Session {
             false => frame.into_bytes(),
         };
         let len = bytes.len();
-        let queued = self.0.offer(bytes, messages);
+        let queued = self.0.offer(bytes.into(), messages);
         if queued {
             hub.metrics().sent(Outcome::Accepted, messages, len);
         }

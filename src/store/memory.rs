@@ -177,22 +177,34 @@ impl SessionStore for MemoryStore {
         removed
     }
 
+    fn dispatch_now(&self, to: &Recipients, order: &Order) -> Option<Delivery> {
+        let (Target::Key(key) | Target::Session(key, _)) = &to.target else { return None };
+        let Some(sessions) = self.of(key) else { return Some(Delivery::default()) };
+        let mut delivery = Delivery::default();
+        match sessions.as_slice() {
+            [session] if to.includes(session) => delivery.count(session.apply_alone(order)),
+            [_] => {}
+            sessions if sessions.len() <= SESSIONS_PER_TURN => deliver(sessions, to, order, &mut delivery),
+            _ => return None,
+        }
+        Some(delivery)
+    }
+
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let mut delivery = Delivery::default();
         let mut left = SESSIONS_PER_TURN;
         match &to.target {
-            Target::Key(key) | Target::Session(key, _) => match self.of(key) {
-                None => {}
-                Some(sessions) if sessions.as_slice().len() <= left => {
-                    deliver(sessions.as_slice(), to, order, &mut delivery);
+            Target::Key(key) | Target::Session(key, _) => {
+                if let Some(delivery) = self.dispatch_now(to, order) {
+                    return delivery;
                 }
-                Some(sessions) => {
+                if let Some(sessions) = self.of(key) {
                     in_turns(&[sessions], Sessions::as_slice, &mut left, |part| {
                         deliver(part, to, order, &mut delivery)
                     })
                     .await;
                 }
-            },
+            }
             // Boxed, since they would enlarge the future of every other dispatch.
             Target::Keys(keys) => return Box::pin(self.dispatch_to_keys(keys, to, order)).await,
             Target::Group(group) => return Box::pin(self.dispatch_to_group(group, to, order)).await,

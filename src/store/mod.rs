@@ -121,6 +121,13 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Applies the order to all recipients.
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery;
 
+    /// Applies the order as [`dispatch`](Self::dispatch) does, if that needs no await: a push to one key costs a twelfth less then.
+    /// `None`: nothing was done, and `dispatch` is called. Default: `None`. A store round another store leaves it at that, unless it
+    /// has nothing to do when something is sent.
+    fn dispatch_now(&self, _to: &Recipients, _order: &Order) -> Option<Delivery> {
+        None
+    }
+
     /// The sessions on this node that `of` includes.
     async fn sessions(&self, of: &Recipients) -> Vec<Session>;
 
@@ -240,6 +247,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         (**self).dispatch(to, order).await
+    }
+
+    fn dispatch_now(&self, to: &Recipients, order: &Order) -> Option<Delivery> {
+        (**self).dispatch_now(to, order)
     }
 
     async fn sessions(&self, of: &Recipients) -> Vec<Session> {

@@ -1,8 +1,8 @@
 //! Runs an accepted connection.
 
-
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either};
+use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

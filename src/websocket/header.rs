@@ -81,6 +81,10 @@ pub(super) struct PartialHeader {
 }
 
 impl PartialHeader {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Takes a header off the front of `input`. `None` if the input ends before the header.
     pub(super) fn complete(
         &mut self,

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use clap::Parser as _;
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::handler::HandlerError;
 use keywire::message::Text;
 use keywire::{Config, Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, async_trait};
@@ -42,15 +41,17 @@ struct Bench;
 #[async_trait]
 impl MessageHandler for Bench {
     async fn text(&self, session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
-        if text.starts_with('{') {
-            return Ok(ControlFlow::Continue(text));
+        if let Some(command) = Command::parse(&text) {
+            obey(session.hub(), command).await;
         }
-        match Command::parse(&text) {
-            Some(command) => {
-                obey(session.hub(), command).await;
-                Ok(ControlFlow::Break(Reply::none()))
-            }
-            None => Ok(ControlFlow::Break(Frame::text(&text).into())),
+        Ok(ControlFlow::Break(Reply::none()))
+    }
+
+    fn text_now(&self, _: &Session, text: &str) -> Option<Result<ControlFlow<Reply>, HandlerError>> {
+        match text.starts_with('{') {
+            true => Some(Ok(ControlFlow::Continue(()))),
+            false if Command::parse(text).is_none() => Some(Ok(ControlFlow::Break(Reply::text(text)))),
+            false => None,
         }
     }
 

@@ -51,9 +51,7 @@ pub(super) fn overtake(session: &Session, text: &Text, has_room: bool) -> bool {
             true
         }
         Ok(envelope) if may_be_ping && envelope.flag == Flag::PING => {
-            if let Some(frame) = pong().into_frame(envelope.id) {
-                session.reply(frame);
-            }
+            pong().send(session, envelope.id);
             true
         }
         _ => false,
@@ -73,9 +71,7 @@ pub(super) fn refuse(session: &Session, text: Option<&str>) {
             Err(malformed) => malformed.id,
         };
     }
-    if let Some(frame) = Reply::error(Code::SLOW_DOWN, "too many messages").into_frame(id) {
-        session.reply(frame);
-    }
+    Reply::error(Code::SLOW_DOWN, "too many messages").send(session, id);
 }
 
 fn pong() -> Reply {

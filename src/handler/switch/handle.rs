@@ -62,6 +62,14 @@ impl<S: Send + Sync + 'static> MessageHandler for Switch<S> {
         }
     }
 
+    fn text_now(&self, session: &Session, text: &str) -> Option<Result<ControlFlow<Reply>, HandlerError>> {
+        match (&self.text, &self.fallback) {
+            (Some(_), _) => None,
+            (None, Some(fallback)) => fallback.text_now(session, text),
+            (None, None) => Some(Ok(ControlFlow::Continue(()))),
+        }
+    }
+
     async fn binary(&self, session: &Session, bytes: Bytes) -> HandlerResult {
         match (&self.binary, &self.fallback) {
             (Some(hook), _) => hook((session.clone(), bytes)).await,

@@ -13,7 +13,7 @@ fn the_oldest_are_dropped_one_by_one_but_not_what_is_begun() {
     for written in 0..=messages(&lens[..3]).concat().len() {
         let mut queue = Queue::default();
         let all = messages(&lens);
-        all.iter().for_each(|frame| queue.push(frame.clone(), 1));
+        all.iter().for_each(|frame| queue.push(frame.clone().into(), 1));
         let (bytes, count) = (queue.bytes(), queue.messages());
         queue.advance(written);
         // What stands in front of the first that nothing has been written of.
@@ -45,7 +45,7 @@ fn the_oldest_are_dropped_one_by_one_but_not_what_is_begun() {
 fn what_may_be_dropped_is_known_before() {
     let mut queue = Queue::default();
     queue.push(messages(&[10, 20, 30]).concat().into(), 3);
-    messages(&[600, 40, 50]).into_iter().for_each(|frame| queue.push(frame, 1));
+    messages(&[600, 40, 50]).into_iter().for_each(|frame| queue.push(frame.into(), 1));
     assert_eq!(queue.kept(), (0, 0));
     // Sent as one: what is begun is finished.
     queue.advance(1);
@@ -83,7 +83,7 @@ fn waiting(queue: &Queue) -> Vec<u8> {
 
 fn queue(frames: &[&'static [u8]]) -> Queue {
     let mut queue = Queue::default();
-    frames.iter().for_each(|frame| queue.push(Bytes::from_static(frame), 1));
+    frames.iter().for_each(|frame| queue.push(Bytes::from_static(frame).into(), 1));
     queue
 }
 
@@ -111,7 +111,7 @@ fn a_control_frame_waits_for_the_end_of_the_frame_that_was_begun() {
     queue.interject(control("P1"));
     assert_eq!(waiting(&queue), b"P1abcd");
     queue.advance(3);
-    queue.push(Bytes::from_static(b"e"), 1);
+    queue.push(Bytes::from_static(b"e").into(), 1);
     queue.interject(control("P2"));
     assert_eq!(waiting(&queue), b"bcdP2e");
     assert_eq!((queue.bytes(), queue.messages()), (6, 3));
@@ -146,12 +146,12 @@ fn a_control_frame_takes_the_place_of_many_of_its_kind() {
 fn what_was_begun_is_not_discarded() {
     let mut queue = queue(&[b"abc", b"d"]);
     queue.advance(1);
-    queue.push(Bytes::from_static(b"e"), 1);
+    queue.push(Bytes::from_static(b"e").into(), 1);
     queue.discard();
     assert_eq!(waiting(&queue), b"bcd");
     assert_eq!((queue.bytes(), queue.messages()), (3, 2));
     queue.advance(3);
-    queue.push(Bytes::from_static(b"x"), 1);
+    queue.push(Bytes::from_static(b"x").into(), 1);
     queue.discard();
     assert!(queue.is_empty());
     assert_eq!((queue.bytes(), queue.messages()), (0, 0));
@@ -160,10 +160,10 @@ fn what_was_begun_is_not_discarded() {
 #[test]
 fn more_than_one_call_can_write_is_written_by_the_next() {
     let mut queue = Queue::default();
-    let frames: Vec<_> = (0..100).map(|n: u8| vec![n; SMALL + 1]).collect();
-    frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame), 1));
+    let frames: Vec<_> = (0..100).map(|n: u8| vec![n; SHORT + 1]).collect();
+    frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame).into(), 1));
     assert_eq!(waiting(&queue), frames[..BATCH].concat());
-    queue.advance(BATCH * (SMALL + 1));
+    queue.advance(BATCH * (SHORT + 1));
     assert_eq!(waiting(&queue), frames[BATCH..].concat());
 }
 
@@ -171,7 +171,7 @@ fn more_than_one_call_can_write_is_written_by_the_next() {
 fn small_frames_are_gathered_but_not_for_ever() {
     let mut queue = Queue::default();
     let frames: Vec<_> = (0..100).map(|n: u8| vec![n; 100]).collect();
-    frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame), 1));
+    frames.iter().for_each(|frame| queue.push(Bytes::copy_from_slice(frame).into(), 1));
     let lens = queue.with_slices(|slices| slices.iter().map(|slice| slice.len()).collect::<Vec<_>>());
     assert_eq!(lens, [4000, 4000, 2000]);
     assert_eq!(waiting(&queue), frames.concat());
@@ -182,9 +182,9 @@ fn small_frames_are_gathered_but_not_for_ever() {
 fn a_control_frame_is_not_gathered() {
     let mut queue = Queue::default();
     queue.interject(control("P1"));
-    queue.push(Bytes::from_static(b"abc"), 1);
+    queue.push(Bytes::from_static(b"abc").into(), 1);
     queue.interject(control("P2"));
     assert_eq!(waiting(&queue), b"P1P2abc");
-    queue.push(control("C"), 0);
+    queue.push(control("C").into(), 0);
     assert_eq!(queue.rest.map(|rest| rest.len()), Some(2));
 }

@@ -3,10 +3,6 @@
 use super::*;
 
 impl Decoder {
-    pub(super) fn is_idle(&self) -> bool {
-        self.message.is_none() && self.control.is_none()
-    }
-
     /// Gives the decoder one read that completes nothing.
     pub(super) fn swallow(&mut self, read: &[u8]) {
         assert_eq!(self.next(&mut &mut read.to_vec()[..], MAX), Ok(None));

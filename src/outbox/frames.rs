@@ -1,0 +1,44 @@
+use bytes::Bytes;
+
+use crate::buffer_pool::{self, SHORT};
+
+/// One or several whole frames.
+#[derive(Debug)]
+pub(crate) enum Frames {
+    /// As they came, perhaps shared with the queues of other sessions.
+    Shared(Bytes),
+    /// Short ones, copied together: that costs less than to share each and to hand each to the kernel. The buffer is of the pool.
+    Gathered(Vec<u8>),
+}
+
+impl Frames {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Gathered(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Gives the buffer back, if there is one.
+    pub(super) fn recycle(self) {
+        if let Self::Gathered(buffer) = self {
+            buffer_pool::give_back(buffer);
+        }
+    }
+}
+
+impl From<Bytes> for Frames {
+    fn from(bytes: Bytes) -> Self {
+        Self::Shared(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Frames {
+    fn from(frames: Vec<u8>) -> Self {
+        if frames.len() <= SHORT { Self::Gathered(frames) } else { Self::Shared(frames.into()) }
+    }
+}
