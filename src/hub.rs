@@ -161,18 +161,25 @@ impl Hub {
         let since = Stopwatch::start();
         // First: a session that enters the store in between is met there.
         let underway = self.underway().apply(to, order);
-        let dispatched = match catch_panic(|| self.store().dispatch_now(to, order)) {
-            Ok(Some(delivery)) => Ok(delivery),
-            Ok(None) => self.ask_store("dispatch", || self.store().dispatch(to, order)).await,
-            Err(panic) => {
-                store_failed("dispatch", &panic);
-                Err(panic)
-            }
-        };
+        // By itself, so that the future does not hold its result while it waits.
+        if let Some(delivery) = self.dispatch_now(to, order) {
+            return self.dispatched(since, underway.delivered, delivery);
+        }
+        let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
+        self.dispatched(since, underway.delivered, dispatched.unwrap_or_else(|_| Delivery::unknown()))
+    }
+
+    fn dispatched(&self, since: Stopwatch, underway: usize, mut delivery: Delivery) -> Delivery {
         self.metrics().dispatched(since);
-        let mut delivery = dispatched.unwrap_or_else(|_| Delivery::unknown());
-        delivery.delivered += underway.delivered;
+        delivery.delivered += underway;
         delivery
+    }
+
+    fn dispatch_now(&self, to: &Recipients, order: &Order) -> Option<Delivery> {
+        catch_panic(|| self.store().dispatch_now(to, order)).unwrap_or_else(|panic| {
+            store_failed("dispatch", &panic);
+            Some(Delivery::unknown())
+        })
     }
 
     /// The live sessions of a key on this node, the oldest first. Empty if the store fails or the key is invalid (both are

@@ -192,10 +192,12 @@ impl Session {
         self.push(bytes.into(), frame.count())
     }
 
-    /// [`Session::apply`] for an order that no other session gets: a short frame is copied, not shared.
+    /// [`Session::apply`] for an order that no other session gets: one short message is copied, not shared.
     pub(crate) fn apply_alone(&self, order: &Order) -> Outcome {
         match order {
-            Order::Deliver(frame) if !self.0.compresses && frame.as_bytes().len() <= SHORT => {
+            Order::Deliver(frame)
+                if frame.count() == 1 && !self.0.compresses && frame.as_bytes().len() <= SHORT =>
+            {
                 let mut buffer = buffer_pool::take();
                 buffer.extend_from_slice(frame.as_bytes());
                 self.push(buffer.into(), frame.count())

@@ -44,7 +44,7 @@ fn the_oldest_are_dropped_one_by_one_but_not_what_is_begun() {
 #[test]
 fn what_may_be_dropped_is_known_before() {
     let mut queue = Queue::default();
-    queue.push(messages(&[10, 20, 30]).concat().into(), 3);
+    queue.push(Bytes::from(messages(&[10, 20, 30]).concat()).into(), 3);
     messages(&[600, 40, 50]).into_iter().for_each(|frame| queue.push(frame.into(), 1));
     assert_eq!(queue.kept(), (0, 0));
     // Sent as one: what is begun is finished.
@@ -64,7 +64,7 @@ fn what_may_be_dropped_is_known_before() {
 fn several_that_were_sent_together_are_dropped_one_by_one() {
     let mut queue = Queue::default();
     queue.interject(control("P"));
-    queue.push(messages(&[10, 20]).concat().into(), 2);
+    queue.push(Bytes::from(messages(&[10, 20]).concat()).into(), 2);
     assert!(queue.drop_oldest());
     assert_eq!(waiting(&queue), [b"P", &*messages(&[10, 20])[1]].concat());
     assert_eq!((queue.bytes(), queue.messages()), (23, 1));
