@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo picture cluster book test lint fuzz soak bench msrv release
+.PHONY: help setup demo picture cluster book test lint fuzz soak bench count msrv release
 
 STEP := scripts/step
 BROWSER_TESTS := tests/browser
@@ -93,11 +93,19 @@ soak: ## long tests: all kinds of clients at once, 100,000 connections, killed l
 	@KEYWIRE_KILLS=1000 $(STEP) "a log whose process is killed" cargo test --all-features --test log_killed
 	@$(STEP) "the most expensive inputs" cargo test --release --all-features --test dear -- --ignored --nocapture
 
+# Save a new table with ARGS="--save bench/instructions.json".
+count: ## count the instructions of a message, where valgrind is installed, and compare them with bench/instructions.json
+	@if command -v valgrind >/dev/null; then \
+		cargo build --locked --profile bench-lto --package keywire-bench --bin keywire --bin load --bin count && \
+		$(or $(CARGO_TARGET_DIR),target)/bench-lto/count --check bench/instructions.json $(ARGS); \
+	else echo "valgrind is not installed: instructions are not counted"; fi
+
 # Takes most of an hour with the default of five rounds. The machine should be idle otherwise.
 bench: ## compare keywire with other servers and write docs/benchmarks.md: make bench ROUNDS=1 QUICK=1
 	@scripts/setup build
 	cargo run --locked --profile bench-lto --package keywire-bench --bin run -- \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(ARGS)
+	@$(MAKE) --no-print-directory count
 	@$(STEP) "kept pushes" cargo run --locked --profile bench-lto --package keywire-bench --bin kept -- \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--keys 20000 --pages 1000)
 	@$(STEP) "groups" cargo run --locked --profile bench-lto --package keywire-bench --bin groups -- \

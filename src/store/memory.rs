@@ -182,8 +182,13 @@ impl SessionStore for MemoryStore {
         let Some(sessions) = self.of(key) else { return Some(Delivery::default()) };
         let mut delivery = Delivery::default();
         match sessions.as_slice() {
-            [session] if to.includes(session) => delivery.count(session.apply_alone(order)),
-            [_] => {}
+            [session] => {
+                let id = session.id();
+                let only = !matches!(to.target, Target::Session(_, only) if only != id);
+                if only && to.except != Some(id) {
+                    delivery.count(session.apply_alone(order));
+                }
+            }
             sessions if sessions.len() <= SESSIONS_PER_TURN => deliver(sessions, to, order, &mut delivery),
             _ => return None,
         }

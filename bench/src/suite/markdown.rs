@@ -1,5 +1,6 @@
 //! The document `docs/benchmarks.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::read_to_string;
 use std::process::Command;
@@ -39,6 +40,7 @@ pub fn page(results: &Results, verdicts: &[Verdict], plan: &Plan) -> String {
         latencies(results),
         threads(results),
         reached(verdicts),
+        instructions(),
         accounts(results),
         method(results),
         plots(results, plan),
@@ -68,6 +70,22 @@ fn machine(plan: &Plan) -> String {
 fn version(program: &str) -> String {
     let output = Command::new(program).arg("--version").output();
     output.map_or_else(|_| "-".into(), |it| String::from_utf8_lossy(&it.stdout).trim().to_owned())
+}
+
+/// The table that `make count` checks.
+fn instructions() -> String {
+    let table = read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json")).unwrap_or_default();
+    let table: BTreeMap<String, u64> = serde_json::from_str(&table).unwrap_or_default();
+    let mut text = String::from(
+        "## Instructions\n\nInstructions of keywire's bench server for each message, by callgrind: `make count` compares them with \
+         `bench/instructions.json`, and fails if one has grown by over 3 %. callgrind has no SHA instructions, so a connection \
+         takes about 2,800 more here than on most machines. A push includes about 1,600 for its text, which the server makes up.\n\n\
+         | workload | instructions |\n|---|---|\n",
+    );
+    for (workload, count) in table {
+        let _ = writeln!(text, "| {workload} | {} |", grouped(usize::try_from(count).unwrap_or(usize::MAX)));
+    }
+    text
 }
 
 fn costs(results: &Results) -> String {
