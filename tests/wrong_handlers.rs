@@ -179,8 +179,10 @@ fn each_mistake_has_a_message_of_its_own() {
         assert!(!output.status.success(), "it compiles: {mistake}");
         let line = said.lines().find(|line| line.starts_with("error")).unwrap_or_default();
         assert!(line.contains(first), "{mistake}\n{said}");
+        // The compiler shortens a path whose last name is the only one of its kind in all crates that it sees.
+        let plain = |text: &str| text.replace("keywire::session::Closed", "Closed");
         for other in others {
-            assert!(said.contains(other), "{other}: {mistake}\n{said}");
+            assert!(plain(&said).contains(&plain(other)), "{other}: {mistake}\n{said}");
         }
     }
 }
