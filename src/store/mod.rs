@@ -121,7 +121,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Applies the order to all recipients.
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery;
 
-    /// Applies the order as [`dispatch`](Self::dispatch) does, if that needs no await: a push to one key costs a twelfth less then.
+    /// Applies the order as [`dispatch`](Self::dispatch) does, if that needs no await. It saves the future.
     /// `None`: nothing was done, and `dispatch` is called. Default: `None`. A store round another store leaves it at that, unless it
     /// has nothing to do when something is sent.
     fn dispatch_now(&self, _to: &Recipients, _order: &Order) -> Option<Delivery> {
