@@ -36,7 +36,7 @@ const HEADERS: usize = 48;
 pub(super) type Decided = Box<dyn FnOnce(Option<OnUpgrade>) -> BoxFuture<'static, Response<String>> + Send>;
 
 /// What comes of the beginning of a connection. `F` is the future of a session.
-#[expect(clippy::large_enum_variant, reason = "matched at once; a box would be one more for each session")]
+#[allow(clippy::large_enum_variant, reason = "matched at once; a box would be one more for each session")]
 pub(super) enum Opened<F> {
     Session(F),
     /// The client has not taken its 101 yet.
