@@ -41,7 +41,7 @@ impl Frame {
         Self::one(Bytes::from(bytes).slice(ROOM - len..))
     }
 
-    /// Appends a text frame with what `write` appends, which is UTF-8.
+    /// Appends what `write` appends, which is UTF-8, as the payload of a frame.
     pub(crate) fn write_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         const SHORTEST: usize = 2;
         let start = out.len();

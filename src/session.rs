@@ -236,7 +236,7 @@ impl Session {
         self.reply_frames(bytes.into(), messages)
     }
 
-    /// [`Session::reply`] with a text frame in a buffer of the pool.
+    /// [`Session::reply`] with text that is framed already, in a pooled buffer.
     pub(crate) fn reply_text(&self, frame: Vec<u8>) -> Outcome {
         match self.0.compresses {
             true => self.reply(Frame::several(frame.into(), 1)),

@@ -58,6 +58,8 @@ async fn each_bug_is_found() {
         Bug::IgnoresExcept,
         Bug::KeysAsEveryone,
         Bug::SessionAsKey,
+        Bug::SessionAsKeyNow,
+        Bug::SendsAndSaysNothingNow,
         Bug::OthersLater,
         Bug::SaysNothing,
         Bug::ClosesNobody,
@@ -99,6 +101,8 @@ enum Bug {
     IgnoresExcept,
     KeysAsEveryone,
     SessionAsKey,
+    SessionAsKeyNow,
+    SendsAndSaysNothingNow,
     OthersLater,
     SaysNothing,
     ClosesNobody,
@@ -195,6 +199,19 @@ impl SessionStore for Mutant {
             _ => last,
         };
         Removed { last }
+    }
+
+    fn dispatch_now(&self, to: &Recipients, order: &Order) -> Option<Delivery> {
+        match (self.bug, &to.target) {
+            (Bug::SessionAsKeyNow, Target::Session(key, _)) => {
+                self.store.dispatch_now(&Recipients::key(key.clone()), order)
+            }
+            (Bug::SendsAndSaysNothingNow, _) => {
+                self.store.dispatch_now(to, order);
+                None
+            }
+            _ => None,
+        }
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {

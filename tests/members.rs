@@ -5,13 +5,11 @@ mod support;
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use keywire::Hub;
 use keywire::auth::RawKey;
-use keywire::cluster::{
-    Backplane, BackplaneError, Cluster, Event, GroupMembers, MemoryBackplane, NodeId, Topic,
-};
+use keywire::cluster::{Cluster, GroupMembers, MemoryBackplane, NodeId};
 use keywire::presence::{MemoryPresence, Presence};
-use keywire::{Hub, async_trait};
+use support::old_node::OldNode;
 use support::{Client, Server, until};
 
 /// Nodes that share presence.
@@ -140,39 +138,20 @@ async fn without_presence_nobody_knows_whether_all_have_answered() {
     .await;
 }
 
-/// The way to a node of a version that knows no questions: they are of a kind that does not exist.
-struct Old(MemoryBackplane);
-
-#[async_trait]
-impl Backplane for Old {
-    async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BackplaneError> {
-        self.0.publish(topic, message).await
-    }
-
-    async fn subscribe(&self, topic: &Topic) -> Result<(), BackplaneError> {
-        self.0.subscribe(topic).await
-    }
-
-    async fn unsubscribe(&self, topic: &Topic) {
-        self.0.unsubscribe(topic).await;
-    }
-
-    async fn next(&self) -> Event {
-        match self.0.next().await {
-            Event::Message { topic, message } if message[1] == 5 => {
-                let message = [&message[..1], &[99], &message[2..]].concat().into();
-                Event::Message { topic, message }
-            }
-            event => event,
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_node_of_an_earlier_version_drops_the_question_and_is_named() {
+    /// A kind that does not exist.
+    fn unknown(message: &[u8]) -> Vec<u8> {
+        [&message[..1], &[99], &message[2..]].concat()
+    }
+
     let nodes = Nodes::default();
     let one = nodes.start(nodes.cluster().answer_timeout(Duration::from_millis(200))).await;
-    let old = nodes.start(Cluster::new(Old(nodes.backplane.join())).presence(nodes.presence.clone())).await;
+    let old = nodes
+        .start(
+            Cluster::new(OldNode { inner: nodes.backplane.join(), unknown }).presence(nodes.presence.clone()),
+        )
+        .await;
     let mut bob = member(&old, "bob").await;
     let members = one.hub.cluster_members("room", 10).await;
     assert_eq!((members.sessions, &members.unanswered), (0, &Some(vec![old.hub.node()])));

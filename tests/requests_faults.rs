@@ -15,6 +15,7 @@ use keywire::store::{Recipients, Remote};
 use keywire::{Config, Push, async_trait};
 use serde_json::json;
 use support::asking::{LONG, all, answer, asked, key, nodes, question, received, start, start_patient};
+use support::old_node::OldNode;
 use support::{until, within};
 use tokio::sync::Semaphore;
 
@@ -144,38 +145,14 @@ async fn the_answer_of_a_single_session_is_the_end() {
 
 #[tokio::test]
 async fn a_node_of_an_earlier_version_asks_nobody() {
-    /// Knows no questions about requests: they have a subject that does not exist.
-    struct Old(MemoryBackplane);
-
-    #[async_trait]
-    impl Backplane for Old {
-        async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BackplaneError> {
-            self.0.publish(topic, message).await
-        }
-
-        async fn subscribe(&self, topic: &Topic) -> Result<(), BackplaneError> {
-            self.0.subscribe(topic).await
-        }
-
-        async fn unsubscribe(&self, topic: &Topic) {
-            self.0.unsubscribe(topic).await;
-        }
-
-        async fn next(&self) -> Event {
-            match self.0.next().await {
-                Event::Message { topic, message } if message[1] == 5 => {
-                    // Version, kind, node, the end of the fields, and the id stand in front of the subject.
-                    let message = [&message[..19], &[99], &message[20..]].concat().into();
-                    Event::Message { topic, message }
-                }
-                event => event,
-            }
-        }
+    /// A subject that does not exist. Version, kind, node, the end of the fields, and the id stand in front of it.
+    fn unknown(message: &[u8]) -> Vec<u8> {
+        [&message[..19], &[99], &message[20..]].concat()
     }
 
     let backplane = MemoryBackplane::new();
     let one = start(backplane.join().into(), Config::default()).await;
-    let old = start(Cluster::new(Old(backplane.join())), Config::default()).await;
+    let old = start(Cluster::new(OldNode { inner: backplane.join(), unknown }), Config::default()).await;
     let (mut here, _) = one.page("alice").await;
     let (mut there, _) = old.page("alice").await;
     let mut answers = one.hub.request(key("alice"), question(), LONG).await.expect("a stream");

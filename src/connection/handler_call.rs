@@ -87,7 +87,7 @@ impl<'a> HandlerCall<'a> {
         }
     }
 
-    /// Begins the call for a text frame. Its content is only copied if the handler is not done with it at once.
+    /// Begins the call for text. It is copied unless the handler is done with it at once.
     pub(super) fn begin_text(&mut self, text: impl AsRef<str> + Into<Text>) {
         let (session, handler) = (self.session, self.session.hub().handler());
         self.enter(|call| match span::within(session, || handler.text_now(session, text.as_ref())) {

@@ -3,6 +3,7 @@
 use std::task::Context;
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use super::engine::Engine;
@@ -30,8 +31,12 @@ impl<'a> Engine<'a> {
         if self.is_armed && read_at.is_some_and(|now| now < self.timer.deadline()) {
             return Ok(());
         }
-        self.is_armed = true;
-        while self.timer.as_mut().poll(cx).is_ready() {
+        loop {
+            // Once a task has used up what tokio allows it in one poll, a timer says nothing and need not be armed.
+            self.is_armed = has_budget_remaining();
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
             let now = Instant::now();
             let next_beat = self.check_heartbeat(cx, now, call.session())?;
             let expiry = call.session().time_to_expiry();
@@ -53,7 +58,6 @@ impl<'a> Engine<'a> {
                 [expiry, first_left, call_left].into_iter().flatten().map(|time| after(now, time));
             self.timer.as_mut().reset(deadlines.fold(next_beat, Instant::min));
         }
-        Ok(())
     }
 
     /// Looks for signs of life, and pings. Returns when to do so again.

@@ -128,8 +128,8 @@ pub trait MessageHandler: Send + Sync + 'static {
         })
     }
 
-    /// Handles a text frame before [`text`](Self::text), at once: for many short messages that need no await. It saves the future of
-    /// `text` and the copy of the content.
+    /// Handles text before [`text`](Self::text) does, at once: for many short messages that need no await. It saves the future of `text`
+    /// and a copy of the content.
     ///
     /// `None`: `text` is called, and nothing may have been done. `Continue` and `Break`: as with `text`, which is not called then.
     /// Default: `None`.

@@ -23,7 +23,7 @@ enum Inner {
     Text(TextFrame),
 }
 
-/// The frame of a text, in a buffer of the pool.
+/// Text that is framed already, in a pooled buffer.
 struct TextFrame(Vec<u8>);
 
 impl TextFrame {
@@ -60,7 +60,7 @@ impl Reply {
         Push::data(data).into()
     }
 
-    /// A text frame with this content, which is not a push. It has no id. A short text needs no allocation, unlike that of
+    /// This content as it is, in a text frame. It is no push and has no id. Up to 512 bytes need no allocation, unlike
     /// [`Frame::text`].
     ///
     /// ```

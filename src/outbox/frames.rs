@@ -23,6 +23,13 @@ impl Frames {
         self.as_slice().len()
     }
 
+    /// Gives back what the buffer has too much, for frames that will wait.
+    pub(super) fn trim(&mut self) {
+        if let Self::Gathered(buffer) = self {
+            buffer.shrink_to(2 * buffer.len());
+        }
+    }
+
     /// Gives the buffer back, if there is one.
     pub(super) fn recycle(self) {
         if let Self::Gathered(buffer) = self {
@@ -39,6 +46,15 @@ impl From<Bytes> for Frames {
 
 impl From<Vec<u8>> for Frames {
     fn from(frames: Vec<u8>) -> Self {
-        if frames.len() <= SHORT { Self::Gathered(frames) } else { Self::Shared(frames.into()) }
+        match frames.len() {
+            ..=SHORT => Self::Gathered(frames),
+            // A buffer that is larger than what is in it would hold more memory than the queue counts.
+            len if frames.capacity() > 2 * len => {
+                let exact = Bytes::copy_from_slice(&frames);
+                buffer_pool::give_back(frames);
+                Self::Shared(exact)
+            }
+            _ => Self::Shared(frames.into()),
+        }
     }
 }

@@ -69,10 +69,13 @@ impl Queue {
         if last.is_some_and(|last| last.gather(frames.as_slice(), messages)) {
             return frames.recycle();
         }
-        let entry = Entry { frames, messages };
+        let mut entry = Entry { frames, messages };
         match self.first {
             None => self.first = Some(entry),
-            Some(_) => self.rest.get_or_insert_default().push_back(entry),
+            Some(_) => {
+                entry.frames.trim();
+                self.rest.get_or_insert_default().push_back(entry);
+            }
         }
     }
 
@@ -168,10 +171,10 @@ impl Queue {
         write(&slices[..count])
     }
 
-    /// Gives back what the first frames' buffer has too much, as what is in it will wait.
+    /// The socket is full: what is next will wait.
     pub(super) fn trim(&mut self) {
-        if let Some(Entry { frames: Frames::Gathered(buffer), .. }) = &mut self.first {
-            buffer.shrink_to(2 * buffer.len());
+        if let Some(first) = &mut self.first {
+            first.frames.trim();
         }
     }
 

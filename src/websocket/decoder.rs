@@ -43,7 +43,7 @@ impl Decoder {
         max_message: usize,
     ) -> Result<Option<Event<'s>>, Violation> {
         self.free_what_was_lent();
-        // The usual case takes a third of the instructions.
+        // A short way for the usual case.
         if self.is_idle()
             && self.header.is_empty()
             && !self.finished
@@ -177,7 +177,7 @@ impl Decoder {
     }
 }
 
-/// Takes a text off the front of `input`, and unmasks it: if it is whole, in one frame, and its length takes one byte.
+/// Takes text off the front of `input`, and unmasks it: if it is whole, in one frame, and its length takes one byte.
 fn short_text<'i>(input: &mut &'i mut [u8], max_message: usize) -> Option<&'i mut [u8]> {
     const FIN_TEXT: u8 = 0x81;
     const MASKED: u8 = 0x80;

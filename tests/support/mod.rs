@@ -16,6 +16,7 @@ mod list_store;
 mod nats;
 #[cfg(all(feature = "metrics", feature = "warp"))]
 mod numbers;
+pub(crate) mod old_node;
 mod peer;
 mod raw;
 #[cfg(feature = "redis")]

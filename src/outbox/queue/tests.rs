@@ -188,3 +188,29 @@ fn a_control_frame_is_not_gathered() {
     queue.push(control("C").into(), 0);
     assert_eq!(queue.rest.map(|rest| rest.len()), Some(2));
 }
+
+#[test]
+fn frames_that_wait_hold_little_more_memory_than_their_bytes() {
+    let buffer = |len: usize| {
+        let mut buffer = Vec::with_capacity(4096);
+        buffer.resize(len, 0);
+        Frames::from(buffer)
+    };
+    let held = |queue: &Queue| {
+        let entries = queue.first.iter().chain(queue.rest.iter().flat_map(|rest| rest.iter()));
+        let capacity = entries.map(|entry| match &entry.frames {
+            Frames::Gathered(buffer) => buffer.capacity(),
+            Frames::Shared(bytes) => {
+                bytes.clone().try_into_mut().map_or(bytes.len(), |bytes| bytes.capacity())
+            }
+        });
+        capacity.sum::<usize>()
+    };
+    let mut queue = Queue::default();
+    for _ in 0..100 {
+        queue.push(buffer(20), 1);
+        queue.push(buffer(SHORT + 1), 1);
+    }
+    queue.trim();
+    assert!(held(&queue) <= 2 * queue.bytes(), "{} for {}", held(&queue), queue.bytes());
+}

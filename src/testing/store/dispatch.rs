@@ -28,13 +28,25 @@ impl Scene {
     /// Sends, and checks which of the three got it.
     async fn check(&mut self, store: &dyn SessionStore, to: &Recipients, expected: [usize; 3]) {
         let delivery = deliver(store, to, 1).await;
+        self.got(to, expected, &delivery);
+        // What is done at once is the same.
+        match store.dispatch_now(to, &order(1)) {
+            Some(delivery) => self.got(to, expected, &delivery),
+            None => {
+                let got = [0, 1, 2].map(|at| self.sent[at].pushes().len());
+                assert_eq!(got, [0; 3], "who got what `dispatch_now` has not sent to {to:?}");
+            }
+        }
+    }
+
+    fn got(&mut self, to: &Recipients, expected: [usize; 3], delivery: &Delivery) {
         let got = [0, 1, 2].map(|at| self.sent[at].pushes().len());
         assert_eq!(got, expected, "who got what was sent to {to:?}");
         // Everyone may be more than these.
         if to.target != Target::Everyone {
             let expected =
                 Delivery { delivered: expected.iter().sum(), remote: delivery.remote, ..Delivery::default() };
-            assert_eq!(delivery, expected, "what was told of {to:?}");
+            assert_eq!(*delivery, expected, "what was told of {to:?}");
         }
     }
 }
@@ -138,5 +150,9 @@ pub async fn many_sessions_are_reached_once(store: &dyn SessionStore) {
 }
 
 async fn deliver(store: &dyn SessionStore, to: &Recipients, number: usize) -> Delivery {
-    store.dispatch(to, &Order::Deliver(Frame::push(&Push::data(number)))).await
+    store.dispatch(to, &order(number)).await
+}
+
+fn order(number: usize) -> Order {
+    Order::Deliver(Frame::push(&Push::data(number)))
 }

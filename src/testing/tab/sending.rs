@@ -92,7 +92,7 @@ impl Tab {
         self.send(self.envelope(Flag::INFORM, body).with_reception(to));
     }
 
-    /// Sends a text frame with any content.
+    /// Sends any content, as text.
     pub fn send_text(&mut self, text: &str) {
         self.page.send(OpCode::Text, text.as_bytes());
     }
