@@ -58,3 +58,18 @@ impl From<Vec<u8>> for Frames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_short_keeps_no_buffer_that_is_much_larger() {
+        for len in [SHORT + 1, 2000, 4000] {
+            let mut buffer = Vec::with_capacity(4096);
+            buffer.resize(len, 0);
+            let Frames::Shared(bytes) = Frames::from(buffer) else { panic!("{len} bytes are not short") };
+            assert!(bytes.try_into_mut().unwrap().capacity() <= 2 * len, "{len}");
+        }
+    }
+}
