@@ -103,6 +103,12 @@ const DRAINING = 4005;
 /** Standard close codes after which another attempt would end in the same way. */
 const FINAL = [1000, 1002, 1003, 1007, 1008, 1009, 1010];
 
+/** The server's first message about the log, or a request, which only an open connection can answer. */
+const OPENS = /"flag":"kw:from"|"ask":true/;
+
+/** Time in which the log tells its end before the connection counts as open without it. */
+const PLACE = 1000;
+
 /** Time in which tabs offer to answer a request of the server. */
 const OFFERS = 200;
 
@@ -426,8 +432,19 @@ export class Keywire extends EventTarget {
     // A browser cannot read an HTTP refusal, so the server opens the socket to refuse. Only its first message means that the
     // client is accepted.
     socket.addEventListener('open', () => socket.send(PING), { signal });
+    // A page that begins at the end of the log is open when it knows its position: nothing kept from then on is missed.
+    const seeks = this.#options.follow === 'now' && !this.#at;
+    /** @type {Timer} */
+    let place;
     socket.addEventListener('message', ({ data }) => {
-      if (this.#status === 'connecting') this.#opened();
+      if (this.#status === 'connecting') {
+        if (!seeks || OPENS.test(data)) this.#opened();
+        else if (!place) {
+          // A log that is away does not keep the page waiting.
+          clearTimeout(this.#timer);
+          place = this.#timer = setTimeout(() => this.#opened(), PLACE);
+        }
+      }
       if (signal.aborted) return;
       // Other tabs come first: they get the push whatever a handler of this tab does.
       this.#post({ push: data });

@@ -12,6 +12,7 @@ use keywire::log::{Kept, Log, LogError, MemoryLog, Position, Retention};
 use keywire::{Config, Delivery, Hub, Push};
 use serde_json::{Value, json};
 use support::{Client, FaultyLog, Moment, Server};
+use tokio::sync::Semaphore;
 
 async fn server(log: impl Log) -> Server {
     Server::start(Hub::builder(RawKey::from_path()).log(log).build()).await
@@ -233,6 +234,44 @@ async fn a_page_that_comes_while_the_log_is_away_gets_its_first_word_when_it_is_
     assert_eq!(client.next().await["flag"], "kw:from");
     keep(&server, "live").await;
     assert_eq!(client.next().await["msg"], "live");
+}
+
+#[cfg(feature = "client")]
+#[tokio::test]
+async fn a_client_that_begins_at_the_end_is_open_when_it_knows_where_that_is() {
+    use keywire::client::{Event, Follow};
+    use support::keywire_client::{client, next};
+
+    let reads = Arc::new(Semaphore::new(0));
+    let log = FaultyLog::new(MemoryLog::new(), {
+        let reads = reads.clone();
+        move |moment| {
+            let reads = reads.clone();
+            async move {
+                if moment == Moment::BeforeRead {
+                    reads.acquire().await.unwrap().forget();
+                }
+                Ok(())
+            }
+        }
+    });
+    let server = server(log).await;
+    let (_client, mut events) = client(&server).key("alice").follow(Follow::Now).connect();
+    support::until("a session", async || {
+        let delivery = server.hub.send_to("alice", Push::message("live")).await;
+        if delivery.delivered == 1 { Ok(()) } else { Err(format!("{delivery:?}")) }
+    })
+    .await;
+    // It has been let in, and goes on without its place when its connection is cut.
+    assert!(matches!(next(&mut events).await, Event::Push(push) if push.msg == "live"));
+    for session in server.hub.sessions("alice").await {
+        session.close(keywire::session::CloseCode::RESTART, "");
+    }
+    assert!(matches!(next(&mut events).await, Event::Closed(_)));
+    reads.add_permits(Semaphore::MAX_PERMITS);
+    assert!(matches!(next(&mut events).await, Event::Open));
+    let kept = at(keep(&server, "kept").await);
+    assert!(matches!(next(&mut events).await, Event::Kept { at, .. } if at.to_string() == kept));
 }
 
 #[cfg(feature = "client")]

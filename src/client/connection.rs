@@ -29,7 +29,8 @@ use crate::key::Key;
 use crate::message::{Code, Flag, MessageId, Push};
 use crate::websocket::CloseCode;
 
-/// Runs a connection to its end. The server's first message opens the connection, and must come before `due`.
+/// Runs a connection to its end. The server's first message opens the connection, and must come before `due`. A client that begins at
+/// the end of the log waits for the message that tells it: open means that nothing kept from now on is missed.
 pub(super) async fn converse(
     state: &mut State,
     settings: Arc<Settings>,
@@ -81,6 +82,9 @@ impl From<Error> for Broken {
 /// Number of waiting requests up to which dropped requests are not removed.
 const UNSWEPT: usize = 64;
 
+/// Time in which the log tells its end before the connection counts as open without it.
+const PLACE: Duration = Duration::from_secs(1);
+
 /// Asks the server for a first message, since the server may accept a connection in order to refuse it by a close code.
 const PING: &str = r#"{"flag":"kw:ping"}"#;
 
@@ -113,8 +117,9 @@ impl Conversation {
         opened_at: &mut Option<Instant>,
     ) -> Ended {
         let mut has_handles = true;
+        let mut place_due = None;
         loop {
-            let look_at = if opened_at.is_some() { self.look_at() } else { due };
+            let look_at = if opened_at.is_some() { self.look_at() } else { place_due.unwrap_or(due) };
             let renew_at = self.renewal.due.unwrap_or(due);
             let done = tokio::select! {
                 () = state.shutdown.begun() => {
@@ -123,15 +128,12 @@ impl Conversation {
                 }
                 frame = stream.next() => match frame {
                     Some(Ok(Frame::Text(text))) => {
-                        if opened_at.is_none() {
-                            *opened_at = Some(Instant::now());
-                            state.tell(Event::Open).await;
+                        if opened_at.is_none() && state.following.as_ref().is_some_and(|following| following.seeks(&text)) {
+                            place_due.get_or_insert_with(|| after(Instant::now(), PLACE).min(due));
+                        } else if opened_at.is_none() {
+                            open(state, opened_at).await;
                         }
-                        if let Some(event) = self.receive(&text, state.following.as_mut()) {
-                            state.tell(event).await;
-                        }
-                        // The time in which the application made room for the event does not count as silence.
-                        self.heard();
+                        self.take(state, &text).await;
                         Ok(())
                     }
                     Some(Ok(Frame::Close(frame))) => {
@@ -162,6 +164,10 @@ impl Conversation {
                 }
                 () = sleep_until(look_at) => match opened_at {
                     Some(_) => self.look(),
+                    None if place_due.is_some() => {
+                        open(state, opened_at).await;
+                        Ok(())
+                    }
                     None => Err(Broken(ClientError::Timeout)),
                 },
                 () = sleep_until(renew_at), if self.renewal.due.is_some() && opened_at.is_some() => {
@@ -180,6 +186,15 @@ impl Conversation {
                 return Ended::lost();
             }
         }
+    }
+
+    /// Handles a text message.
+    async fn take(&mut self, state: &mut State, text: &str) {
+        if let Some(event) = self.receive(text, state.following.as_mut()) {
+            state.tell(event).await;
+        }
+        // The time in which the application made room for the event does not count as silence.
+        self.heard();
     }
 
     /// Sends the queue and a close frame, and reads until the server's close frame: closing with unread bytes resets the
@@ -211,11 +226,7 @@ impl Conversation {
                 }
                 () = sleep_until(due) => return,
                 frame = stream.next() => match frame {
-                    Some(Ok(Frame::Text(text))) => {
-                        if let Some(event) = self.receive(&text, state.following.as_mut()) {
-                            state.tell(event).await;
-                        }
-                    }
+                    Some(Ok(Frame::Text(text))) => self.take(state, &text).await,
                     Some(Ok(Frame::Close(_)) | Err(_)) | None => return,
                     Some(Ok(_)) => {}
                 },
@@ -329,6 +340,11 @@ impl Conversation {
         self.renewal.plan();
         sent
     }
+}
+
+async fn open(state: &mut State, opened_at: &mut Option<Instant>) {
+    *opened_at = Some(Instant::now());
+    state.tell(Event::Open).await;
 }
 
 /// Parses a push of the server, with its sender and group, and whether it is a request.

@@ -40,6 +40,11 @@ impl Following {
         format!("from.keywire.{from}")
     }
 
+    /// Whether the position is still to come, and not with this message: the client begins at the end of the log.
+    pub(super) fn seeks(&self, text: &str) -> bool {
+        matches!((self.at, self.start), (None, Follow::Now)) && !text.contains(r#""flag":"kw:from""#)
+    }
+
     /// Handles a push of keywire's own. A gap becomes an event.
     pub(super) fn hear(&mut self, push: &Push) -> Option<Event> {
         #[derive(Deserialize)]

@@ -217,7 +217,8 @@ impl Events {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The server has accepted the connection.
+    /// The server has accepted the connection. With [`Follow::Now`] the client knows the end of the log from now on, so no kept push
+    /// is missed; a log that does not answer within a second is not awaited.
     Open,
     /// A message that answers no request.
     Push(Push),

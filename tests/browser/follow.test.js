@@ -46,6 +46,51 @@ test('it asks from where it is told to, and after that from where it has got to'
   assert.deepEqual(seen('notice').map(({ msg }) => msg), ['push 5', 'push 6']);
 });
 
+test('a page that begins at the end of the log is open when it knows where that is', async () => {
+  const { wire, seen } = create({ follow: 'now', delay: 1000 });
+  wire.connect();
+  await settle();
+  last().accept();
+  last().push({ code: '00', msg: 'plain' });
+  assert.deepEqual([wire.status, seen('notice').length], ['connecting', 1]);
+  last().push(from(at(4)));
+  assert.deepEqual([wire.status, seen('open').length], ['open', 1]);
+  last().end();
+  await pass(1000);
+  // It has a place, so it does not wait for another.
+  last().accept();
+  assert.equal(wire.status, 'open');
+});
+
+test('a page does not wait long for a log that is away, and not at all if it is asked', async () => {
+  const attempt = async (/** @type {number} */ time) => {
+    const { wire } = create({ follow: 'now', attempt: time, delay: 1000 });
+    wire.connect();
+    await settle();
+    last().accept();
+    return wire;
+  };
+  const patient = await attempt(10_000);
+  await pass(999);
+  last().push({ code: '00', msg: 'plain' });
+  assert.equal(patient.status, 'connecting');
+  await pass(1);
+  assert.equal(patient.status, 'open');
+  // An attempt does not end because of it.
+  const hasty = await attempt(100);
+  await pass(1000);
+  assert.equal(hasty.status, 'open');
+  const lost = await attempt(10_000);
+  last().end();
+  await pass(1000);
+  assert.equal(lost.status, 'connecting');
+  lost.answer('confirm', () => true);
+  last().accept();
+  last().push({ code: '00', msg: '?', flag: 'confirm', id: 'kw:1', ask: true });
+  await settle();
+  assert.deepEqual([lost.status, last().sent], ['open', [{ flag: 'kw:answer', id: 'kw:1', body: true }]]);
+});
+
 test('what was there before does not come again', async () => {
   const { wire, seen } = await opened({ follow: at(4) });
   /** @type {string[]} */
@@ -116,6 +161,7 @@ test('a position that cannot be one keeps nobody from connecting', async () => {
 
 test('a server that keeps nothing is an error, once it has had its time', async () => {
   const { seen } = await opened({ follow: 'now', heartbeat: 0 });
+  await pass(1_000);
   await pass(10_000);
   const [{ id, flag }] = last().sent;
   assert.equal(flag, 'kw:read');
