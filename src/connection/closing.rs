@@ -11,7 +11,7 @@ use super::handler_call::HandlerCall;
 use super::scratch;
 use super::yield_turn::yield_turn;
 use crate::deadline::after;
-use crate::hub::drain::Drain;
+use crate::hub::Hub;
 use crate::outbox::Turn;
 use crate::websocket::Event;
 
@@ -29,7 +29,7 @@ impl<'a> Engine<'a> {
     pub(super) async fn settle(&mut self, call: &mut HandlerCall<'a>) {
         // If the application, the server or a timeout ended the session, no further message is handled.
         let in_order = self.goodbye != Goodbye::Awaited;
-        let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
+        let mut deadline = Some(after(Instant::now(), call.session().hub().config().close_timeout));
         poll_fn(|cx| {
             let _turn = Turn::begin();
             while call.poll(cx).is_ready() {
@@ -54,9 +54,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends the close frame and waits for the client's answer, within `Config::close_timeout` and until a shutdown cuts it.
-    pub(super) async fn finish(&mut self, drain: &Drain) {
+    pub(super) async fn finish(&mut self, hub: &Hub) {
         self.outbox.say_goodbye();
-        let mut deadline = Some(after(Instant::now(), self.config.close_timeout));
+        let mut deadline = Some(after(Instant::now(), hub.config().close_timeout));
         let goodbye = poll_fn(|cx| {
             // An error is an end too.
             if self.poll_goodbye(cx).is_ready() {
@@ -68,7 +68,7 @@ impl<'a> Engine<'a> {
             }
             self.timer.as_mut().poll(cx).map(|()| false)
         });
-        if drain.unless_cut(goodbye).await != Some(true) {
+        if hub.drain().unless_cut(goodbye).await != Some(true) {
             // TLS has an end of its own, by which the client knows that nothing was cut off. It is sent if the socket takes it at once.
             let _ = poll_fn(|cx| Poll::Ready(self.socket.poll_close(cx))).await;
         }

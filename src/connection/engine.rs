@@ -24,10 +24,10 @@ use crate::session::Session;
 use crate::text::Text;
 use crate::websocket::{CloseCode, Decoder, Event};
 
+/// It is boxed, and so small that glibc puts it into the gap that the alignment of a task leaves: up to 104 bytes.
 pub(super) struct Engine<'a> {
     pub(super) socket: Socket,
     pub(super) outbox: &'a Outbox,
-    pub(super) config: &'a Config,
     pub(super) decoder: Decoder,
     /// What was read while the handler or the client was not ready for more.
     pub(super) backlog: Option<Box<Backlog>>,
@@ -84,14 +84,15 @@ enum Progress {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(upgraded: UpgradedSocket, session: &'a Session) -> Self {
+    pub(super) fn new(upgraded: UpgradedSocket, session: &'a Session) -> Box<Self> {
         let decoder = Decoder::new(session.compresses());
-        let mut engine = Self::with(upgraded, decoder, session.outbox(), session.hub().config());
+        let config = session.hub().config();
+        let mut engine = Box::new(Self::with(upgraded, decoder, session.outbox(), config));
         if let Some(time) = session.time_to_expiry() {
             engine.wake_at(after(Instant::now(), time));
         }
         engine.following = Following::of(session);
-        if let Some(time) = engine.config.first_message_timeout {
+        if let Some(time) = config.first_message_timeout {
             let now = Instant::now();
             engine.first_deadline = Deadline::after(now, time);
             engine.wake_at(after(now, time));
@@ -104,13 +105,12 @@ impl<'a> Engine<'a> {
         UpgradedSocket { socket, early }: UpgradedSocket,
         decoder: Decoder,
         outbox: &'a Outbox,
-        config: &'a Config,
+        config: &Config,
     ) -> Self {
         let now = Instant::now();
         Self {
             socket,
             outbox,
-            config,
             decoder,
             backlog: Backlog::of(early),
             heartbeat: Heartbeat::new(now),
@@ -179,7 +179,7 @@ impl<'a> Engine<'a> {
             while round.call.poll(round.cx).is_ready()
                 && self.has_messages()
                 && round.work > 0
-                && !self.is_congested(round.cx)?
+                && !self.is_congested(round)?
                 && let Some(next) = self.backlog.as_mut().and_then(|backlog| backlog.pop())
             {
                 round.begin(next);
@@ -211,16 +211,16 @@ impl<'a> Engine<'a> {
     /// Whether the client's messages must wait, because too many replies are queued or the session ends. Under a policy
     /// that drops messages they never wait for replies, since the queue may never become empty.
     #[inline]
-    fn is_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
+    fn is_congested(&mut self, round: &mut Round<'_, '_, 'a>) -> Result<bool, Closed> {
         // Called before every message, and hardly ever true.
-        if self.outbox.is_paused() { self.stays_congested(cx) } else { Ok(false) }
+        if self.outbox.is_paused() { self.stays_congested(round) } else { Ok(false) }
     }
 
     #[cold]
-    fn stays_congested(&mut self, cx: &mut Context<'_>) -> Result<bool, Closed> {
-        let _ = self.flush(cx)?;
+    fn stays_congested(&mut self, round: &mut Round<'_, '_, 'a>) -> Result<bool, Closed> {
+        let _ = self.flush(round.cx)?;
         Ok(self.outbox.is_paused()
-            && (self.config.slow_readers == SlowPolicy::Close || !self.outbox.is_open()))
+            && (round.config().slow_readers == SlowPolicy::Close || !self.outbox.is_open()))
     }
 
     /// Reads once and handles what came. Pending: there is no more.
@@ -273,7 +273,7 @@ impl<'a> Engine<'a> {
             return Ok(Progress::Paused);
         }
         let is_free = round.call.is_idle() && !self.has_messages() && !self.outbox.is_paused();
-        let event = self.decoder.next(input, self.config.message_bytes);
+        let event = self.decoder.next(input, round.config().message_bytes);
         let event = event.map_err(|violation| {
             // The decoder does not decode after a violation, so an answer to the close frame would not be seen.
             self.goodbye = Goodbye::Refused;
@@ -282,9 +282,9 @@ impl<'a> Engine<'a> {
         let Some(event) = event else { return Ok(Progress::Paused) };
         let verdict = match event {
             Event::Text(_) | Event::Binary(_) | Event::Ping(_) => {
-                self.heartbeat.count(self.config.message_rate, round.price(event.len()))
+                self.heartbeat.count(round.config().message_rate, round.price(event.len()))
             }
-            Event::Pong(_) => self.heartbeat.count_pong(self.config.message_rate),
+            Event::Pong(_) => self.heartbeat.count_pong(round.config().message_rate),
             Event::Close(_) => Verdict::Allowed,
         };
         if verdict == Verdict::Flood {
@@ -331,7 +331,7 @@ impl<'a> Engine<'a> {
         };
         round.call.session().hub().metrics().received();
         self.first_deadline = None;
-        let is_congested = self.is_congested(round.cx)?;
+        let is_congested = self.is_congested(round)?;
         if round.call.is_idle() && !is_congested && !self.has_messages() {
             round.call.begin(incoming);
             // Most calls are ready at once, and the next message follows in the same read.
@@ -361,7 +361,11 @@ impl<'a> Engine<'a> {
     }
 }
 
-impl Round<'_, '_, '_> {
+impl<'a> Round<'_, '_, 'a> {
+    fn config(&self) -> &'a Config {
+        self.call.session().hub().config()
+    }
+
     fn begin(&mut self, message: Incoming) {
         self.spend(message.len());
         self.call.begin(message);
@@ -381,5 +385,15 @@ impl Round<'_, '_, '_> {
     fn spend(&mut self, len: usize) {
         let work = if self.call.session().compresses() { 2 * len } else { len };
         self.work = self.work.saturating_sub(work.max(LEAST_WORK));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_fits_into_the_gap_beside_a_task() {
+        assert!(size_of::<Engine<'_>>() <= 104, "{} bytes", size_of::<Engine<'_>>());
     }
 }

@@ -19,8 +19,9 @@ pub(crate) struct UpgradedSocket {
 pub(crate) enum Socket {
     /// Bare TCP. The outbox holds it, so that senders can write.
     Tcp,
-    /// Anything else: TLS, a Unix socket, a test. Only the connection's own task touches it.
-    Any(Box<dyn AnyStream>),
+    /// Anything else: TLS, a Unix socket, a test. Only the connection's own task touches it. In two boxes, so that a bare TCP socket
+    /// takes one word of each session and not two.
+    Any(Box<Box<dyn AnyStream>>),
 }
 
 /// A byte stream of any kind.
@@ -38,7 +39,7 @@ impl Socket {
     pub(super) fn stream(&mut self) -> Stream<'_> {
         match self {
             Self::Tcp => None,
-            Self::Any(stream) => Some(Pin::new(&mut **stream)),
+            Self::Any(stream) => Some(Pin::new(&mut ***stream)),
         }
     }
 

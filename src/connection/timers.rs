@@ -24,7 +24,7 @@ impl<'a> Engine<'a> {
         read_at: Option<Instant>,
     ) -> Result<(), Closed> {
         // Most calls have ended by now, and need no clock.
-        if let Some(deadline) = call.limit(self.config.handler_timeout) {
+        if let Some(deadline) = call.limit(call.session().hub().config().handler_timeout) {
             self.wake_at(deadline);
         }
         // A read has just looked at the clock, so most timers need not be asked.
@@ -83,12 +83,13 @@ impl<'a> Engine<'a> {
         // error for them if the client is gone.
         let is_heard = is_listening || self.outbox.is_full();
         let in_front = self.heartbeat.unconfirmed().map_or(0, |confirmed| self.outbox.in_front(confirmed));
-        match self.heartbeat.check(now, in_front, is_heard, self.config) {
+        let config = session.hub().config();
+        match self.heartbeat.check(now, in_front, is_heard, config) {
             Action::Ping => {
                 self.outbox.ping();
                 // The answer begins the next silence, which may end before this pong is due.
-                let pong_timeout = self.config.pong_timeout;
-                Ok(after(now, self.config.ping_interval.unwrap_or(pong_timeout).min(pong_timeout)))
+                let pong_timeout = config.pong_timeout;
+                Ok(after(now, config.ping_interval.unwrap_or(pong_timeout).min(pong_timeout)))
             }
             Action::Dead => Err(Closed::by_server(CloseCode::NO_PONG, "no sign of life")),
             Action::Wait(moment) => Ok(moment),

@@ -121,7 +121,7 @@ impl Connection {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.run_on(early, |_| Socket::Any(Box::new(io)))
+        self.run_on(early, |_| Socket::Any(Box::new(Box::new(io))))
     }
 
     /// Not `async` itself, since the session's future would then hold everything twice.
