@@ -72,18 +72,6 @@ impl Recipients {
     pub fn everyone() -> Self {
         Target::Everyone.into()
     }
-
-    /// Whether the session with this key and id is one of them. `false` for a group, since only the session knows its groups.
-    pub(crate) fn match_id(&self, key: &Key, id: SessionId) -> bool {
-        let meant = match &self.target {
-            Target::Key(target) => target == key,
-            Target::Keys(keys) => keys.contains(key),
-            Target::Session(_, target) => *target == id,
-            Target::Group(_) => false,
-            Target::Everyone => true,
-        };
-        meant && self.except != Some(id)
-    }
 }
 
 impl Target {

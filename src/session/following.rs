@@ -52,7 +52,7 @@ impl Session {
 
     /// The session's position in the log of its key, if it follows the log.
     pub(crate) fn follower(&self) -> Option<MutexGuard<'_, Follower>> {
-        let follower = self.0.follower.as_deref()?;
+        let follower = self.0.seldom.follower.as_deref()?;
         // A poisoned lock is safe to use: no panic can interrupt a change.
         Some(follower.lock().unwrap_or_else(PoisonError::into_inner))
     }
