@@ -77,7 +77,7 @@
  */
 
 /** @typedef {{ n: string, id?: number | string, text: string }} Letter */
-/** @typedef {{ status: Status, epoch: string, delay?: number, end?: End }} State The state of a leader. */
+/** @typedef {{ status: Status, epoch: string, delay?: number, end?: End, at?: string }} State The state of a leader. */
 /**
  * A note between tabs. Notes with a `term` are from the leader.
  * @typedef {{
@@ -614,7 +614,7 @@ export class Keywire extends EventTarget {
     this.#status = status;
     this.#heard = now();
     this.#due = this.#heard + (delay ?? 0);
-    this.#post({ state: { status, epoch: this.#epoch, delay, end } });
+    this.#post({ state: { status, epoch: this.#epoch, delay, end, at: this.#at } });
     if (status === 'closed') {
       this.#life.abort();
       this.#leave();
@@ -738,7 +738,7 @@ export class Keywire extends EventTarget {
     const { leads } = /** @type {Tabs} */ (this.#tabs);
     if (leads && ask === 'now') this.connect();
     else if (leads && ask) {
-      this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - now(), 0) } });
+      this.#post({ state: { status: this.#status, epoch: this.#epoch, delay: Math.max(this.#due - now(), 0), at: this.#at } });
     } else if (leads && letter && epoch === this.#epoch && this.#isOpen) {
       // Announced before it is sent: if this tab dies in between, a message is lost, but none is sent twice.
       this.#post({ taken: letter.n });
@@ -761,8 +761,10 @@ export class Keywire extends EventTarget {
   }
 
   /** Copies the state of the leader. @param {number} term @param {State} state */
-  #mirror(term, { status, epoch, delay, end }) {
+  #mirror(term, { status, epoch, delay, end, at }) {
     this.#term = term;
+    // A tab that begins at the end of the log begins where its leader is. It may have to lead before the next kept push.
+    if (at && !this.#at && this.#options.follow === 'now') this.#keep(at);
     const tabs = this.#tabs;
     if (this.#status === 'open' && (status !== 'open' || epoch !== this.#epoch)) this.#over(end ?? LOST, delay);
     else if (end) this.#over(end, delay);

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { Demo, becomes, connectRaw, got, heard, hears, launchChromium, open, status, until, wired, within } from './harness.js';
+import { Demo, becomes, connectRaw, got, heard, hears, launchChromium, open, said, status, until, wired, within } from './harness.js';
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -178,6 +178,21 @@ test('tabs that share a connection hear each kept push once, also when the one t
   await keep('four');
   for (const page of [...others, late]) await hears(page, 'four');
   await until(async () => (await demo.stats()).sessions === 1, 'one session');
+});
+
+test('a tab that has only listened goes on where it was when it leads', async () => {
+  const leader = await follower({ shared: true, delay: 600_000 });
+  await becomes(leader, 'open');
+  const other = await follower({ shared: true, delay: 600_000 });
+  await becomes(other, 'open');
+  await killed(async () => {
+    await leader.close();
+    // It leads now, and there is no server.
+    await until(async () => (await said(other, 'error')).length > 0, 'an attempt fails');
+  });
+  await keep('away');
+  await other.evaluate(() => /** @type {any} */ (window).wire.connect());
+  await hearsJust(other, ['away']);
 });
 
 test('a log that was emptied is a gap', async () => {
