@@ -12,7 +12,6 @@ use keywire::log::{Kept, Log, LogError, MemoryLog, Position, Retention};
 use keywire::{Config, Delivery, Hub, Push};
 use serde_json::{Value, json};
 use support::{Client, FaultyLog, Moment, Server};
-use tokio::sync::Semaphore;
 
 async fn server(log: impl Log) -> Server {
     Server::start(Hub::builder(RawKey::from_path()).log(log).build()).await
@@ -241,6 +240,7 @@ async fn a_page_that_comes_while_the_log_is_away_gets_its_first_word_when_it_is_
 async fn a_client_that_begins_at_the_end_is_open_when_it_knows_where_that_is() {
     use keywire::client::{Event, Follow};
     use support::keywire_client::{client, next};
+    use tokio::sync::Semaphore;
 
     let reads = Arc::new(Semaphore::new(0));
     let log = FaultyLog::new(MemoryLog::new(), {
@@ -268,7 +268,10 @@ async fn a_client_that_begins_at_the_end_is_open_when_it_knows_where_that_is() {
         session.close(keywire::session::CloseCode::RESTART, "");
     }
     assert!(matches!(next(&mut events).await, Event::Closed(_)));
+    // A log that is away does not keep it waiting for long.
+    assert!(matches!(next(&mut events).await, Event::Open));
     reads.add_permits(Semaphore::MAX_PERMITS);
+    let (_other, mut events) = client(&server).key("alice").follow(Follow::Now).connect();
     assert!(matches!(next(&mut events).await, Event::Open));
     let kept = at(keep(&server, "kept").await);
     assert!(matches!(next(&mut events).await, Event::Kept { at, .. } if at.to_string() == kept));

@@ -188,7 +188,7 @@ impl Conversation {
         }
     }
 
-    /// Handles a text message.
+    /// Handles a message, and reports the event if it is one.
     async fn take(&mut self, state: &mut State, text: &str) {
         if let Some(event) = self.receive(text, state.following.as_mut()) {
             state.tell(event).await;
