@@ -1,6 +1,6 @@
 //! Buffers for short frames. Each thread keeps some, so that a short message to one session needs no allocation.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// Bytes of a short frame at most. To copy it costs less than to share it.
 pub(crate) const SHORT: usize = 512;
@@ -15,33 +15,36 @@ const LARGEST: usize = 4 * 1024;
 const NEW: usize = 256;
 
 thread_local! {
-    static POOL: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An empty buffer.
+#[inline(always)]
 pub(crate) fn take() -> Vec<u8> {
-    let pooled = POOL.try_with(|cell| {
-        let mut pool = cell.take();
-        let buffer = pool.pop();
-        cell.set(pool);
-        buffer
-    });
-    pooled.ok().flatten().unwrap_or_else(|| Vec::with_capacity(NEW))
+    match POOL.try_with(|pool| pool.borrow_mut().pop()) {
+        Ok(Some(buffer)) => buffer,
+        _ => fresh(),
+    }
+}
+
+#[cold]
+fn fresh() -> Vec<u8> {
+    Vec::with_capacity(NEW)
 }
 
 /// Keeps a buffer for the next who needs one.
+#[inline(always)]
 pub(crate) fn give_back(mut buffer: Vec<u8>) {
     if buffer.capacity() > LARGEST {
         return;
     }
     buffer.clear();
     // A thread that ends keeps nothing.
-    let _ = POOL.try_with(|cell| {
-        let mut pool = cell.take();
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
         if pool.len() < BUFFERS {
             pool.push(buffer);
         }
-        cell.set(pool);
     });
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::buffer_pool::{self, SHORT};
 use crate::compression::{CompressedCache, Compression};
 use crate::group::Group;
 use crate::message::Push;
@@ -33,12 +34,20 @@ impl Frame {
     pub(crate) fn text_of(size: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         // The header's length depends on the payload's, so there is room for the longest header in front.
         const ROOM: usize = websocket::MAX_HEADER;
-        let mut bytes = Vec::with_capacity(ROOM + size);
-        bytes.resize(ROOM, 0);
+        let is_short = size <= SHORT;
+        let mut bytes = if is_short { buffer_pool::take() } else { Vec::with_capacity(ROOM + size) };
+        bytes.extend_from_slice(&[0; ROOM]);
         write(&mut bytes);
         let (header, len) = websocket::header(OpCode::Text, bytes.len() - ROOM);
-        bytes[ROOM - len..ROOM].copy_from_slice(&header[..len]);
-        Self::one(Bytes::from(bytes).slice(ROOM - len..))
+        let start = ROOM - len;
+        bytes[start..ROOM].copy_from_slice(&header[..len]);
+        if !is_short {
+            return Self::one(Bytes::from(bytes).slice(start..));
+        }
+        // Bytes that fill their buffer are one allocation, others are two.
+        let exact = Bytes::copy_from_slice(&bytes[start..]);
+        buffer_pool::give_back(bytes);
+        Self::one(exact)
     }
 
     /// Appends what `write` appends, which is UTF-8, as the payload of a frame.
@@ -137,6 +146,10 @@ impl Frame {
             Some(deflate) => self.compressed.get(&self.bytes, deflate),
             None => &self.bytes,
         }
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {

@@ -160,13 +160,14 @@ impl Hub {
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let since = Stopwatch::start();
         // First: a session that enters the store in between is met there.
-        let underway = self.underway().apply(to, order);
+        let underway =
+            if let Order::Close(..) = order { self.underway().apply(to, order).delivered } else { 0 };
         // By itself, so that the future does not hold its result while it waits.
         if let Some(delivery) = self.dispatch_now(to, order) {
-            return self.dispatched(since, underway.delivered, delivery);
+            return self.dispatched(since, underway, delivery);
         }
         let dispatched = self.ask_store("dispatch", || self.store().dispatch(to, order)).await;
-        self.dispatched(since, underway.delivered, dispatched.unwrap_or_else(|_| Delivery::unknown()))
+        self.dispatched(since, underway, dispatched.unwrap_or_else(|_| Delivery::unknown()))
     }
 
     fn dispatched(&self, since: Stopwatch, underway: usize, mut delivery: Delivery) -> Delivery {

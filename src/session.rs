@@ -194,10 +194,10 @@ impl Session {
     /// [`Session::send`] for a message that is already encoded or is not a push.
     pub fn send_frame(&self, frame: &Frame) -> Outcome {
         let bytes = match self.0.compresses {
-            true => frame.compressed(self.hub().config().compression).clone(),
-            false => frame.clone().into_bytes(),
+            true => frame.compressed(self.hub().config().compression),
+            false => frame.bytes(),
         };
-        self.push(bytes.into(), frame.count())
+        self.push_copy(bytes, frame.count(), || bytes.clone().into())
     }
 
     /// [`Session::apply`] for an order that no other session gets: one short message is copied, not shared.
@@ -206,9 +206,7 @@ impl Session {
             Order::Deliver(frame)
                 if frame.count() == 1 && !self.0.compresses && frame.as_bytes().len() <= SHORT =>
             {
-                let mut buffer = buffer_pool::take();
-                buffer.extend_from_slice(frame.as_bytes());
-                self.push(buffer.into(), frame.count())
+                self.push_copy(frame.as_bytes(), 1, || Frames::copy(frame.as_bytes()))
             }
             order => self.apply(order),
         }
@@ -245,6 +243,7 @@ impl Session {
     }
 
     /// [`Session::reply`] with text that is framed already, in a pooled buffer.
+    #[inline(always)]
     pub(crate) fn reply_text(&self, frame: Vec<u8>) -> Outcome {
         match self.0.compresses {
             true => self.reply(Frame::several(frame.into(), 1)),
@@ -263,6 +262,13 @@ impl Session {
         let len = frames.len();
         let outcome = self.0.push(frames, messages);
         self.hub().metrics().sent(outcome, messages, len);
+        outcome
+    }
+
+    #[inline(always)]
+    fn push_copy(&self, bytes: &[u8], messages: usize, frames: impl FnOnce() -> Frames) -> Outcome {
+        let outcome = self.0.push_copy(bytes, messages, frames);
+        self.hub().metrics().sent(outcome, messages, bytes.len());
         outcome
     }
 

@@ -202,6 +202,7 @@ impl<'a> Engine<'a> {
 
     /// Whether the server reads from the client: the backlog is bounded. It may be larger while an answer of the client is awaited,
     /// since the handler may be the one who waits.
+    #[inline(always)]
     pub(super) fn is_listening(&self, session: &Session) -> bool {
         self.backlog.as_ref().is_none_or(|backlog| {
             !backlog.is_full() || backlog.has_room_before_answer() && session.awaits_answers()

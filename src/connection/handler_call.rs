@@ -112,7 +112,13 @@ impl<'a> HandlerCall<'a> {
     }
 
     /// Polls the running call. Ready when there is none.
+    #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_idle() { Poll::Ready(()) } else { self.poll_running(cx) }
+    }
+
+    #[inline(never)]
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_idle() {
             ready!(self.guard(|call| call.advance(cx)));
         }
@@ -216,6 +222,7 @@ impl<'a> HandlerCall<'a> {
     }
 
     /// Sends the handler's reply.
+    #[inline(always)]
     fn succeed(&mut self, reply: Reply) {
         self.session.hub().metrics().handled(self.since);
         self.answer(reply);
@@ -234,8 +241,12 @@ impl<'a> HandlerCall<'a> {
         }
     }
 
+    #[inline(always)]
     fn answer(&mut self, reply: Reply) {
-        self.state = State::Idle;
+        // A call that is done at once has no future to drop.
+        if !self.is_idle() {
+            self.state = State::Idle;
+        }
         reply.send(self.session, self.id.take());
     }
 

@@ -123,7 +123,16 @@ impl Reply {
     }
 
     /// Sends the reply to the message with this id.
+    #[inline(always)]
     pub(crate) fn send(self, session: &Session, id: Option<MessageId>) {
+        match self.0 {
+            Inner::Text(TextFrame(frame)) => _ = session.reply_text(frame),
+            other => Self(other).send_encoded(session, id),
+        }
+    }
+
+    #[inline(never)]
+    fn send_encoded(self, session: &Session, id: Option<MessageId>) {
         match self.0 {
             Inner::None => {}
             Inner::Frame(frame) => _ = session.reply(frame),

@@ -188,6 +188,7 @@ impl Watched for List {
 }
 
 impl Noted {
+    #[inline(always)]
     fn push(&mut self, session: AnyOwned) {
         self.open.push(session);
         if self.open.len() == WRITES_PER_POLL {

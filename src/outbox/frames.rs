@@ -12,6 +12,14 @@ pub(crate) enum Frames {
 }
 
 impl Frames {
+    /// A copy of short frames, in a pooled buffer.
+    #[inline(always)]
+    pub(crate) fn copy(short: &[u8]) -> Self {
+        let mut buffer = buffer_pool::take();
+        buffer.extend_from_slice(short);
+        buffer.into()
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Shared(bytes) => bytes,
@@ -45,17 +53,22 @@ impl From<Bytes> for Frames {
 }
 
 impl From<Vec<u8>> for Frames {
+    #[inline(always)]
     fn from(frames: Vec<u8>) -> Self {
-        match frames.len() {
-            ..=SHORT => Self::Gathered(frames),
-            // A buffer that is larger than what is in it would hold more memory than the queue counts.
-            len if frames.capacity() > 2 * len => {
-                let exact = Bytes::copy_from_slice(&frames);
-                buffer_pool::give_back(frames);
-                Self::Shared(exact)
-            }
-            _ => Self::Shared(frames.into()),
+        if frames.len() <= SHORT { Self::Gathered(frames) } else { Self::long(frames) }
+    }
+}
+
+impl Frames {
+    #[inline(never)]
+    fn long(frames: Vec<u8>) -> Self {
+        // A buffer that is larger than what is in it would hold more memory than the queue counts.
+        if frames.capacity() > 2 * frames.len() {
+            let exact = Bytes::copy_from_slice(&frames);
+            buffer_pool::give_back(frames);
+            return Self::Shared(exact);
         }
+        Self::Shared(frames.into())
     }
 }
 

@@ -19,6 +19,26 @@ impl<T: Owner> Owned<T> {
         }
     }
 
+    /// The same with frames that are made only if they cannot be copied behind those that wait: a burst to many sessions counts no
+    /// reference for each message.
+    #[inline(always)]
+    pub(crate) fn push_copy(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        messages: usize,
+        frames: impl FnOnce() -> Frames,
+    ) -> Outcome {
+        let mut state = self.outbox.lock();
+        if state.gather(bytes, messages, self.owner.config()) {
+            return Outcome::Accepted;
+        }
+        let frames = frames();
+        match state.life {
+            Life::Open => self.append(state, frames, messages),
+            Life::Closing(..) | Life::Ended => Outcome::Gone,
+        }
+    }
+
     /// Queues a frame that can also wait elsewhere, if there is room in half of the queue. Nothing becomes of the session if
     /// there is none.
     pub(crate) fn offer(self: &Arc<Self>, frames: Frames, messages: usize) -> bool {
@@ -42,6 +62,11 @@ impl<T: Owner> Owned<T> {
     /// Queues a reply, also while the session ends. For the connection's own task, which flushes afterwards.
     pub(crate) fn reply(self: &Arc<Self>, frames: Frames, messages: usize) -> Outcome {
         let mut state = self.outbox.lock();
+        if state.gather(frames.as_slice(), messages, self.owner.config()) {
+            drop(state);
+            frames.recycle();
+            return Outcome::Accepted;
+        }
         match state.life {
             Life::Open => self.append(state, frames, messages),
             Life::Closing(_, Replies::Taken)

@@ -58,9 +58,19 @@ impl Queue {
     }
 
     /// Appends frames that are so many messages; a control frame is none.
+    #[inline(always)]
     pub(super) fn push(&mut self, frames: Frames, messages: usize) {
         self.bytes += frames.len();
         self.messages += messages;
+        // The usual case, without a call.
+        match self.first {
+            None => self.first = Some(Entry { frames, messages }),
+            Some(_) => self.push_behind(frames, messages),
+        }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, frames: Frames, messages: usize) {
         let last = match &mut self.rest {
             Some(rest) => rest.back_mut(),
             None if self.written == 0 => self.first.as_mut(),
@@ -70,13 +80,25 @@ impl Queue {
             return frames.recycle();
         }
         let mut entry = Entry { frames, messages };
-        match self.first {
-            None => self.first = Some(entry),
-            Some(_) => {
-                entry.frames.trim();
-                self.rest.get_or_insert_default().push_back(entry);
-            }
+        entry.frames.trim();
+        self.rest.get_or_insert_default().push_back(entry);
+    }
+
+    /// Copies short frames behind those that wait, if these are gathered already and nothing else is to be done. Says whether it did.
+    #[inline(always)]
+    pub(super) fn gather(&mut self, short: &[u8], messages: usize) -> bool {
+        let Some(Entry { frames: Frames::Gathered(gathered), messages: waiting }) = &mut self.first else {
+            return false;
+        };
+        let len = gathered.len() + short.len();
+        if self.rest.is_some() || self.written > 0 || *waiting == 0 || short.len() > SHORT || len > GATHERED {
+            return false;
         }
+        gathered.extend_from_slice(short);
+        *waiting += messages;
+        self.messages += messages;
+        self.bytes += short.len();
+        true
     }
 
     /// Puts a control frame at the first place where a frame may begin, or behind those of its kind that stand
@@ -189,7 +211,9 @@ impl Queue {
             first.frames.recycle();
         }
         // An idle session keeps no buffer.
-        self.rest.take_if(|rest| rest.is_empty());
+        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+            self.rest = None;
+        }
     }
 }
 

@@ -83,6 +83,17 @@ impl State {
         self.queue.messages() > config.queue_messages / 2 || self.queue.bytes() > config.queue_bytes / 2
     }
 
+    /// [`Queue::gather`], while somebody will look at the queue soon and half of it stays free.
+    #[inline(always)]
+    pub(super) fn gather(&mut self, frames: &[u8], messages: usize, config: &Config) -> bool {
+        !self.queue.is_empty()
+            && matches!(self.life, Life::Open)
+            && matches!(self.attention, Attention::Task | Attention::Flusher)
+            && self.queue.messages() + messages <= config.queue_messages / 2
+            && self.queue.bytes() + frames.len() <= config.queue_bytes / 2
+            && self.queue.gather(frames, messages)
+    }
+
     pub(super) fn interject(&mut self, frame: Bytes) {
         if matches!(self.life, Life::Open) {
             self.queue.interject(frame);

@@ -183,9 +183,7 @@ impl SessionStore for MemoryStore {
         let mut delivery = Delivery::default();
         match sessions.as_slice() {
             [session] => {
-                let id = session.id();
-                let only = !matches!(to.target, Target::Session(_, only) if only != id);
-                if only && to.except != Some(id) {
+                if is_meant(session, only(to), to.except) {
                     delivery.count(session.apply_alone(order));
                 }
             }
@@ -291,16 +289,26 @@ impl SessionStore for MemoryStore {
 /// session. To ask [`Recipients::includes`] would be to look for each of them again.
 #[inline(always)]
 fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
-    let only = match to.target {
-        Target::Session(_, id) => Some(id),
-        _ => None,
-    };
+    let only = only(to);
     for session in sessions {
-        let id = session.id();
-        if only.is_none_or(|only| only == id) && to.except != Some(id) {
+        if is_meant(session, only, to.except) {
             delivery.count(session.apply(order));
         }
     }
+}
+
+/// The one session of the target, if it is one.
+fn only(to: &Recipients) -> Option<SessionId> {
+    match to.target {
+        Target::Session(_, id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Looks at the session's id only where the recipients name one: it is in a cache line that a message does not need.
+#[inline(always)]
+fn is_meant(session: &Session, only: Option<SessionId>, except: Option<SessionId>) -> bool {
+    only.is_none_or(|only| only == session.id()) && except.is_none_or(|except| except != session.id())
 }
 
 fn remaining(sessions: &[Session], except: Option<SessionId>) -> Vec<Session> {

@@ -19,6 +19,7 @@ pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
 }
 
 /// Appends a frame to `out`.
+#[inline(always)]
 pub(crate) fn write_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     debug_assert!(
         !opcode.is_control() || payload.len() <= MAX_CONTROL,

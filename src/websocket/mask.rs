@@ -11,8 +11,8 @@ impl Mask {
 
     /// Unmasks the next bytes of the payload. The payload may come in pieces of any length.
     pub(super) fn apply(&mut self, bytes: &mut [u8]) {
-        let Self([a, b, c, d]) = *self;
-        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let narrow = u64::from(u32::from_ne_bytes(self.0));
+        let wide = narrow << 32 | narrow;
         // Whole words first, since the compiler turns this loop into vector instructions.
         let (words, rest) = bytes.as_chunks_mut::<8>();
         for word in words {
