@@ -1,5 +1,7 @@
 //! The commands and messages of a bench server. All servers send the same bytes.
 
+pub mod own;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

@@ -3,26 +3,55 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow;
 
-use clap::Parser as _;
+use clap::Parser;
 use keywire::auth::RawKey;
 use keywire::handler::HandlerError;
 use keywire::message::Text;
+use keywire::presence::MemoryPresence;
 use keywire::{Config, Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, async_trait};
-use keywire_bench::server::Options;
+use keywire_bench::server;
+use keywire_bench::wire::own::{self, OwnCommand};
 use keywire_bench::wire::{self, Command, PAUSE_EVERY, Random};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use warp::Filter as _;
+
+/// keywire's bench server.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    server: server::Options,
+
+    /// Serve by warp and keywire's adapter for it, and not by `keywire::serve`.
+    #[arg(long)]
+    warp: bool,
+
+    /// Keep a record of who is online.
+    #[arg(long)]
+    presence: bool,
+}
 
 fn main() {
     let options = Options::parse();
-    let listen = options.listen;
-    let runtime = options.runtime();
-    let hub = Hub::builder(RawKey::from_path()).handler(Bench).config(config()).build();
+    let listen = options.server.listen;
+    let runtime = options.server.runtime();
+    // Presence begins a task.
+    let entered = runtime.enter();
+    let mut hub = Hub::builder(RawKey::from_path()).handler(Bench).config(config());
+    if options.presence {
+        hub = hub.presence(MemoryPresence::new());
+    }
+    let hub = hub.build();
+    drop(entered);
     // Runs on a worker, not on the thread that waits here.
     let server = runtime.spawn(async move {
-        let listener = TcpListener::bind(listen).await.expect("a free address");
-        let pages = warp::service(warp::path("health").map(|| "fine"));
-        keywire::serve(listener, pages).websocket("/websocket", &hub).run().await;
+        if options.warp {
+            warp::serve(keywire::adapter::warp::websocket("websocket", hub)).run(listen).await;
+        } else {
+            let listener = TcpListener::bind(listen).await.expect("a free address");
+            let pages = warp::service(warp::path("health").map(|| "fine"));
+            keywire::serve(listener, pages).websocket("/websocket", &hub).run().await;
+        }
     });
     if let Err(error) = runtime.block_on(server) {
         eprintln!("{error}");
@@ -43,15 +72,20 @@ impl MessageHandler for Bench {
     async fn text(&self, session: &Session, text: Text) -> Result<ControlFlow<Reply, Text>, HandlerError> {
         if let Some(command) = Command::parse(&text) {
             obey(session.hub(), command).await;
+        } else if let Some(command) = OwnCommand::parse(&text) {
+            return Ok(ControlFlow::Break(obey_own(session, command).await?));
+        } else {
+            return Ok(ControlFlow::Break(Reply::text(&text)));
         }
         Ok(ControlFlow::Break(Reply::none()))
     }
 
     fn text_now(&self, _: &Session, text: &str) -> Option<Result<ControlFlow<Reply>, HandlerError>> {
-        match text.starts_with('{') {
-            true => Some(Ok(ControlFlow::Continue(()))),
-            false if Command::parse(text).is_none() => Some(Ok(ControlFlow::Break(Reply::text(text)))),
-            false => None,
+        match text.as_bytes().first() {
+            Some(b'{') => Some(Ok(ControlFlow::Continue(()))),
+            // Perhaps a command.
+            Some(b'A'..=b'Z') => None,
+            _ => Some(Ok(ControlFlow::Break(Reply::text(text)))),
         }
     }
 
@@ -87,6 +121,35 @@ async fn obey(hub: &Hub, command: Command) {
                 hub.send_to(&key, push).await;
                 pause(number).await;
             }
+        }
+    }
+}
+
+async fn obey_own(session: &Session, command: OwnCommand) -> Result<Reply, HandlerError> {
+    let hub = session.hub().clone();
+    match command {
+        OwnCommand::PushFromThread { count, size, keys } => {
+            let runtime = Handle::current();
+            std::thread::spawn(move || {
+                runtime.block_on(obey(&hub, Command::Push { count, size, keys }));
+            });
+            Ok(Reply::none())
+        }
+        OwnCommand::Join { first, count, rooms } => {
+            for number in first..first + count {
+                session.join(own::room(number % rooms)).await?;
+            }
+            Ok(Reply::text(own::JOINED))
+        }
+        OwnCommand::PushToGroups { count, size, rooms } => {
+            let mut random = Random::new(RandomState::new().hash_one(count));
+            for number in 0..count {
+                let room = own::room(random.below(rooms));
+                let text = wire::push_message(number, &room, size.saturating_sub(own::group_field(&room)));
+                hub.send_to_group(&*room, Push::message(text)).await;
+                pause(number).await;
+            }
+            Ok(Reply::none())
         }
     }
 }

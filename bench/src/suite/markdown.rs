@@ -9,7 +9,7 @@ use super::Plan;
 use super::plot;
 use super::process::cores;
 use super::results::Results;
-use super::servers::{KEYWIRE, LIMIT};
+use super::servers::{BEHIND_WARP, KEYWIRE, LIMIT};
 use super::thresholds::Verdict;
 use crate::load::workload::Workload;
 use crate::wire::PAUSE_EVERY;
@@ -22,6 +22,8 @@ pub fn title(workload: Workload, fewer: usize) -> String {
         Workload::Spread => format!("broadcast to {sessions}, unread"),
         Workload::Burst => format!("burst of 16 to {sessions}"),
         Workload::Push => format!("push to random keys of {sessions}"),
+        Workload::Thread => format!("push to random keys of {sessions}, by a thread of its own"),
+        Workload::Groups => format!("push to groups of 100, {sessions} sessions"),
         Workload::Echo => "echo".to_owned(),
         Workload::Echo16 => "echo, 16 in flight".to_owned(),
         Workload::Json => "JSON command and reply".to_owned(),
@@ -39,6 +41,8 @@ pub fn page(results: &Results, verdicts: &[Verdict], plan: &Plan) -> String {
         ratios(results),
         latencies(results),
         threads(results),
+        groups(results),
+        growth(results, plan),
         reached(verdicts),
         instructions(),
         accounts(results),
@@ -92,7 +96,7 @@ fn costs(results: &Results) -> String {
     let text = "## Cost\n\nProcessor time of the server per message in µs, and in brackets the part in user space. For \
                 an idle session: resident memory. Less is better.\n";
     let rows = table(results, "", |server, workload| match workload {
-        Workload::Idle => results.memory(server).map(|kib| format!("{} KiB", number(kib))),
+        Workload::Idle => results.memory(server, workload).map(|kib| format!("{} KiB", number(kib))),
         _ => {
             let (total, user) = (results.total(server, workload)?, results.user(server, workload)?);
             Some(format!("{} [{}]", number(total), number(user)))
@@ -103,7 +107,7 @@ fn costs(results: &Results) -> String {
 
 fn ratios(results: &Results) -> String {
     let rows = table(results, "keywire to", |server, workload| {
-        if server == KEYWIRE || (workload == Workload::Idle && server == LIMIT) {
+        if server == KEYWIRE || server == BEHIND_WARP || (workload == Workload::Idle && server == LIMIT) {
             return None;
         }
         Some(number(results.cost(KEYWIRE, workload)? / results.cost(server, workload)?))
@@ -130,11 +134,51 @@ fn threads(results: &Results) -> String {
     let rate = |threads| results.rate(KEYWIRE, Workload::Spread, threads);
     let (Some(one), Some(two)) = (rate(1), rate(2)) else { return String::new() };
     let (one_rate, two_rate) = (grouped(one as usize), grouped(two as usize));
-    format!(
+    let mut text = format!(
         "## Two threads\n\nBroadcast to all sessions, with two cores for the server, until the last message has arrived. \
          The clients read nothing before that. One thread: {one_rate} messages/s. Two threads: {two_rate} messages/s, \
          {} times as many.\n",
         number(two / one)
+    );
+    text.push_str(
+        "\nIn the other workloads the load needs a core too, so the clock says little on two cores. The table has the processor \
+         time of the server per message in µs. Two threads that did not hinder each other would need the same as one, and be \
+         twice as fast.\n\n| workload | one thread | two threads | so two are faster by |\n|---|---|---|---|\n",
+    );
+    for workload in [Workload::Echo, Workload::Thread] {
+        let total = |threads| results.total_with(KEYWIRE, workload, threads);
+        if let (Some(one), Some(two)) = (total(1), total(2)) {
+            let (title, factor) = (title(workload, results.fewer), number(2.0 * one / two));
+            let _ = writeln!(text, "| {title} | {} | {} | {factor} |", number(one), number(two));
+        }
+    }
+    text
+}
+
+fn groups(results: &Results) -> String {
+    let cost = |of: fn(&Results, &str, Workload) -> Option<f64>| of(results, KEYWIRE, Workload::Groups);
+    let costs = (cost(Results::total), cost(Results::user), cost(Results::memory));
+    let (Some(total), Some(user), Some(memory)) = costs else { return String::new() };
+    format!(
+        "## Groups and presence\n\n{} sessions, each in ten groups of 100 members, with a record of who is online. Pushes to random \
+         groups: {} µs [{}] for each member. Memory: {} KiB per session.\n",
+        grouped(Workload::Groups.sessions() / results.fewer),
+        number(total),
+        number(user),
+        number(memory)
+    )
+}
+
+fn growth(results: &Results, plan: &Plan) -> String {
+    if results.growth.is_empty() {
+        return String::new();
+    }
+    format!(
+        "## Growth\n\nProcessor time per message in µs, and in brackets the part in user space, by the number of sessions.\n\n\
+         {}\n![processor time over the number of sessions]({}/{})\n",
+        results.growth.table(),
+        plan.document.file_stem().unwrap_or_default().to_string_lossy(),
+        super::growth::FILE
     )
 }
 
@@ -180,6 +224,7 @@ fn method(results: &Results) -> String {
     let sessions = Workload::Echo.sessions() / results.fewer;
     format!(
         "## Method\n\n\
+         - **keywire:** under `keywire::serve`; the second row is the same hub behind warp and keywire's adapter for it.\n\
          - **Cores:** each measurement starts a new server on one core. The load generator, one thread, runs on another. \
            The servers take turns within a workload.\n\
          - **Network:** loopback, so the kernel's part of a message includes its delivery.\n\
@@ -234,7 +279,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-fn grouped(value: usize) -> String {
+pub fn grouped(value: usize) -> String {
     let digits = value.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")

@@ -1,6 +1,7 @@
 //! The suite: measures all servers in turn, in several rounds.
 
 mod build;
+mod growth;
 mod markdown;
 mod plot;
 mod process;
@@ -11,6 +12,7 @@ mod thresholds;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::load::Report;
 use crate::load::workload::Workload;
 use process::Cores;
 use results::Results;
@@ -47,7 +49,14 @@ const WORKLOADS: [Workload; 8] = [
 ];
 
 /// Workloads of keywire on two cores, and the number of threads. The burst checks the order.
-const SHARED: [(Workload, usize); 3] = [(Workload::Spread, 1), (Workload::Spread, 2), (Workload::Burst, 2)];
+const SHARED: [(Workload, usize); 6] = [
+    (Workload::Spread, 1),
+    (Workload::Spread, 2),
+    (Workload::Burst, 2),
+    (Workload::Echo, 2),
+    (Workload::Thread, 1),
+    (Workload::Thread, 2),
+];
 
 impl Plan {
     /// Builds, measures, prints and writes.
@@ -87,6 +96,18 @@ impl Plan {
             for (workload, threads) in SHARED.into_iter().filter(|(it, _)| self.wants_workload(*it)) {
                 self.measure(server, workload, threads, Cores::Shared, results);
             }
+            if self.wants_workload(Workload::Groups) {
+                self.measure(&server.with("--presence"), Workload::Groups, 1, Cores::Apart, results);
+            }
+        }
+        for (workload, _) in growth::WORKLOADS.into_iter().filter(|(it, _)| self.wants_workload(*it)) {
+            for sessions in growth::SESSIONS.map(|sessions| (sessions / self.fewer).max(10)) {
+                for server in servers.iter().filter(|server| server.is_keywire() || server.is_limit()) {
+                    if let Some(report) = self.report(server, workload, 1, Cores::Apart, sessions, results) {
+                        results.growth.add(server.name, workload, sessions, report);
+                    }
+                }
+            }
         }
     }
 
@@ -99,14 +120,29 @@ impl Plan {
         results: &mut Results,
     ) {
         let sessions = (workload.sessions() / self.fewer).max(10);
+        if let Some(report) = self.report(server, workload, threads, cores, sessions, results) {
+            results.add(server.name, workload, threads, report);
+        }
+    }
+
+    fn report(
+        &self,
+        server: &Server,
+        workload: Workload,
+        threads: usize,
+        cores: Cores,
+        sessions: usize,
+        results: &mut Results,
+    ) -> Option<Report> {
         match process::measure(&self.root, server, workload, threads, cores, sessions, self.seconds) {
             Ok(report) => {
                 eprintln!("{}", results::progress(server, threads, &report));
-                results.add(server.name, workload, threads, report);
+                Some(report)
             }
             Err(error) => {
                 eprintln!("{:12} {:8} FAILED: {error}", server.name, workload.name());
                 results.fail(server.name, workload);
+                None
             }
         }
     }
@@ -115,6 +151,9 @@ impl Plan {
         let plots = self.document.with_extension("");
         std::fs::create_dir_all(&plots)?;
         std::fs::write(&self.document, page)?;
+        if !results.growth.is_empty() {
+            std::fs::write(plots.join(growth::FILE), results.growth.plot())?;
+        }
         for workload in results.workloads() {
             let file = plots.join(plot::file_name(workload));
             std::fs::write(file, plot::bars(results, workload))?;

@@ -16,7 +16,7 @@ const TOP: f64 = 56.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 18.0;
 
-const STYLE: &str = "\
+pub const STYLE: &str = "\
 text{font:13px system-ui,sans-serif;fill:#24292f}\
 .title{font-weight:600;font-size:15px}.note{fill:#57606a}.own{font-weight:600}\
 .bar{fill:#a8b3bf}.user{fill:#6b7785}.keywire .bar{fill:#4aa3df}.keywire .user{fill:#1769aa}\

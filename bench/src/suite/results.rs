@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::WORKLOADS;
+use super::growth::Growth;
 use super::servers::Server;
 use crate::load::workload::Workload;
 use crate::load::{Latency, Messages, Report};
@@ -15,6 +16,7 @@ pub struct Results {
     pub servers: Vec<(&'static str, &'static str)>,
     /// Divisor for the number of sessions.
     pub fewer: usize,
+    pub growth: Growth,
     reports: BTreeMap<(&'static str, Workload, usize), Vec<Report>>,
     failed: Vec<(&'static str, Workload)>,
 }
@@ -22,7 +24,7 @@ pub struct Results {
 impl Results {
     pub fn new(servers: &[Server], fewer: usize) -> Self {
         let servers = servers.iter().map(|server| (server.name, server.label)).collect();
-        Self { servers, fewer, reports: BTreeMap::new(), failed: Vec::new() }
+        Self { servers, fewer, growth: Growth::default(), reports: BTreeMap::new(), failed: Vec::new() }
     }
 
     pub fn add(&mut self, server: &'static str, workload: Workload, threads: usize, report: Report) {
@@ -45,8 +47,13 @@ impl Results {
 
     /// Processor time per message in µs, the median of all rounds.
     pub fn total(&self, server: &str, workload: Workload) -> Option<f64> {
+        self.total_with(server, workload, 1)
+    }
+
+    /// The same with this many threads.
+    pub fn total_with(&self, server: &str, workload: Workload, threads: usize) -> Option<f64> {
         // A time below the resolution of the clock is not zero.
-        self.median(server, workload, 1, |report| {
+        self.median(server, workload, threads, |report| {
             Some(report.per_message.total()).filter(|total| *total > 0.0)
         })
     }
@@ -57,8 +64,8 @@ impl Results {
     }
 
     /// The resident memory of a session in KiB.
-    pub fn memory(&self, server: &str) -> Option<f64> {
-        self.median(server, Workload::Idle, 1, |report| {
+    pub fn memory(&self, server: &str, workload: Workload) -> Option<f64> {
+        self.median(server, workload, 1, |report| {
             report.memory.map(|memory| memory.per_session).filter(|memory| *memory > 0.0)
         })
     }
@@ -66,7 +73,7 @@ impl Results {
     /// The value that tables and plots compare: the processor time per message, or the memory of a session.
     pub fn cost(&self, server: &str, workload: Workload) -> Option<f64> {
         match workload {
-            Workload::Idle => self.memory(server),
+            Workload::Idle => self.memory(server, workload),
             _ => self.total(server, workload),
         }
     }
@@ -124,7 +131,7 @@ impl Results {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
     Some(f64::midpoint(*low, *high))

@@ -15,6 +15,8 @@ pub struct Server {
 
 /// Name of the server that is compared with the others.
 pub const KEYWIRE: &str = "keywire";
+/// Name of the same server behind warp.
+pub const BEHIND_WARP: &str = "behind-warp";
 /// Name of the server with the lowest possible cost.
 pub const LIMIT: &str = "limit";
 
@@ -22,12 +24,25 @@ impl Server {
     pub fn is_keywire(&self) -> bool {
         self.name == KEYWIRE
     }
+
+    pub fn is_limit(&self) -> bool {
+        self.name == LIMIT
+    }
+
+    /// The same server with one more argument.
+    pub fn with(&self, argument: &str) -> Self {
+        let mut server = self.clone();
+        server.command.push(argument.into());
+        server
+    }
 }
 
 /// keywire's bench server, and the limit.
 pub fn own(binaries: &Path) -> Vec<Server> {
     let own = |name, label| Server { name, label, command: vec![binaries.join(name)], dialect: "plain" };
-    vec![own(LIMIT, "limit: epoll and `write`"), own(KEYWIRE, "**keywire** behind warp")]
+    let keywire = own(KEYWIRE, "**keywire**");
+    let behind_warp = Server { name: BEHIND_WARP, label: "keywire behind warp", ..keywire.with("--warp") };
+    vec![own(LIMIT, "limit: epoll and `write`"), keywire, behind_warp]
 }
 
 /// The Rust peers.

@@ -10,7 +10,7 @@ use crate::load::fleet::Fleet;
 use crate::load::report::Memory;
 
 /// Number of sessions that come and go first, so that one-time allocations are not counted.
-const FIRST: usize = 64;
+pub(super) const FIRST: usize = 64;
 /// Time for which the memory must not change, and the timeout for that.
 const STILL: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub fn run(task: &Task, measure: &mut Measure) -> io::Result<()> {
 }
 
 /// The resident memory when it no longer changes.
-fn settled(pid: u32) -> io::Result<u64> {
+pub(super) fn settled(pid: u32) -> io::Result<u64> {
     let start = Instant::now();
     let mut memory = memory_kb(pid)?;
     loop {

@@ -2,6 +2,7 @@
 
 mod connect;
 mod echo;
+mod groups;
 mod idle;
 mod spread;
 
@@ -25,6 +26,10 @@ pub enum Workload {
     Burst,
     /// Pushes to random keys.
     Push,
+    /// Pushes to random keys, sent by a thread of the server's application.
+    Thread,
+    /// Pushes to random groups, each session in ten. Also its memory. keywire only.
+    Groups,
     /// Echo of text, one message in flight per session.
     Echo,
     /// Echo of text, 16 messages in flight per session.
@@ -58,7 +63,8 @@ impl Workload {
     #[must_use]
     pub fn sessions(self) -> usize {
         match self {
-            Self::Fanout | Self::Spread | Self::Push | Self::Idle => 10_000,
+            Self::Fanout | Self::Spread | Self::Push | Self::Thread | Self::Idle => 10_000,
+            Self::Groups => 19_000,
             Self::Burst => 1_000,
             Self::Echo | Self::Echo16 | Self::Json => 50,
             Self::Connect => 16,
@@ -85,7 +91,9 @@ impl Workload {
             Self::Fanout => spread::broadcasts(task, 1, &mut measure)?,
             Self::Spread => spread::unread(task, &mut measure)?,
             Self::Burst => spread::broadcasts(task, 16, &mut measure)?,
-            Self::Push => spread::pushes(task, &mut measure)?,
+            Self::Push => spread::pushes(task, "P", &mut measure)?,
+            Self::Thread => spread::pushes(task, "T", &mut measure)?,
+            Self::Groups => groups::run(task, &mut measure)?,
             Self::Echo => echo::texts(task, 1, &mut measure)?,
             Self::Echo16 => echo::texts(task, 16, &mut measure)?,
             Self::Json => echo::commands(task, &mut measure)?,

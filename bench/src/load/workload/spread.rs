@@ -14,11 +14,11 @@ const PUSHES: u64 = 20_000;
 
 /// `count` broadcasts per command. All are received before the next command.
 pub fn broadcasts(task: &Task, count: u64, measure: &mut Measure) -> io::Result<()> {
-    let fleet = Fleet::open(&task.target, task.sessions)?;
+    let mut fleet = Fleet::open(&task.target, task.sessions)?;
     let mut next = vec![0; fleet.len()];
     let asked = format!("B {count} {}", task.size);
     let expected = count * fleet.len() as u64;
-    rounds(task, fleet, &asked, expected, measure, |member, number, key, messages| {
+    rounds(task, &mut fleet, &asked, expected, measure, |member, number, key, messages| {
         messages.wrong += u64::from(key != b"*");
         messages.out_of_order += u64::from(number != next[member]);
         next[member] = (number + 1) % count;
@@ -53,15 +53,15 @@ pub fn unread(task: &Task, measure: &mut Measure) -> io::Result<()> {
     Ok(())
 }
 
-/// Pushes to random keys. Each session must get rising numbers, and only pushes with its own key.
-pub fn pushes(task: &Task, measure: &mut Measure) -> io::Result<()> {
-    let fleet = Fleet::open(&task.target, task.sessions)?;
+/// Pushes to random keys, by this command. Each session must get rising numbers, and only pushes with its own key.
+pub fn pushes(task: &Task, command: &str, measure: &mut Measure) -> io::Result<()> {
+    let mut fleet = Fleet::open(&task.target, task.sessions)?;
     let keys: Vec<_> = (0..fleet.len()).map(|number| format!("user{number}").into_bytes()).collect();
     // The round, and the number within it.
     let mut latest = vec![(0, 0); keys.len()];
     let mut got = 0;
-    let asked = format!("P {PUSHES} {} {}", task.size, keys.len());
-    rounds(task, fleet, &asked, PUSHES, measure, |member, number, key, messages| {
+    let asked = format!("{command} {PUSHES} {} {}", task.size, keys.len());
+    rounds(task, &mut fleet, &asked, PUSHES, measure, |member, number, key, messages| {
         let this = (got / PUSHES, number + 1);
         got += 1;
         messages.wrong += u64::from(key != keys[member]);
@@ -71,9 +71,9 @@ pub fn pushes(task: &Task, measure: &mut Measure) -> io::Result<()> {
 }
 
 /// Sends the command and receives its messages, repeatedly, until the time is over. The first round is a warm-up.
-fn rounds(
+pub(super) fn rounds(
     task: &Task,
-    mut fleet: Fleet,
+    fleet: &mut Fleet,
     asked: &str,
     expected: u64,
     measure: &mut Measure,
