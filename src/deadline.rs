@@ -22,6 +22,11 @@ impl Deadline {
         (timeout < FUTURE).then(|| Self(NonZeroU32::MIN | millis(now + timeout)))
     }
 
+    /// A deadline that does not pass before the timeout has, but up to a millisecond later.
+    pub(crate) fn not_before(now: Instant, timeout: Duration) -> Option<Self> {
+        Self::after(now, timeout.saturating_add(Duration::from_millis(1)))
+    }
+
     /// The time until the deadline. Zero if it has passed.
     pub(crate) fn left(self, now: Instant) -> Duration {
         // Half of the range is the past.
@@ -51,9 +56,22 @@ pub(crate) fn finite(timeout: Duration) -> Duration {
 
 /// Milliseconds since the first call in this process. They wrap around after 49 days.
 pub(crate) fn millis(moment: Instant) -> u32 {
-    // The system's clock, since a test may have moved tokio's.
-    static START: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(std::time::Instant::now()));
-    moment.saturating_duration_since(*START).as_millis() as u32
+    let time = since_start(moment);
+    // Not by way of 128 bits: each read of a connection asks.
+    (time.as_secs() as u32).wrapping_mul(1000).wrapping_add(time.subsec_millis())
+}
+
+// The system's clock, since a test may have moved tokio's.
+static START: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(std::time::Instant::now()));
+
+/// The time since the first call in this process.
+pub(crate) fn since_start(moment: Instant) -> Duration {
+    moment.saturating_duration_since(*START)
+}
+
+/// The moment that is so long after the start.
+pub(crate) fn moment_of(since_start: Duration) -> Instant {
+    *START + since_start
 }
 
 #[cfg(test)]

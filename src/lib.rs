@@ -102,6 +102,7 @@ pub mod prelude;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 
 pub use async_trait::async_trait;
 pub use auth::KeyExtractor;

@@ -4,6 +4,7 @@ mod detached;
 mod extensions;
 mod following;
 mod groups;
+mod recipients;
 mod requests;
 
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::buffer_pool::{self, SHORT};
 pub use crate::close::{Closed, ClosedBy};
 use crate::deadline::time_of_day;
 pub use crate::delivery::{Answer, InvalidSessionId, RequestError, SessionId};
-use crate::delivery::{Order, Outcome, Recipients, Target};
+use crate::delivery::{Order, Outcome};
 use crate::follow::{FollowFrom, Follower};
 use crate::frame::Frame;
 pub use crate::group::InvalidGroup;
@@ -34,6 +35,7 @@ use crate::message::Push;
 use crate::metrics::Metrics;
 use crate::outbox::{Frames, Outbox, Owned, Owner};
 use crate::peer::CompactPeer;
+use crate::timer::Timer;
 pub use crate::websocket::{CloseCode, InvalidCloseCode};
 
 /// Handle of one live connection of a key, for example of one browser tab.
@@ -66,6 +68,8 @@ struct Seldom {
     refreshes: AtomicU32,
     /// Position in the log of the key, if the session follows the log.
     follower: Option<Box<Mutex<Follower>>>,
+    /// Wakes the connection's task for the next of its timeouts.
+    timer: Timer,
 }
 
 impl Owner for Inner {
@@ -122,6 +126,7 @@ impl Session {
                 peer: peer.map(CompactPeer::from),
                 refreshes: AtomicU32::new(0),
                 follower: follow.map(|from| Box::new(Mutex::new(Follower::new(from)))),
+                timer: Timer::default(),
             }),
         })))
     }
@@ -320,6 +325,10 @@ impl Session {
         &self.0.seldom.refreshes
     }
 
+    pub(crate) fn timer(&self) -> &Timer {
+        &self.0.seldom.timer
+    }
+
     /// Differs from that of any other session while this handle is held. Known without a look at the session.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -354,37 +363,6 @@ impl Eq for Session {}
 impl Hash for Session {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.seldom.id.hash(state);
-    }
-}
-
-/// Recipients from session handles.
-impl Recipients {
-    /// One session.
-    #[must_use]
-    pub fn session(session: &Session) -> Self {
-        Target::Session(session.key().clone(), session.id()).into()
-    }
-
-    /// The same recipients without this session.
-    #[must_use]
-    pub fn except(mut self, session: &Session) -> Self {
-        self.except = Some(session.id());
-        self
-    }
-
-    /// Whether `session` is one of the recipients.
-    #[must_use]
-    #[inline]
-    pub fn includes(&self, session: &Session) -> bool {
-        let meant = match &self.target {
-            Target::Key(key) => key == session.key(),
-            Target::Keys(keys) => keys.contains(session.key()),
-            Target::Session(_, id) => *id == session.id(),
-            Target::Group(group) => session.is_in(group),
-            Target::Everyone => true,
-        };
-        // A broadcast to everyone does not touch the ids.
-        meant && self.except.is_none_or(|id| id != session.id())
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::engine::{Engine, Goodbye, READS_PER_POLL};
 use super::handler_call::HandlerCall;
@@ -14,6 +16,22 @@ use crate::deadline::after;
 use crate::hub::Hub;
 use crate::outbox::Turn;
 use crate::websocket::Event;
+
+/// A timeout that sets a timer only when it is polled: most connections end at once.
+struct Lazy {
+    deadline: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lazy {
+    fn after(timeout: Duration) -> Self {
+        Self { deadline: after(Instant::now(), timeout), timer: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline))).as_mut().poll(cx)
+    }
+}
 
 /// The largest payload of a control frame (RFC 6455, section 5.5). Larger frames do not matter after the end.
 const CONTROL_BYTES: usize = 125;
@@ -29,7 +47,7 @@ impl<'a> Engine<'a> {
     pub(super) async fn settle(&mut self, call: &mut HandlerCall<'a>) {
         // If the application, the server or a timeout ended the session, no further message is handled.
         let in_order = self.goodbye != Goodbye::Awaited;
-        let mut deadline = Some(after(Instant::now(), call.session().hub().config().close_timeout));
+        let mut timer = Lazy::after(call.session().hub().config().close_timeout);
         poll_fn(|cx| {
             let _turn = Turn::begin();
             while call.poll(cx).is_ready() {
@@ -40,10 +58,7 @@ impl<'a> Engine<'a> {
             }
             // A later call finds a lost connection again.
             let _ = self.poll_flush(cx);
-            if let Some(deadline) = deadline.take() {
-                self.timer.as_mut().reset(deadline);
-            }
-            self.timer.as_mut().poll(cx)
+            timer.poll(cx)
         })
         .await;
     }
@@ -56,17 +71,13 @@ impl<'a> Engine<'a> {
     /// Sends the close frame and waits for the client's answer, within `Config::close_timeout` and until a shutdown cuts it.
     pub(super) async fn finish(&mut self, hub: &Hub) {
         self.outbox.say_goodbye();
-        let mut deadline = Some(after(Instant::now(), hub.config().close_timeout));
+        let mut timer = Lazy::after(hub.config().close_timeout);
         let goodbye = poll_fn(|cx| {
             // An error is an end too.
             if self.poll_goodbye(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            // Most connections end at once, and setting a timer wakes the runtime's driver.
-            if let Some(deadline) = deadline.take() {
-                self.timer.as_mut().reset(deadline);
-            }
-            self.timer.as_mut().poll(cx).map(|()| false)
+            timer.poll(cx).map(|()| false)
         });
         if hub.drain().unless_cut(goodbye).await != Some(true) {
             // TLS has an end of its own, by which the client knows that nothing was cut off. It is sent if the socket takes it at once.

@@ -1,11 +1,9 @@
 //! The work of an open connection: bytes in, messages to the handler, bytes out.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::backlog::Backlog;
 use super::following::Following;
@@ -16,7 +14,7 @@ use super::scratch;
 use super::socket::{Socket, UpgradedSocket};
 use super::yield_turn::yield_turn;
 use crate::close::{Closed, ClosedBy};
-use crate::deadline::{Deadline, after};
+use crate::deadline::Deadline;
 use crate::limits::Verdict;
 use crate::limits::{Config, SlowPolicy};
 use crate::outbox::{Outbox, Read, Turn};
@@ -32,8 +30,9 @@ pub(super) struct Engine<'a> {
     /// What was read while the handler or the client was not ready for more.
     pub(super) backlog: Option<Box<Backlog>>,
     pub(super) heartbeat: Heartbeat,
-    pub(super) timer: Pin<Box<Sleep>>,
-    /// Whether the timer wakes the task without another poll of it.
+    /// When the timeouts are looked at next. `None`: there is none.
+    pub(super) due: Option<Deadline>,
+    /// Whether the session's timer wakes the task then.
     pub(super) is_armed: bool,
     pub(super) goodbye: Goodbye,
     /// The deadline of the first message, until it comes.
@@ -89,13 +88,13 @@ impl<'a> Engine<'a> {
         let config = session.hub().config();
         let mut engine = Box::new(Self::with(upgraded, decoder, session.outbox(), config));
         if let Some(time) = session.time_to_expiry() {
-            engine.wake_at(after(Instant::now(), time));
+            engine.wake_after(Instant::now(), time);
         }
         engine.following = Following::of(session);
         if let Some(time) = config.first_message_timeout {
             let now = Instant::now();
             engine.first_deadline = Deadline::after(now, time);
-            engine.wake_at(after(now, time));
+            engine.wake_after(now, time);
         }
         engine
     }
@@ -114,10 +113,7 @@ impl<'a> Engine<'a> {
             decoder,
             backlog: Backlog::of(early),
             heartbeat: Heartbeat::new(now),
-            timer: Box::pin(tokio::time::sleep_until(after(
-                now,
-                config.ping_interval.unwrap_or(Duration::MAX),
-            ))),
+            due: config.ping_interval.and_then(|interval| Deadline::not_before(now, interval)),
             is_armed: false,
             goodbye: Goodbye::Awaited,
             first_deadline: None,

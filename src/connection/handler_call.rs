@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::own::{self, Served};
 use crate::app_call::{CallError, call_app, catch_panic};
 use crate::close::Closed;
-use crate::deadline::{Deadline, after};
+use crate::deadline::Deadline;
 use crate::excerpt::Excerpt;
 use crate::handler::{Failure, HandlerError, HandlerResult, Reply};
 use crate::message::{Code, Envelope, MessageId, Push};
@@ -125,7 +125,7 @@ impl<'a> HandlerCall<'a> {
         Poll::Ready(())
     }
 
-    /// Sets the deadline of the running call, if it has none yet. Returns the deadline then.
+    /// Sets the deadline of the running call, if it has none yet. Returns the present then.
     pub(super) fn limit(&mut self, timeout: Duration) -> Option<Instant> {
         let deadline = match &mut self.state {
             State::Opened(_, deadline) | State::Text(_, deadline) | State::Message(_, deadline) => deadline,
@@ -136,7 +136,7 @@ impl<'a> HandlerCall<'a> {
         }
         let now = Instant::now();
         *deadline = Deadline::after(now, timeout);
-        Some(after(now, timeout))
+        Some(now)
     }
 
     /// The deadline of the running call.

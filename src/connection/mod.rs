@@ -251,6 +251,7 @@ fn recount_keys(hub: &Hub) {
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.session.outbox().end();
+        self.session.timer().stop();
         self.session.end_requests();
         if let Inside::No = self.inside {
             return;

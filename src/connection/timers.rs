@@ -3,7 +3,6 @@
 use std::task::Context;
 use std::time::Duration;
 
-use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use super::engine::Engine;
@@ -11,7 +10,7 @@ use super::handler_call::HandlerCall;
 use super::heartbeat::Action;
 use super::yield_turn::yield_turn;
 use crate::close::Closed;
-use crate::deadline::after;
+use crate::deadline::{Deadline, after};
 use crate::session::Session;
 use crate::websocket::CloseCode;
 
@@ -23,21 +22,22 @@ impl<'a> Engine<'a> {
         call: &mut HandlerCall<'a>,
         read_at: Option<Instant>,
     ) -> Result<(), Closed> {
+        let timeout = call.session().hub().config().handler_timeout;
         // Most calls have ended by now, and need no clock.
-        if let Some(deadline) = call.limit(call.session().hub().config().handler_timeout) {
-            self.wake_at(deadline);
+        if let Some(now) = call.limit(timeout) {
+            self.wake_after(now, timeout);
         }
-        // A read has just looked at the clock, so most timers need not be asked.
-        if self.is_armed && read_at.is_some_and(|now| now < self.timer.deadline()) {
-            return Ok(());
-        }
+        // A read has just looked at the clock.
+        let mut now = read_at.unwrap_or_else(Instant::now);
         loop {
-            // Once a task has used up what tokio allows it in one poll, a timer says nothing and need not be armed.
-            self.is_armed = has_budget_remaining();
-            if self.timer.as_mut().poll(cx).is_pending() {
+            let left = self.due.map(|due| due.left(now));
+            if left != Some(Duration::ZERO) {
+                if !self.is_armed {
+                    self.arm(cx, left.map(|left| now + left), call.session());
+                }
                 return Ok(());
             }
-            let now = Instant::now();
+            now = Instant::now();
             let next_beat = self.check_heartbeat(cx, now, call.session())?;
             let expiry = call.session().time_to_expiry();
             if expiry == Some(Duration::ZERO) {
@@ -54,10 +54,21 @@ impl<'a> Engine<'a> {
                 cx.waker().wake_by_ref();
                 call_left = None;
             }
-            let deadlines =
-                [expiry, first_left, call_left].into_iter().flatten().map(|time| after(now, time));
-            self.timer.as_mut().reset(deadlines.fold(next_beat, Instant::min));
+            let waits = [expiry, first_left, call_left].into_iter().flatten();
+            let wait = waits.fold(next_beat.saturating_duration_since(now), Duration::min);
+            self.due = Deadline::not_before(now, wait);
+            self.is_armed = false;
         }
+    }
+
+    /// Has the task woken at this moment, by the session's timer.
+    #[cold]
+    fn arm(&mut self, cx: &Context<'_>, at: Option<Instant>, session: &Session) {
+        match at {
+            Some(at) => session.timer().set(at, cx.waker()),
+            None => session.timer().stop(),
+        }
+        self.is_armed = true;
     }
 
     /// Looks for signs of life, and pings. Returns when to do so again.
@@ -96,11 +107,11 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Sets the timer to this moment, unless it is set to an earlier one.
-    pub(super) fn wake_at(&mut self, moment: Instant) {
-        if moment < self.timer.deadline() {
+    /// Looks at the timeouts after this time, unless that is done earlier.
+    pub(super) fn wake_after(&mut self, now: Instant, time: Duration) {
+        if self.due.is_none_or(|due| time < due.left(now)) {
             self.is_armed = false;
-            self.timer.as_mut().reset(moment);
+            self.due = Deadline::not_before(now, time);
         }
     }
 }
