@@ -18,6 +18,9 @@ export function blocks(page) {
   return [...text.matchAll(/^```([a-z]*)[^\n]*\n(.*?)^```$/gms)].map(([, kind, block]) => ({ kind, text: block }));
 }
 
+/** A page without its fenced blocks. @param {string} page */
+export const prose = (page) => readFileSync(join(ROOT, 'docs', page), 'utf8').replace(/^```.*?^```$/gms, '');
+
 /** The crate of a reader who does what the page says. */
 export class Reader {
   /** @param {string} name The name of the crate. @param {(text: string) => string} edit Changes every block, as for another port. */
