@@ -85,7 +85,9 @@ async fn each_kind_says_what_which_and_by_which_setting() {
             saying(Rejection::Invalid),
             &[],
             "invalid",
-            &["credential invalid. Setting: the KeyExtractor given to Hub::builder; Handshake::explain tells"],
+            &[
+                "credential invalid. Setting: the KeyExtractor given to Hub::builder; Handshake::explain tells",
+            ],
         ),
         (saying(Rejection::Expired), &[], "expired", &["credential expired"]),
         (saying(Rejection::Malformed), &[], "malformed", &["malformed request"]),
@@ -99,7 +101,9 @@ async fn each_kind_says_what_which_and_by_which_setting() {
             })),
             &[],
             "forbidden",
-            &["the extractor says: forbidden: banned\\nby staff. Setting: the KeyExtractor given to Hub::builder peer"],
+            &[
+                "the extractor says: forbidden: banned\\nby staff. Setting: the KeyExtractor given to Hub::builder peer",
+            ],
         ),
         (
             Hub::builder(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),
