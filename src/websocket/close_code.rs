@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(u16::from(CloseCode::ABNORMAL), 1006);
         assert_eq!(CloseCode::ABNORMAL, 1006);
         assert_eq!(1006, CloseCode::ABNORMAL);
-        assert!(CloseCode::GOING_AWAY != 1002 && 1002 != CloseCode::GOING_AWAY);
+        assert_ne!(CloseCode::GOING_AWAY, 1002);
+        assert_ne!(1002, CloseCode::GOING_AWAY);
     }
 }
