@@ -203,8 +203,8 @@ pub enum StoreError {
     /// The key has the maximum number of sessions.
     #[error("too many sessions for this key")]
     TooMany,
-    /// The store refuses this session, for example [`Rejection::Forbidden`]. The client gets its
-    /// [close code](Rejection::close_code) or, if it may come back, is asked to. The log has a line at `info`.
+    /// The store refuses this session, for example by [`Rejection::Forbidden`]. The client gets the
+    /// [close code](Rejection::close_code) of the rejection. The log has a line at `info`.
     #[error("refused: {0}")]
     Refused(Rejection),
     /// The store cannot decide now, which is logged as an error.
