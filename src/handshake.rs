@@ -188,7 +188,7 @@ impl Handshake {
     ///         handshake.explain("the badge is not one of the staff");
     ///         Rejection::Forbidden
     ///     })?;
-    ///     Ok(Identity::new(Key::new(key).map_err(|_| Rejection::Malformed)?))
+    ///     Ok(Identity::new(Key::new(key)?))
     /// });
     /// # let _ = staff;
     /// ```

@@ -9,7 +9,8 @@ use crate::websocket::CloseCode;
 
 /// Reason for refusing a connection.
 ///
-/// It names only the kind of failure. Neither the client nor the log learns the credential, or what was wrong with it.
+/// It names only the kind of failure, and that is what the client learns. An extractor tells the server's log more by
+/// [`Handshake::explain`](crate::adapter::Handshake::explain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {

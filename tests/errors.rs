@@ -4,6 +4,7 @@
 mod support;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::error::Error;
 use std::ops::ControlFlow;
 
@@ -51,6 +52,11 @@ async fn with_an_error(_: Session, _: Envelope) -> HandlerResult {
     Ok(Reply::data("http".parse::<u16>()?))
 }
 
+/// What the server itself cannot write is its own failure.
+async fn with_json(_: Session, _: Envelope) -> HandlerResult {
+    Ok(Push::try_data(HashMap::from([((1, 2), 3)]))?.into())
+}
+
 async fn with_its_own(session: Session, envelope: Envelope) -> HandlerResult {
     with_a_str(session, envelope).await?;
     Ok(Reply::none())
@@ -67,6 +73,7 @@ async fn any_error_is_a_failure_and_shows_the_client_nothing() {
         .on("cow", with_a_cow)
         .on("option", with_an_option)
         .on("error", with_an_error)
+        .on("json", with_json)
         .on("own", with_its_own)
         .on("closure", |_: Session, number: String| async move {
             let number: u16 = number.parse().context("the number")?;
@@ -86,6 +93,7 @@ async fn any_error_is_a_failure_and_shows_the_client_nothing() {
         ("cow", "error: a cow"),
         ("option", "error: nothing there"),
         ("error", "error: invalid digit found in string"),
+        ("json", "error: key must be a string"),
         ("own", "error: a str"),
         ("closure", "error: the number"),
     ] {
@@ -116,6 +124,15 @@ impl MessageHandler for Early {
         Ok(Reply::ok(to.to_string()))
     }
 
+    async fn inform(&self, _: &Session, envelope: Envelope) -> HandlerResult {
+        Ok(Reply::data(envelope.parse::<u8>()?))
+    }
+
+    async fn unknown(&self, _: &Session, envelope: Envelope) -> HandlerResult {
+        let number = || -> Result<u8, Box<dyn Error + Send + Sync>> { Ok(envelope.parse()?) };
+        Ok(Reply::data(number()?))
+    }
+
     async fn opened(&self, session: &Session) -> HandlerResult {
         if session.key().as_str() == "eve" {
             Err(Reply::error(Code::FORBIDDEN, "no plan"))?;
@@ -140,6 +157,21 @@ async fn a_reply_is_an_answer_and_no_failure() {
     assert_eq!(raw.push().await, json!({ "code": "43", "msg": "no comments" }));
     raw.write(&support::masked(2, b"hello")).await;
     assert_eq!(raw.push().await, json!({ "code": "43", "msg": "no bytes" }));
+}
+
+/// As with a body of another type than a function of a [`Switch`] takes.
+#[tokio::test]
+async fn a_wrong_body_is_the_clients_mistake() {
+    let server = Server::start(Hub::builder(RawKey::from_path()).handler(Early).build()).await;
+    let mut alice = server.client("alice").await;
+    for flag in ["inform", "another"] {
+        let answer = alice.ask(json!({ "flag": flag, "body": "seven", "id": 1 })).await;
+        let msg = "body: invalid type: string \"seven\", expected u8 at line 1 column 7";
+        assert_eq!(answer, json!({ "code": "40", "msg": msg, "id": 1 }));
+        assert_eq!(alice.ask(json!({ "flag": flag, "body": 7 })).await["data"], 7);
+    }
+    let answer = alice.ask(json!({ "flag": "inform", "body": "x".repeat(10_000) })).await;
+    assert!(answer.to_string().len() < 400, "the client's own text comes back whole: {answer}");
 }
 
 /// The session is not the one that the application meant it to be, and the client learns why.

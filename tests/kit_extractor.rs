@@ -123,6 +123,48 @@ async fn each_bug_is_found() {
     }
 }
 
+/// A decorator that counts openings.
+struct Counting<E> {
+    inner: E,
+    bug: Option<Forgets>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Forgets {
+    Extract,
+    Refresh,
+}
+
+#[async_trait]
+impl<E: KeyExtractor> KeyExtractor for Counting<E> {
+    async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
+        match self.bug {
+            Some(Forgets::Extract) => Err(Rejection::Missing),
+            _ => self.inner.extract(handshake).await,
+        }
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Identity, Rejection> {
+        match self.bug {
+            // The trait's default.
+            Some(Forgets::Refresh) => Err(Rejection::Missing),
+            _ => self.inner.refresh(credential).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_decorator_that_forgets_a_method_is_found() {
+    extractor::a_decorator_forwards(|inner| Counting { inner, bug: None }).await;
+    extractor::a_decorator_forwards(|inner| inner.and_then(async |identity: Identity| Ok(identity))).await;
+    extractor::a_decorator_forwards(|inner| inner.map(|identity| identity).or(RawKey::from_path())).await;
+    for bug in [Forgets::Extract, Forgets::Refresh] {
+        let wrap = move |inner| Counting { inner, bug: Some(bug) };
+        let checked = tokio::spawn(extractor::a_decorator_forwards(wrap)).await;
+        assert!(checked.is_err_and(|error| error.is_panic()), "{bug:?} is not found");
+    }
+}
+
 fn api_keys() -> Sample {
     let place = |opening: TabBuilder, key: &[u8]| opening.header("x-api-key", key);
     Sample::new("alice", || GOOD.to_owned(), place).wrong("wrong")

@@ -34,6 +34,40 @@ async fn a_decorator_that_forwards() {
     store::all(&Mutant::new(Bug::None)).await;
 }
 
+/// A decorator without the three methods of groups, and what the check says to it.
+#[tokio::test]
+async fn a_decorator_that_forgets_groups_is_told_the_rule() {
+    struct Forgetful(MemoryStore);
+
+    #[async_trait]
+    impl SessionStore for Forgetful {
+        async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
+            self.0.insert(session, policy).await
+        }
+
+        async fn remove(&self, session: &Session) -> Removed {
+            self.0.remove(session).await
+        }
+
+        async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
+            self.0.dispatch(to, order).await
+        }
+
+        async fn sessions(&self, of: &Recipients) -> Vec<Session> {
+            self.0.sessions(of).await
+        }
+
+        async fn counts(&self) -> Counts {
+            self.0.counts().await
+        }
+    }
+
+    let checked = tokio::spawn(async { store::all(&Forgetful(MemoryStore::new())).await }).await;
+    let panic = checked.expect_err("it has no groups").into_panic();
+    let said = panic.downcast_ref::<String>().expect("a message");
+    assert!(said.contains("a store around another store forwards these three"), "{said}");
+}
+
 #[tokio::test]
 async fn each_bug_is_found() {
     let bugs = [

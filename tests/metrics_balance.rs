@@ -5,11 +5,11 @@ mod support;
 
 use std::sync::Arc;
 
-use keywire::auth::RawKey;
+use keywire::auth::{RawKey, Rejection};
 use keywire::limits::SessionPolicy;
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{Delivery, Hub, HubBuilder, Session, SessionStore, async_trait};
-use support::{CLOSE, Numbers, Server, masked, moves, until, watched};
+use support::{CLOSE, Lines, Numbers, Server, masked, moves, until, watched};
 use tokio::sync::Barrier;
 
 fn hub() -> HubBuilder {
@@ -87,6 +87,7 @@ impl SessionStore for Faulty {
     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError> {
         match session.key().as_str() {
             "full" => Err(StoreError::TooMany),
+            "banned" => Err(StoreError::Refused(Rejection::Forbidden)),
             "gone" => Err(StoreError::Unavailable("no connection".into())),
             "insert panics" => panic!("a store's bug"),
             _ => self.0.insert(session, policy).await,
@@ -115,12 +116,26 @@ impl SessionStore for Faulty {
 #[tokio::test]
 async fn a_store_that_fails() {
     let (server, mut numbers) = watched(hub().store(Faulty(MemoryStore::new()))).await;
-    for (key, code, kind) in
-        [("full", 4506, "too_many"), ("gone", 1013, "unavailable"), ("insert%20panics", 1013, "unavailable")]
-    {
+    for (key, code, kind) in [
+        ("full", 4506, "too_many"),
+        ("banned", 4503, "forbidden"),
+        ("gone", 1013, "unavailable"),
+        ("insert%20panics", 1013, "unavailable"),
+    ] {
         assert_eq!(server.open(&format!("/websocket/{key}")).await.end().await.code, code);
         assert_eq!(numbers.moved(), moves(&[(&format!(r#"refusals_total{{kind="{kind}"}}"#), 1.0)]));
     }
+
+    // A refusal is no failure of the store.
+    let lines = Lines::default();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+    let guard = tracing::subscriber::set_default(log);
+    server.open("/websocket/banned").await.end().await;
+    drop(guard);
+    let said = lines.take();
+    let line = "INFO keywire::refusal: refused: the store says: forbidden. Setting: HubBuilder::store";
+    assert!(said.contains(line) && !said.contains("ERROR"), "{said}");
+    numbers.moved();
 
     let mut alice = server.raw_session("remove%20panics").await;
     assert_eq!(numbers.get("sessions"), 1.0);

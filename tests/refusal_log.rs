@@ -79,9 +79,16 @@ async fn each_kind_says_what_which_and_by_which_setting() {
             saying(Rejection::Missing),
             &[],
             "missing",
-            &["the extractor says: credential missing", "Hub::builder"],
+            &["the extractor says: credential missing. Setting: the KeyExtractor given to Hub::builder peer"],
         ),
-        (saying(Rejection::Invalid), &[], "invalid", &["credential invalid", "Hub::builder"]),
+        (
+            saying(Rejection::Invalid),
+            &[],
+            "invalid",
+            &[
+                "credential invalid. Setting: the KeyExtractor given to Hub::builder; Handshake::explain tells",
+            ],
+        ),
         (saying(Rejection::Expired), &[], "expired", &["credential expired"]),
         (saying(Rejection::Malformed), &[], "malformed", &["malformed request"]),
         (saying(Rejection::Forbidden), &[], "forbidden", &["the extractor says: forbidden", "Hub::builder"]),
@@ -94,7 +101,9 @@ async fn each_kind_says_what_which_and_by_which_setting() {
             })),
             &[],
             "forbidden",
-            &["the extractor says: forbidden: banned\\nby staff. Setting: Hub::builder"],
+            &[
+                "the extractor says: forbidden: banned\\nby staff. Setting: the KeyExtractor given to Hub::builder peer",
+            ],
         ),
         (
             Hub::builder(extract_fn(|_: Handshake| pending::<Result<Identity, Rejection>>())),

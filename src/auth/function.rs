@@ -14,7 +14,7 @@ use crate::rejection::Rejection;
 ///
 /// async fn by_address(handshake: Handshake) -> Result<Identity, Rejection> {
 ///     let peer = handshake.peer().ok_or(Rejection::Missing)?;
-///     let key = Key::new(peer.ip().to_string()).map_err(|_| Rejection::Malformed)?;
+///     let key = Key::new(peer.ip().to_string())?;
 ///     Ok(Identity::new(key))
 /// }
 ///

@@ -64,7 +64,7 @@ impl RawKey {
 impl KeyExtractor for RawKey {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         let text = self.0.read(handshake)?.ok_or(Rejection::Missing)?;
-        let key = Key::new(text).map_err(|_| Rejection::Malformed)?;
+        let key = Key::new(text)?;
         Ok(Identity::new(key))
     }
 }

@@ -181,6 +181,10 @@ impl Registered<'_> {
                 }
             }
             Err(StoreError::TooMany) => return Err(hub.full(session.key()).await),
+            Err(StoreError::Refused(rejection)) => {
+                let why = format!("the store says: {rejection}. Setting: HubBuilder::store");
+                return Err(Refusal::new(rejection, why));
+            }
             Err(StoreError::Unavailable(error)) => {
                 let error = error.to_string();
                 span::of_error(session)

@@ -3,12 +3,14 @@ use std::fmt;
 
 use super::Reply;
 use crate::app_call::CallError;
+use crate::message::{Code, InvalidBody};
 
 /// Result of a handler: the reply, or an error. For an error the client gets only code `50`.
 pub type HandlerResult = Result<Reply, HandlerError>;
 
 /// Any error, so that `?` works in a handler. Every type that converts into a `Box<dyn Error + Send + Sync>` converts into it, for
-/// example `anyhow::Error`, a boxed error, a `String` or a `&str`. So does a [`Reply`], which `?` returns early.
+/// example `anyhow::Error`, a boxed error, a `String` or a `&str`. So does a [`Reply`], which `?` returns early. An [`InvalidBody`] of
+/// [`Envelope::parse`](crate::Envelope::parse) becomes a reply with code `40`.
 ///
 /// ```
 /// use keywire::message::Code;
@@ -91,7 +93,12 @@ impl HandlerError {
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        Self(Inner::Error(error.into()))
+        let error = error.into();
+        match error.downcast_ref::<InvalidBody>() {
+            // The client's mistake.
+            Some(invalid) => Reply::error(Code::MALFORMED, invalid.to_string()).into(),
+            None => Self(Inner::Error(error)),
+        }
     }
 }
 

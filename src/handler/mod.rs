@@ -82,7 +82,7 @@ use crate::text::Text;
 /// # Errors
 ///
 /// An `Err` is passed to [`failed`](Self::failed), and the client gets code `50` without details. If the `Err` is a [`Reply`], the
-/// client gets that reply instead. The session stays open. A call that has not returned after
+/// client gets that reply instead, and code `40` for the error of [`Envelope::parse`]. The session stays open. A call that has not returned after
 /// [`Config::handler_timeout`](crate::Config::handler_timeout) is dropped at its next await. Its session stays open too. A panic
 /// ends the session with close code 1011, and so does any failure of [`opened`](Self::opened).
 ///

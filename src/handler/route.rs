@@ -5,8 +5,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::{HandlerError, HandlerResult, MessageHandler, Reply};
-use crate::excerpt::Excerpt;
-use crate::message::{Code, Envelope, JsonError};
+use crate::message::{Envelope, InvalidBody};
 use crate::session::Session;
 
 /// The route of a [`Switch`](super::Switch) for one flag. [`RouteKind`] makes it.
@@ -33,12 +32,7 @@ impl Route {
                 let answer = function(session.clone(), body);
                 Box::pin(async move { answer.await.map(Into::into) })
             }
-            Err(error) => {
-                // The error may quote the body, which may be long.
-                let error = error.to_string();
-                let reply = Reply::error(Code::MALFORMED, format!("body: {}", Excerpt(&error)));
-                Box::pin(std::future::ready(Ok(reply)))
-            }
+            Err(error) => Box::pin(std::future::ready(HandlerError::from(error).into_reply())),
         })
     }
 
@@ -175,17 +169,17 @@ impl<S> HasState<S> for S {
 /// The last argument of a function: an [`Envelope`] or a type to parse its body into.
 pub trait Body: Sized {
     /// Reads the argument from a message.
-    fn read(envelope: Envelope) -> Result<Self, JsonError>;
+    fn read(envelope: Envelope) -> Result<Self, InvalidBody>;
 }
 
 impl Body for Envelope {
-    fn read(envelope: Envelope) -> Result<Self, JsonError> {
+    fn read(envelope: Envelope) -> Result<Self, InvalidBody> {
         Ok(envelope)
     }
 }
 
 impl<T: DeserializeOwned> Body for T {
-    fn read(envelope: Envelope) -> Result<Self, JsonError> {
+    fn read(envelope: Envelope) -> Result<Self, InvalidBody> {
         envelope.parse()
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Flag, Json, JsonError, MessageId, depth};
+use crate::excerpt::Excerpt;
 use crate::key::Key;
 use crate::text::Text;
 
@@ -70,9 +71,9 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// If the body is not a `T`.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
-        self.body.parse()
+    /// If the body is not a `T`. A handler returns the error by `?`: the client gets code `40` and the reason.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InvalidBody> {
+        self.body.parse().map_err(InvalidBody)
     }
 
     /// Parses a text frame. The body stays a slice of the frame.
@@ -123,6 +124,15 @@ impl Envelope {
         Ok(Self { sender: sender.clone(), reception, flag, body, id })
     }
 }
+
+/// The body of an [`Envelope`] is not of the type that the handler takes. This is the client's mistake: in a handler, `?` answers
+/// with code `40` and this reason.
+#[derive(Debug, thiserror::Error)]
+#[error("body: {}", Excerpt(&.0.to_string()))]
+pub struct InvalidBody(
+    /// Its text may quote the body, which may be long.
+    JsonError,
+);
 
 /// A message is not an [`Envelope`]. The error has the message's id, if it is readable, so that the client knows which message was
 /// wrong.

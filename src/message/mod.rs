@@ -12,7 +12,7 @@ mod kept;
 mod push;
 
 pub use code::Code;
-pub use envelope::{Envelope, Malformed};
+pub use envelope::{Envelope, InvalidBody, Malformed};
 pub use flag::Flag;
 pub use id::MessageId;
 pub use json::{Json, JsonError};

@@ -191,6 +191,6 @@ pub enum JoinError {
         limit: usize,
     },
     /// The store failed, or does not support groups. After a failure the session may be a member.
-    #[error("the session store did not add the session to the group")]
+    #[error("the session store did not add the session to the group: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -12,6 +12,7 @@ pub use memory::MemoryStore;
 pub use crate::delivery::{Delivery, Message, Order, Outcome, Recipients, Remote, Target};
 use crate::group::Group;
 use crate::limits::SessionPolicy;
+use crate::rejection::Rejection;
 use crate::session::Session;
 pub use crate::session::{JoinError, Joined, Left};
 
@@ -112,7 +113,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooMany`] where the policy forbids it, [`StoreError::Unavailable`] where the store cannot decide.
+    /// [`StoreError::TooMany`] where the policy forbids it, [`StoreError::Refused`] where the store does,
+    /// [`StoreError::Unavailable`] where it cannot decide.
     async fn insert(&self, session: Session, policy: SessionPolicy) -> Result<Inserted, StoreError>;
 
     /// Removes a session.
@@ -147,9 +149,7 @@ pub trait SessionStore: Send + Sync + 'static {
             session.remove_group(group, || false);
             return Err(match self.sessions(&Recipients::session(session)).await.is_empty() {
                 true => JoinError::Ended,
-                false => {
-                    JoinError::Unavailable("the store does not find sessions by Recipients::includes".into())
-                }
+                false => JoinError::Unavailable(NO_GROUPS.into()),
             });
         }
         Ok(joined)
@@ -166,6 +166,10 @@ pub trait SessionStore: Send + Sync + 'static {
         self.sessions(&Recipients::group(group.clone())).await.len()
     }
 }
+
+/// The defaults for groups are of no use to this store.
+const NO_GROUPS: &str = "the store neither finds sessions by Recipients::includes nor implements SessionStore::join, leave and \
+     members: a store around another store forwards these three";
 
 /// Result of [`SessionStore::insert`].
 #[derive(Debug, Default)]
@@ -199,7 +203,11 @@ pub enum StoreError {
     /// The key has the maximum number of sessions.
     #[error("too many sessions for this key")]
     TooMany,
-    /// The store cannot decide now.
+    /// The store refuses this session, for example by [`Rejection::Forbidden`]. The client gets the
+    /// [close code](Rejection::close_code) of the rejection. The log has a line at `info`.
+    #[error("refused: {0}")]
+    Refused(Rejection),
+    /// The store cannot decide now, which is logged as an error.
     #[error("session store unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -1,4 +1,4 @@
-//! Checks for the contract of a [`KeyExtractor`].
+//! Checks for the contract of a [`KeyExtractor`], and for what a decorator of one must not forget.
 //!
 //! A [`Sample`] says which credentials are good and where they stand. An extractor for API keys in a header:
 //!
@@ -6,7 +6,7 @@
 //! use keywire::adapter::Handshake;
 //! use keywire::auth::{Rejection, extract_fn};
 //! use keywire::testing::extractor::{self, Sample};
-//! use keywire::{Identity, Key};
+//! use keywire::{Identity, Key, KeyExtractor};
 //!
 //! async fn api_key(handshake: Handshake) -> Result<Identity, Rejection> {
 //!     match handshake.header("x-api-key")?.ok_or(Rejection::Missing)? {
@@ -19,8 +19,11 @@
 //! # async fn main() {
 //! let sample = Sample::new("alice", || "key-of-alice".to_owned(), |opening, key| opening.header("x-api-key", key));
 //! extractor::all(&extract_fn(api_key), &sample.wrong("key-of-mallory")).await;
+//! extractor::a_decorator_forwards(|inner| inner.map(|identity| identity)).await;
 //! # }
 //! ```
+
+mod recorder;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -29,6 +32,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
+pub use self::recorder::{Recorder, a_decorator_forwards};
 use super::{Tab, TabBuilder};
 use crate::auth::KeyExtractor;
 use crate::key::Identity;

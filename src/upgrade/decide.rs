@@ -108,7 +108,10 @@ impl Hub {
         let identity = extracted.map_err(|rejection| {
             let why = handshake.explanation();
             let why = why.as_ref().map_or_else(String::new, |why| format!(": {}", Excerpt(why)));
-            Refusal::new(rejection, format!("the extractor says: {rejection}{why}. Setting: Hub::builder"))
+            let unexplained = why.is_empty() && rejection != Rejection::Missing;
+            let more = if unexplained { "; Handshake::explain tells this log why" } else { "" };
+            let setting = format!("the KeyExtractor given to Hub::builder{more}");
+            Refusal::new(rejection, format!("the extractor says: {rejection}{why}. Setting: {setting}"))
         })?;
         if identity.is_over() {
             return Err(Refusal::new(Rejection::Expired, "the extractor's identity has expired already"));

@@ -85,6 +85,19 @@ impl From<CloseCode> for u16 {
     }
 }
 
+/// Compares with the number, as in `closed.code == 4005`.
+impl PartialEq<u16> for CloseCode {
+    fn eq(&self, code: &u16) -> bool {
+        self.0 == *code
+    }
+}
+
+impl PartialEq<CloseCode> for u16 {
+    fn eq(&self, code: &CloseCode) -> bool {
+        *self == code.0
+    }
+}
+
 impl fmt::Display for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -107,5 +120,9 @@ mod tests {
     fn a_code_is_shown_as_its_number() {
         assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
         assert_eq!(u16::from(CloseCode::ABNORMAL), 1006);
+        assert_eq!(CloseCode::ABNORMAL, 1006);
+        assert_eq!(1006, CloseCode::ABNORMAL);
+        assert_ne!(CloseCode::GOING_AWAY, 1002);
+        assert_ne!(1002, CloseCode::GOING_AWAY);
     }
 }

@@ -1,5 +1,6 @@
 // Starts the demo, opens pages and bare sockets, and waits for conditions. No test sleeps.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -107,11 +108,29 @@ export class Demo {
   }
 }
 
-/** @param {{ cache?: boolean }} [options] `cache`: with the back/forward cache, which Playwright turns off. */
+/**
+ * `close` fails if an exception was not caught on one of its pages: what a page of the book shows may hide that.
+ * @param {{ cache?: boolean }} [options] `cache`: with the back/forward cache, which Playwright turns off.
+ */
 export async function launchChromium({ cache = false } = {}) {
   const quiet = ['quic', 'background-networking', 'component-update', 'sync', 'gpu'].map((name) => `--disable-${name}`);
   const ignoreDefaultArgs = cache ? ['--disable-back-forward-cache'] : [];
-  return chromium.launch({ executablePath: chromiumPath(), ignoreDefaultArgs, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+  const args = ['--no-sandbox', '--no-first-run', ...quiet];
+  const browser = await chromium.launch({ executablePath: chromiumPath(), ignoreDefaultArgs, args });
+  /** @type {string[]} */
+  const uncaught = [];
+  const [newContext, close] = [browser.newContext.bind(browser), browser.close.bind(browser)];
+  return Object.assign(browser, {
+    // `newPage` calls it too.
+    newContext: async (/** @type {import('playwright-core').BrowserContextOptions} */ options) => {
+      const context = await newContext(options);
+      return context.on('weberror', (error) => uncaught.push(`${error.page()?.url()}: ${error.error().stack}`));
+    },
+    close: async () => {
+      await close();
+      assert.deepEqual(uncaught, [], 'uncaught exceptions on the pages');
+    },
+  });
 }
 
 /**

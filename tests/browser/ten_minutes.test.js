@@ -5,9 +5,12 @@ import { execFile, spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { freePort, launchChromium, until, within } from './harness.js';
-import { Reader, blocks } from './tutorial.js';
+import { Reader, blocks, prose } from './tutorial.js';
 
 const page = blocks('ten-minutes.md');
+
+/** What the page of the book quotes as shown by the reader's page or printed by curl, without what a test has seen. */
+const quoted = new Set([...prose('ten-minutes.md').matchAll(/`((?:alice|backend|closed): [^`]+|\d+ tabs)`/g)].map(([, text]) => text));
 
 /** The blocks that contain a text, in order. @param {string} kind @param {string} text */
 const having = (kind, text) => page.filter((block) => block.kind === kind && block.text.includes(text));
@@ -31,14 +34,17 @@ after(async () => {
   await browser?.close();
 });
 
+async function stop() {
+  if (!server) return;
+  const gone = new Promise((resolve) => server?.once('exit', resolve));
+  server.kill('SIGINT');
+  await within(gone, 'the server ends');
+  server = undefined;
+}
 /** Builds the reader's program and runs it in place of the one before. @param {string} label */
 async function restart(label) {
   const program = await reader.build(label);
-  if (server) {
-    const gone = new Promise((resolve) => server?.once('exit', resolve));
-    server.kill('SIGINT');
-    await within(gone, 'the server before this one ends');
-  }
+  await stop();
   log = '';
   const child = spawn(program, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NO_COLOR: '1' } });
   server = child;
@@ -52,8 +58,11 @@ async function open(user) {
   await tab.goto(`http://127.0.0.1:${port}/?${user}`);
   return tab;
 }
-/** @param {import('playwright-core').Page} tab @param {string} text */
-const shows = (tab, text) => tab.locator('li', { hasText: text }).first().waitFor({ timeout: 20_000 });
+/** Waits for a whole line. @param {import('playwright-core').Page} tab @param {string} text */
+async function shows(tab, text) {
+  await tab.getByText(text, { exact: true }).first().waitFor({ timeout: 20_000 });
+  quoted.delete(text);
+}
 /** @param {import('playwright-core').Page} tab */
 const isOpen = (tab) => tab.locator('#status', { hasText: 'open' }).waitFor({ timeout: 20_000 });
 
@@ -81,13 +90,22 @@ test('the server and its page', { timeout: 600_000 }, async (t) => {
   });
 
   await t.test('a push by curl reaches both tabs', async () => {
-    const [command] = having('sh', '/notify/');
-    const { stdout } = await promisify(execFile)('bash', ['-c', `curl --silent ${reader.edit(command.text).slice(5)}`]);
-    assert.equal(stdout, '2 tabs\n');
+    const [{ text }] = having('sh', '/notify/');
+    for (const [user, expected] of [['alice', '2 tabs'], ['nobody', '0 tabs']]) {
+      const command = reader.edit(text).replace('curl', 'curl --silent').replace('/alice', `/${user}`);
+      const { stdout } = await promisify(execFile)('bash', ['-c', command]);
+      assert.equal(stdout, `${expected}\n`);
+      quoted.delete(expected);
+    }
     for (const tab of [one, two]) await shows(tab, 'backend: your build is green');
   });
 
   await t.test('the pages come back when the server is started again', async () => {
+    await stop();
+    for (const tab of [one, two, bob]) {
+      await shows(tab, 'closed: 4005 30');
+      await shows(tab, 'closed: 1006');
+    }
     await restart('again');
     for (const tab of [one, two, bob]) await isOpen(tab);
   });
@@ -123,7 +141,9 @@ test('the server and its page', { timeout: 600_000 }, async (t) => {
     reader.follow(/** @type {import('./tutorial.js').Block} */ (changes.at(-1)));
     await restart('wrong-token');
     await one.reload();
-    await shows(one, 'closed: 4501');
+    await shows(one, 'closed: 4501 invalid');
     await hasLogged(logged('invalid'));
   });
+
+  await t.test('each line that the book quotes was shown', () => assert.deepEqual([...quoted], []));
 });

@@ -18,6 +18,9 @@ export function blocks(page) {
   return [...text.matchAll(/^```([a-z]*)[^\n]*\n(.*?)^```$/gms)].map(([, kind, block]) => ({ kind, text: block }));
 }
 
+/** A page without its fenced blocks. @param {string} page */
+export const prose = (page) => readFileSync(join(ROOT, 'docs', page), 'utf8').replace(/^```.*?^```$/gms, '');
+
 /** The crate of a reader who does what the page says. */
 export class Reader {
   /** @param {string} name The name of the crate. @param {(text: string) => string} edit Changes every block, as for another port. */
@@ -27,8 +30,8 @@ export class Reader {
     this.directory = join(TARGET, 'tutorial', name);
     /** @type {Map<string, string>} */
     this.files = new Map();
-    /** @type {string[]} */
-    this.dependencies = [];
+    /** The lines of each section. @type {{ dependencies: string[], 'dev-dependencies': string[] }} */
+    this.sections = { dependencies: [], 'dev-dependencies': [] };
   }
 
   /** Does what a block says: adds dependencies, writes a file, or changes files. Other blocks are left alone. @param {Block} block */
@@ -39,23 +42,11 @@ export class Reader {
     if (path) this.files.set(path, edited);
     for (const [, verb, what] of edited.matchAll(/^cargo (add|remove) (.*)$/gm)) {
       const words = what.trim().split(/\s+/);
-      this.remove(words[0]);
-      if (verb === 'add') this.add(words);
+      const section = words[0] === '--dev' ? 'dev-dependencies' : 'dependencies';
+      if (section === 'dev-dependencies') words.shift();
+      this.sections[section] = this.sections[section].filter((line) => !line.startsWith(`${words[0]} =`));
+      if (verb === 'add') this.sections[section].push(dependency(words));
     }
-  }
-
-  /** `cargo add`. @param {string[]} words */
-  add([crate, ...options]) {
-    const features = options.includes('--features') ? options[options.indexOf('--features') + 1].split(',') : [];
-    const source = crate === 'keywire' ? `path = ${JSON.stringify(ROOT)}` : `version = ${JSON.stringify(version(crate))}`;
-    const fields = [source, `features = ${JSON.stringify(features)}`];
-    if (options.includes('--no-default-features')) fields.push('default-features = false');
-    this.dependencies.push(`${crate} = { ${fields.join(', ')} }`);
-  }
-
-  /** @param {string} crate */
-  remove(crate) {
-    this.dependencies = this.dependencies.filter((line) => !line.startsWith(`${crate} =`));
   }
 
   /** Applies a change: the lines with a space and a minus must stand in one of the files, once. @param {string} diff */
@@ -90,7 +81,7 @@ export class Reader {
       [
         '[workspace]',
         `[package]\nname = "${this.name}"\nversion = "0.1.0"\nedition = "2024"`,
-        `[dependencies]\n${this.dependencies.join('\n')}`,
+        ...Object.entries(this.sections).map(([section, lines]) => `[${section}]\n${lines.join('\n')}`),
         '[profile.dev]\ndebug = "line-tables-only"\n[profile.dev.package."*"]\ndebug = false\n',
       ].join('\n'),
     );
@@ -108,6 +99,15 @@ export class Reader {
     copyFileSync(join(TARGET, 'debug', this.name), program);
     return program;
   }
+}
+
+/** What `cargo add` makes of its words. @param {string[]} words */
+function dependency([crate, ...options]) {
+  const features = options.includes('--features') ? options[options.indexOf('--features') + 1].split(',') : [];
+  const source = crate === 'keywire' ? `path = ${JSON.stringify(ROOT)}` : `version = ${JSON.stringify(version(crate))}`;
+  const fields = [source, `features = ${JSON.stringify(features)}`];
+  if (options.includes('--no-default-features')) fields.push('default-features = false');
+  return `${crate} = { ${fields.join(', ')} }`;
 }
 
 /** Writes only what is new, so that cargo does not build again what did not change. @param {string} path @param {string} text */

@@ -77,7 +77,7 @@ pub async fn a_membership_ends_with_the_session(store: &dyn SessionStore) {
 
 async fn join(store: &dyn SessionStore, session: &crate::session::Session, group: &Group) -> Joined {
     let joined = store.join(session, group).await;
-    joined.unwrap_or_else(|error| panic!("a session of the store joins: {error:?}"))
+    joined.unwrap_or_else(|error| panic!("a session of the store did not join a group: {error}"))
 }
 
 async fn send(store: &dyn SessionStore, to: &Recipients, sent: [&mut Sent; 3], expected: [usize; 3]) {
