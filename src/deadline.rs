@@ -54,24 +54,39 @@ pub(crate) fn finite(timeout: Duration) -> Duration {
     timeout.min(LONGEST)
 }
 
-/// Milliseconds since the first call in this process. They wrap around after 49 days.
+/// Milliseconds since some moment of this process. They wrap around after 49 days.
 pub(crate) fn millis(moment: Instant) -> u32 {
-    let time = since_start(moment);
-    // Not by way of 128 bits: each read of a connection asks.
-    (time.as_secs() as u32).wrapping_mul(1000).wrapping_add(time.subsec_millis())
+    match moment.checked_duration_since(*START) {
+        // Not by way of 128 bits: each read of a connection asks.
+        Some(time) => (time.as_secs() as u32).wrapping_mul(1000).wrapping_add(time.subsec_millis()),
+        None => early_millis(moment) as u32,
+    }
+}
+
+/// The same, which do not wrap around.
+pub(crate) fn long_millis(moment: Instant) -> u64 {
+    match moment.checked_duration_since(*START) {
+        Some(time) => BEFORE + time.as_millis() as u64,
+        None => BEFORE.wrapping_add_signed(early_millis(moment)),
+    }
+}
+
+/// The moment at which these milliseconds begin.
+pub(crate) fn moment_of(long_millis: u64) -> Instant {
+    *START + Duration::from_millis(long_millis.saturating_sub(BEFORE))
 }
 
 // The system's clock, since a test may have moved tokio's.
 static START: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(std::time::Instant::now()));
 
-/// The time since the first call in this process.
-pub(crate) fn since_start(moment: Instant) -> Duration {
-    moment.saturating_duration_since(*START)
-}
+/// Room for moments before the start, in milliseconds.
+const BEFORE: u64 = 1 << 32;
 
-/// The moment that is so long after the start.
-pub(crate) fn moment_of(since_start: Duration) -> Instant {
-    *START + since_start
+/// A paused clock may stand before the start. Time between two moments is the same there as after it, or timers would be lost.
+#[cold]
+fn early_millis(moment: Instant) -> i64 {
+    let before = START.saturating_duration_since(moment);
+    -(before.as_micros().div_ceil(1000) as i64)
 }
 
 #[cfg(test)]
@@ -95,6 +110,21 @@ mod tests {
             let now = turn - Duration::from_millis(early);
             let left = Deadline::after(now, Duration::from_secs(10)).expect("a deadline").left(now);
             assert!(left.abs_diff(Duration::from_secs(10)) <= Duration::from_millis(2), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn time_before_the_start_passes_like_time_after_it() {
+        let start = *START;
+        for early in [1, 999, 1_000, 1_001, 5_500, 3_000_000].map(Duration::from_micros) {
+            let Some(now) = start.checked_sub(early) else { continue };
+            for wait in [0, 1, 5, 30_000] {
+                let later = now + Duration::from_millis(wait);
+                assert_eq!(millis(later).wrapping_sub(millis(now)), wait as u32, "{early:?} {wait}");
+                assert_eq!(long_millis(later) - long_millis(now), wait, "{early:?} {wait}");
+                let deadline = Deadline::not_before(now, Duration::from_millis(wait)).expect("a deadline");
+                assert_eq!(deadline.left(now + deadline.left(now)), Duration::ZERO);
+            }
         }
     }
 

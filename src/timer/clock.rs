@@ -4,13 +4,12 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::wheel::{Id, Wheel};
-use crate::deadline::{moment_of, since_start};
+use crate::deadline::{long_millis, moment_of};
 
 /// The timers of one runtime, and the task that waits for the first of them.
 pub(super) struct Clock(Mutex<State>);
@@ -50,7 +49,7 @@ impl Clock {
         {
             return clock;
         }
-        let wheel = Wheel::new(millis(Instant::now()));
+        let wheel = Wheel::new(long_millis(Instant::now()));
         let clock = Arc::new(Self(Mutex::new(State { wheel, task: Task::Absent })));
         clocks.retain(|(_, clock)| clock.strong_count() > 0);
         clocks.push((runtime, Arc::downgrade(&clock)));
@@ -71,7 +70,7 @@ impl Clock {
 
     pub(super) fn set(self: &Arc<Self>, id: Id, at: Instant, waker: Waker) {
         // Not before the moment.
-        let when = millis(at) + 1;
+        let when = long_millis(at) + 1;
         let mut state = self.lock();
         state.wheel.set(id, when, waker);
         match &state.task {
@@ -104,7 +103,7 @@ impl Clock {
         loop {
             let next = {
                 let mut state = self.lock();
-                state.wheel.advance(millis(Instant::now()), &mut due);
+                state.wheel.advance(long_millis(Instant::now()), &mut due);
                 let next = state.wheel.next();
                 state.task = match next {
                     Some(until) => Task::Asleep { until, waker: cx.waker().clone() },
@@ -114,7 +113,7 @@ impl Clock {
             };
             due.drain(..).for_each(Waker::wake);
             let Some(next) = next else { return Poll::Ready(()) };
-            sleep.as_mut().reset(moment_of(Duration::from_millis(next)));
+            sleep.as_mut().reset(moment_of(next));
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -147,8 +146,4 @@ impl Drop for Running {
             clock.lock().task = Task::Absent;
         }
     }
-}
-
-fn millis(moment: Instant) -> u64 {
-    since_start(moment).as_millis() as u64
 }
