@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box};
 use keywire::Push;
-use keywire::frame::Frame;
+use keywire::message::Frame;
 use keywire::message::Json;
 
 fn main() {

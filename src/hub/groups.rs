@@ -23,7 +23,8 @@ impl Hub {
     ///
     /// ```
     /// use keywire::store::Recipients;
-    /// use keywire::{Group, Push, Session};
+    /// use keywire::session::Group;
+    /// use keywire::{Push, Session};
     ///
     /// async fn say(session: &Session, room: Group, text: String) {
     ///     let others = Recipients::group(room).except(session);

@@ -21,7 +21,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     /// ```
     /// use std::ops::ControlFlow::{self, Break, Continue};
     ///
-    /// use keywire::frame::Frame;
+    /// use keywire::message::Frame;
     /// use keywire::handler::HandlerError;
     /// use keywire::message::Text;
     /// use keywire::{Reply, Session, Switch};
@@ -54,7 +54,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use keywire::frame::Frame;
+    /// use keywire::message::Frame;
     /// use keywire::{HandlerResult, Session, Switch};
     ///
     /// async fn echo(_: Session, bytes: Bytes) -> HandlerResult {
