@@ -18,8 +18,7 @@ use clap::Parser;
 use keywire::auth::{Origins, Rejection, extract_fn};
 use keywire::handler::HandlerError;
 use keywire::limits::{Compression, SessionPolicy};
-use keywire::message::Frame;
-use keywire::message::Text;
+use keywire::message::{Frame, Text};
 use keywire::{Config, HandlerResult, Hub, Identity, Key, MessageHandler, Reply, Session, async_trait};
 use tokio::net::TcpListener;
 

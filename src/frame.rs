@@ -109,8 +109,8 @@ impl Frame {
     /// The messages of this frame in order, without headers.
     ///
     /// ```
-    /// use keywire::message::{Frame, FrameKind};
     /// use keywire::Push;
+    /// use keywire::message::{Frame, FrameKind};
     ///
     /// let frame = Frame::join([Frame::text("one"), Frame::binary(b"two")]);
     /// let messages: Vec<_> = frame.messages().collect();

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use keywire::auth::RawKey;
 use keywire::limits::SessionPolicy;
 use keywire::log::{Kept, MemoryLog};
-use keywire::message::Code;
-use keywire::message::Frame;
+use keywire::message::{Code, Frame};
 use keywire::session::{CloseCode, Closed, Group, JoinError, Joined};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{

@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 use keywire::auth::{Origins, RawKey, Rejection, extract_fn};
 use keywire::limits::SessionPolicy;
 use keywire::log::MemoryLog;
-use keywire::message::Frame;
-use keywire::message::{Code, MessageId};
+use keywire::message::{Code, Frame, MessageId};
 use keywire::session::{CloseCode, Closed, ClosedBy, SentFrame};
 use keywire::testing::Tab;
 use keywire::{

@@ -32,8 +32,8 @@ impl Outcome {
     /// [`Slow`](Self::Slow). For a list of sessions of your own:
     ///
     /// ```
-    /// use keywire::message::Frame;
     /// use keywire::Session;
+    /// use keywire::message::Frame;
     ///
     /// fn tell(subscribers: &mut Vec<Session>, frame: &Frame) {
     ///     subscribers.retain(|session| !session.send_frame(frame).is_gone());

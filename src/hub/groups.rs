@@ -22,8 +22,8 @@ impl Hub {
     /// To leave one session out, for example that of the sender, use [`Hub::send`]:
     ///
     /// ```
-    /// use keywire::store::Recipients;
     /// use keywire::session::Group;
+    /// use keywire::store::Recipients;
     /// use keywire::{Push, Session};
     ///
     /// async fn say(session: &Session, room: Group, text: String) {
