@@ -5,8 +5,8 @@
 use keywire::adapter::BROWSER_CLIENT;
 use keywire::auth::RawKey;
 use keywire::message::Code;
-use keywire::session::Closed;
-use keywire::{Group, HandlerResult, Hub, Push, Reply, Session, Switch};
+use keywire::session::{Closed, Group};
+use keywire::{HandlerResult, Hub, Push, Reply, Session, Switch};
 use warp::Filter;
 
 const PAGE: &str = r#"<!doctype html>

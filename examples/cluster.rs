@@ -7,8 +7,8 @@
 use keywire::adapter::BROWSER_CLIENT;
 use keywire::auth::RawKey;
 use keywire::cluster::MemoryBackplane;
+use keywire::cluster::presence::MemoryPresence;
 use keywire::message::Code;
-use keywire::presence::MemoryPresence;
 use keywire::{Envelope, HandlerResult, Hub, Push, Reply, Session, Switch};
 use warp::Filter;
 

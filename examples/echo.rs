@@ -16,10 +16,9 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use clap::Parser;
 use keywire::auth::{Origins, Rejection, extract_fn};
-use keywire::frame::Frame;
 use keywire::handler::HandlerError;
 use keywire::limits::{Compression, SessionPolicy};
-use keywire::message::Text;
+use keywire::message::{Frame, Text};
 use keywire::{Config, HandlerResult, Hub, Identity, Key, MessageHandler, Reply, Session, async_trait};
 use tokio::net::TcpListener;
 

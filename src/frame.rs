@@ -1,4 +1,4 @@
-//! Messages that are encoded once for all recipients.
+//! Messages that are encoded once for all recipients. What a push is, `message/framed.rs` knows.
 
 use std::fmt;
 
@@ -7,14 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::buffer_pool::{self, SHORT};
 use crate::compression::{CompressedCache, Compression};
-use crate::group::Group;
-use crate::message::Push;
 use crate::websocket::{self, OpCode};
 
 /// A message encoded for the wire, or a burst of several messages that are queued together.
 ///
 /// A clone copies a pointer: a broadcast encodes its push once and compresses it at most once. Every method that sends accepts a
-/// [`Push`], several pushes (`[Push; N]`, `Vec<Push>`, `&[Push]`) or a `Frame`.
+/// [`Push`](crate::Push), several pushes (`[Push; N]`, `Vec<Push>`, `&[Push]`) or a `Frame`.
 #[derive(Clone)]
 pub struct Frame {
     /// Sequence of whole frames.
@@ -24,12 +22,6 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A text frame with the JSON of `push`.
-    #[must_use]
-    pub fn push(push: &Push) -> Self {
-        Self::text_of(push.size_hint(), |bytes| push.write(bytes))
-    }
-
     /// A text frame with what `write` appends, which is UTF-8 of about `size` bytes.
     pub(crate) fn text_of(size: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         // The header's length depends on the payload's, so there is room for the longest header in front.
@@ -62,12 +54,6 @@ impl Frame {
         } else {
             out.splice(start..start + SHORTEST, header[..len].iter().copied());
         }
-    }
-
-    /// A burst of several pushes, queued and written together. Each push is its own message.
-    #[must_use]
-    pub fn burst<'a>(pushes: impl IntoIterator<Item = &'a Push>) -> Self {
-        Self::join(pushes.into_iter().map(Self::push))
     }
 
     /// A burst of several frames, queued and written together.
@@ -111,9 +97,9 @@ impl Frame {
         &self.bytes
     }
 
-    /// The same pushes with the field `group`. Only for a frame of pushes that do not have it.
-    pub(crate) fn with_group(&self, group: &Group) -> Self {
-        let text = |(_, push)| Self::one(websocket::frame(OpCode::Text, &Push::add_group(push, group)));
+    /// The same messages as texts, each with what `change` makes of its payload, which is UTF-8.
+    pub(crate) fn map_texts(&self, change: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+        let text = |(_, payload)| Self::one(websocket::frame(OpCode::Text, &change(payload)));
         match self.count {
             1 => self.messages().map(text).next().unwrap_or_else(|| self.clone()),
             _ => Self::join(self.messages().map(text)),
@@ -123,8 +109,8 @@ impl Frame {
     /// The messages of this frame in order, without headers.
     ///
     /// ```
-    /// use keywire::frame::{Frame, FrameKind};
     /// use keywire::Push;
+    /// use keywire::message::{Frame, FrameKind};
     ///
     /// let frame = Frame::join([Frame::text("one"), Frame::binary(b"two")]);
     /// let messages: Vec<_> = frame.messages().collect();
@@ -191,48 +177,6 @@ pub enum FrameKind {
 #[error("the bytes are not a sequence of whole, unmasked, uncompressed text or binary frames")]
 pub struct InvalidFrame(());
 
-impl From<Push> for Frame {
-    fn from(push: Push) -> Self {
-        Self::push(&push)
-    }
-}
-
-impl From<&Push> for Frame {
-    fn from(push: &Push) -> Self {
-        Self::push(push)
-    }
-}
-
-impl From<&[Push]> for Frame {
-    fn from(pushes: &[Push]) -> Self {
-        Self::burst(pushes)
-    }
-}
-
-impl From<&Vec<Push>> for Frame {
-    fn from(pushes: &Vec<Push>) -> Self {
-        Self::burst(pushes)
-    }
-}
-
-impl From<Vec<Push>> for Frame {
-    fn from(pushes: Vec<Push>) -> Self {
-        Self::burst(&pushes)
-    }
-}
-
-impl<const N: usize> From<[Push; N]> for Frame {
-    fn from(pushes: [Push; N]) -> Self {
-        Self::burst(&pushes)
-    }
-}
-
-impl<const N: usize> From<&[Push; N]> for Frame {
-    fn from(pushes: &[Push; N]) -> Self {
-        Self::burst(pushes)
-    }
-}
-
 impl From<&Frame> for Frame {
     fn from(frame: &Frame) -> Self {
         frame.clone()
@@ -269,6 +213,7 @@ impl fmt::Debug for Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Push;
 
     /// The payload of the first message.
     fn payload(frame: &Frame) -> &[u8] {

@@ -14,7 +14,7 @@ use crate::key::{InvalidKey, Key};
 /// A name follows the rules of a [`Key`]. A group exists while it has members.
 ///
 /// ```
-/// use keywire::Group;
+/// use keywire::session::Group;
 ///
 /// let group: Group = "room-7".parse()?;
 /// assert_eq!(group.as_str(), "room-7");

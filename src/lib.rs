@@ -59,7 +59,7 @@ mod rejection;
 mod close;
 mod compression;
 mod delivery;
-pub mod frame;
+mod frame;
 pub mod message;
 mod text;
 
@@ -70,7 +70,7 @@ pub mod handler;
 mod hub;
 pub mod log;
 mod outbox;
-pub mod presence;
+mod presence;
 pub mod session;
 pub mod store;
 
@@ -107,7 +107,6 @@ mod timer;
 pub use async_trait::async_trait;
 pub use auth::KeyExtractor;
 pub use delivery::Delivery;
-pub use group::Group;
 pub use handler::{HandlerResult, MessageHandler, Reply, Switch};
 pub use hub::{Hub, HubBuilder};
 pub use key::{Identity, Key};

@@ -26,7 +26,7 @@ pub use crate::delivery::{Answer, InvalidSessionId, RequestError, SessionId};
 use crate::delivery::{Order, Outcome};
 use crate::follow::{FollowFrom, Follower};
 use crate::frame::Frame;
-pub use crate::group::InvalidGroup;
+pub use crate::group::{Group, InvalidGroup};
 use crate::handshake::Dialect;
 use crate::hub::Hub;
 use crate::key::{Identity, Key};

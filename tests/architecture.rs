@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The limits of what a reader can hold. Groups, clusters and presence came on top of thirty names at the root.
+/// The limits of what a reader can hold.
 const LIB_LINES: usize = 120;
-const ROOT_NAMES: usize = 33;
+const ROOT_NAMES: usize = 30;
 const FILE_LINES: usize = 400;
 const PAGE_LINES: usize = 200;
 

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use keywire::auth::RawKey;
 use keywire::cluster::{Backplane, BackplaneError, Cluster, Event, MemoryBackplane, Topic};
 use keywire::limits::SessionPolicy;
-use keywire::session::JoinError;
+use keywire::session::{Group, JoinError};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
-use keywire::{Config, Delivery, Group, Hub, Session, SessionStore, async_trait};
+use keywire::{Config, Delivery, Hub, Session, SessionStore, async_trait};
 use support::{Server, events};
 use tokio::sync::mpsc::UnboundedSender;
 

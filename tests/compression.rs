@@ -5,8 +5,8 @@ mod support;
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::limits::Compression;
+use keywire::message::Frame;
 use keywire::session::Closed;
 use keywire::store::{Order, Outcome, Recipients};
 use keywire::{Config, Envelope, HandlerResult, Hub, Push, Session, Switch};

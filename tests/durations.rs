@@ -6,9 +6,9 @@ mod support;
 use std::time::Duration;
 
 use keywire::auth::RawKey;
+use keywire::cluster::presence::{MemoryPresence, PresenceTiming};
 use keywire::cluster::{Cluster, MemoryBackplane};
 use keywire::limits::{Limits, Rate};
-use keywire::presence::{MemoryPresence, PresenceTiming};
 use keywire::store::Recipients;
 use keywire::{Config, Hub, Push, Reply, Session, Switch};
 use serde_json::json;

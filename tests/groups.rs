@@ -6,14 +6,13 @@ mod support;
 use std::sync::Arc;
 
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::limits::SessionPolicy;
 use keywire::log::{Kept, MemoryLog};
-use keywire::message::Code;
-use keywire::session::{CloseCode, Closed, JoinError, Joined};
+use keywire::message::{Code, Frame};
+use keywire::session::{CloseCode, Closed, Group, JoinError, Joined};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError};
 use keywire::{
-    Config, Delivery, Envelope, Group, HandlerResult, Hub, HubBuilder, Identity, Key, Push, Reply, Session,
+    Config, Delivery, Envelope, HandlerResult, Hub, HubBuilder, Identity, Key, Push, Reply, Session,
     SessionStore, Switch, async_trait,
 };
 use serde_json::json;

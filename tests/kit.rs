@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use keywire::auth::{Origins, RawKey, Rejection, extract_fn};
-use keywire::frame::Frame;
 use keywire::limits::SessionPolicy;
 use keywire::log::MemoryLog;
-use keywire::message::{Code, MessageId};
+use keywire::message::{Code, Frame, MessageId};
 use keywire::session::{CloseCode, Closed, ClosedBy, SentFrame};
 use keywire::testing::Tab;
 use keywire::{

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use keywire::limits::SessionPolicy;
-use keywire::session::{JoinError, Joined, Left};
+use keywire::session::{Group, JoinError, Joined, Left};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, StoreError, Target};
 use keywire::testing::store;
-use keywire::{Delivery, Group, Session, SessionStore, async_trait};
+use keywire::{Delivery, Session, SessionStore, async_trait};
 use support::ListStore;
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use keywire::Hub;
 use keywire::auth::RawKey;
+use keywire::cluster::presence::{MemoryPresence, Presence};
 use keywire::cluster::{Cluster, GroupMembers, MemoryBackplane, NodeId};
-use keywire::presence::{MemoryPresence, Presence};
 use support::old_node::OldNode;
 use support::{Client, Server, until};
 

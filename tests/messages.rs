@@ -253,7 +253,7 @@ impl MessageHandler for Hooks {
     }
 
     async fn binary(&self, _: &Session, bytes: bytes::Bytes) -> HandlerResult {
-        Ok(Reply::from(keywire::frame::Frame::binary(&[&bytes[..], b"!"].concat())))
+        Ok(Reply::from(keywire::message::Frame::binary(&[&bytes[..], b"!"].concat())))
     }
 
     async fn inform(&self, _: &Session, envelope: Envelope) -> HandlerResult {

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::handler::{Failure, HandlerError};
-use keywire::message::{Code, Text};
+use keywire::message::{Code, Frame, Text};
 use keywire::session::Closed;
 use keywire::{Envelope, HandlerResult, Hub, MessageHandler, Reply, Session, Switch, async_trait};
 use serde_json::json;

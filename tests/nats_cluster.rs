@@ -6,9 +6,9 @@ mod support;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use keywire::cluster::presence::Presence;
 use keywire::cluster::{Nats, NatsOptions};
 use keywire::log::{GapKind, Limit, Log, Position, ReadFrom};
-use keywire::presence::Presence;
 use keywire::{Key, Push};
 use support::{NatsServer, until};
 

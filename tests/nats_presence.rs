@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keywire::Key;
+use keywire::cluster::presence::{ClusterCounts, NodeSessions, Presence, Updated};
 use keywire::cluster::{Nats, NatsPresence, NodeId};
-use keywire::presence::{ClusterCounts, NodeSessions, Presence, Updated};
 use support::{NatsServer, until};
 
 const LONG: Duration = Duration::from_secs(3600);

@@ -274,8 +274,11 @@ async fn reach_back(session: &Session, hook: &'static str) {
     hub.broadcast(Push::message(hook)).await;
     assert!(hub.counts().await.sessions <= 1);
     assert!(hub.sessions(session.key()).await.len() <= 1);
-    hub.dispatch(&Recipients::everyone(), &keywire::store::Order::Deliver(keywire::frame::Frame::burst([])))
-        .await;
+    hub.dispatch(
+        &Recipients::everyone(),
+        &keywire::store::Order::Deliver(keywire::message::Frame::burst([])),
+    )
+    .await;
 }
 
 struct Reentrant(UnboundedSender<&'static str>);

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keywire::auth::RawKey;
+use keywire::cluster::presence::{Change, Changes, MemoryPresence, PresenceTiming};
 use keywire::cluster::{Cluster, MemoryBackplane};
 use keywire::limits::SessionPolicy;
-use keywire::presence::{Change, Changes, MemoryPresence, PresenceTiming};
 use keywire::{Config, Hub, Key, Switch};
 use support::Server;
 use tokio::time::timeout;

@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use keywire::auth::RawKey;
+use keywire::cluster::presence::{Changes, Presence, PresenceTiming};
 use keywire::cluster::{Cluster, Nats, NodeId, Redis};
-use keywire::presence::{Changes, Presence, PresenceTiming};
 use keywire::{Hub, Key};
 use support::redis::RedisServer;
 use support::{NatsServer, Server, until, within};

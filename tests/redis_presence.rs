@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use keywire::cluster::Redis;
-use keywire::presence::{ClusterCounts, Presence};
+use keywire::cluster::presence::{ClusterCounts, Presence};
 use keywire::{Key, testing};
 use support::redis::RedisServer;
 use support::until;

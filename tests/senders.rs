@@ -5,7 +5,7 @@
 mod support;
 
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
+use keywire::message::Frame;
 use keywire::store::Outcome;
 use keywire::{Config, Envelope, Hub, HubBuilder, Push, Reply, Session, Switch};
 use serde_json::json;

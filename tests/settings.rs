@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use keywire::cluster::presence::PresenceTiming;
 use keywire::limits::Limits;
 use keywire::log::Retention;
 use keywire::message::MessageId;
-use keywire::presence::PresenceTiming;
 use keywire::serve::ServeConfig;
-use keywire::{Config, Envelope, Group, Key};
+use keywire::session::Group;
+use keywire::{Config, Envelope, Key};
 
 const PAGE: &str = include_str!("../docs/reference/settings.md");
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::limits::SlowPolicy;
+use keywire::message::Frame;
 use keywire::session::{Closed, ClosedBy};
 use keywire::store::Outcome;
 use keywire::{Config, Hub, Push, Session};

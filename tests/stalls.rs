@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
+use keywire::message::Frame;
 use keywire::session::ClosedBy;
 use keywire::store::{Order, Outcome, Recipients};
 use keywire::{Config, Hub};

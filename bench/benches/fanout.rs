@@ -12,7 +12,7 @@ use divan::counter::ItemsCount;
 use http::Request;
 use keywire::adapter::{Handshake, PathKey};
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
+use keywire::message::Frame;
 use keywire::store::{Order, Recipients};
 use keywire::{Hub, Push};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};

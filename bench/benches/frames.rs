@@ -2,8 +2,7 @@
 
 use divan::{Bencher, black_box};
 use keywire::Push;
-use keywire::frame::Frame;
-use keywire::message::Json;
+use keywire::message::{Frame, Json};
 
 fn main() {
     divan::main();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keywire::cluster::Cluster;
-use keywire::presence::PresenceTiming;
+use keywire::cluster::presence::PresenceTiming;
 
 /// Options for a cluster: several demos that send to each other's sessions. They meet in Redis, Valkey or NATS.
 #[derive(clap::Args, Default)]

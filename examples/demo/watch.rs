@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keywire::frame::Frame;
+use keywire::message::Frame;
 use keywire::{Envelope, HandlerResult, Hub, Push, Session};
 
 use crate::node::Node;

@@ -70,3 +70,11 @@ pub(crate) mod fuzz {
     #[cfg(feature = "redis")]
     pub use super::redis::fuzz::resp;
 }
+
+/// Presence: which keys are online, on any node of a cluster.
+pub mod presence {
+    pub use crate::presence::{
+        Change, Changes, ClusterCounts, MemoryPresence, Missed, NodeSessions, Presence, PresenceError,
+        PresenceTiming, Renewed, Swept, Updated,
+    };
+}

@@ -32,8 +32,8 @@ impl Outcome {
     /// [`Slow`](Self::Slow). For a list of sessions of your own:
     ///
     /// ```
-    /// use keywire::frame::Frame;
     /// use keywire::Session;
+    /// use keywire::message::Frame;
     ///
     /// fn tell(subscribers: &mut Vec<Session>, frame: &Frame) {
     ///     subscribers.retain(|session| !session.send_frame(frame).is_gone());
@@ -74,7 +74,7 @@ pub struct Delivery {
     /// The store failed or took too long ([`Config::store_timeout`](crate::Config::store_timeout)). More sessions than
     /// counted here may have got the message.
     pub incomplete: bool,
-    /// The recipient's key was not a valid [`Key`](crate::Key), or the group not a valid [`Group`](crate::Group), so nobody could
+    /// The recipient's key was not a valid [`Key`](crate::Key), or the group not a valid [`Group`](crate::session::Group), so nobody could
     /// have the message. Also logged, at `warn`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid_key: Option<InvalidKey>,

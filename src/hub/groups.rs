@@ -22,8 +22,9 @@ impl Hub {
     /// To leave one session out, for example that of the sender, use [`Hub::send`]:
     ///
     /// ```
+    /// use keywire::session::Group;
     /// use keywire::store::Recipients;
-    /// use keywire::{Group, Push, Session};
+    /// use keywire::{Push, Session};
     ///
     /// async fn say(session: &Session, room: Group, text: String) {
     ///     let others = Recipients::group(room).except(session);

@@ -32,7 +32,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 impl Hub {
     /// Whether a key has a session: on any node with [`presence`](crate::HubBuilder::presence), otherwise on this node.
     ///
-    /// A key that has left still counts for [`PresenceTiming::delay`](crate::presence::PresenceTiming::delay), and for the lease of
+    /// A key that has left still counts for [`PresenceTiming::delay`](crate::cluster::presence::PresenceTiming::delay), and for the lease of
     /// its node if that was killed.
     ///
     /// # Errors

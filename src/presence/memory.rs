@@ -14,7 +14,7 @@ use crate::key::Key;
 ///
 /// ```
 /// use keywire::auth::RawKey;
-/// use keywire::presence::MemoryPresence;
+/// use keywire::cluster::presence::MemoryPresence;
 /// use keywire::{Hub, Switch};
 ///
 /// let switch = Switch::new()

@@ -98,7 +98,7 @@ pub struct Sent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SentFrame {
-    /// A text frame: a push as JSON, or [`Frame::text`](crate::frame::Frame::text).
+    /// A text frame: a push as JSON, or [`Frame::text`](crate::message::Frame::text).
     Text(Text),
     /// A binary frame.
     Binary(Bytes),

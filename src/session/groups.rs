@@ -17,7 +17,8 @@ impl Session {
     /// A chat room:
     ///
     /// ```
-    /// use keywire::{Envelope, Group, HandlerResult, Push, Reply, Session, Switch};
+    /// use keywire::session::Group;
+    /// use keywire::{Envelope, HandlerResult, Push, Reply, Session, Switch};
     ///
     /// async fn enter(session: Session, room: Group) -> HandlerResult {
     ///     session.join(&room).await?;

@@ -1,7 +1,7 @@
 //! Checks for the contract of a [`Presence`].
 //!
 //! ```
-//! use keywire::presence::MemoryPresence;
+//! use keywire::cluster::presence::MemoryPresence;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {

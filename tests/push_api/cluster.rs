@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use keywire::Hub;
 use keywire::auth::RawKey;
+use keywire::cluster::presence::{MemoryPresence, PresenceTiming};
 use keywire::cluster::{Cluster, MemoryBackplane};
-use keywire::presence::{MemoryPresence, PresenceTiming};
 use serde_json::json;
 
 use crate::api::{Api, delivery};

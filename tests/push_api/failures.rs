@@ -2,9 +2,11 @@
 
 use keywire::auth::RawKey;
 use keywire::cluster::NodeId;
+use keywire::cluster::presence::{
+    ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated,
+};
 use keywire::limits::SessionPolicy;
 use keywire::log::{LogError, MemoryLog};
-use keywire::presence::{ClusterCounts, NodeSessions, Presence, PresenceError, Renewed, Swept, Updated};
 use keywire::store::{Counts, Inserted, MemoryStore, Order, Recipients, Removed, SessionStore, StoreError};
 use keywire::{Delivery, Hub, Key, Session, async_trait};
 use serde_json::json;

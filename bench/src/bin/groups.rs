@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::limits::SessionPolicy;
+use keywire::message::Frame;
 use keywire::store::MemoryStore;
 use keywire::{Hub, Identity, Key, Session, SessionStore};
 

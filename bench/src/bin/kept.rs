@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::handler::HandlerError;
 use keywire::log::{Draft, Limit, Log, MemoryLog, ReadFrom, Retention, SqliteLog};
-use keywire::message::Text;
+use keywire::message::{Frame, Text};
 use keywire::{Config, Hub, Key, MessageHandler, Push, Reply, Session, async_trait};
 use keywire_bench::measured::Server;
 use keywire_bench::page::{Page, dial};

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use clap::Parser;
 use keywire::auth::RawKey;
+use keywire::cluster::presence::MemoryPresence;
 use keywire::handler::HandlerError;
 use keywire::message::Text;
-use keywire::presence::MemoryPresence;
 use keywire::{Config, Envelope, HandlerResult, Hub, MessageHandler, Push, Reply, Session, async_trait};
 use keywire_bench::server;
 use keywire_bench::wire::own::{self, OwnCommand};

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use futures_util::future::try_join_all;
+use keywire::cluster::presence::Presence;
 use keywire::cluster::{Backplane, Nats, Topic};
 use keywire::log::{Draft, Limit, Log, ReadFrom};
-use keywire::presence::Presence;
 use keywire::{Key, Push};
 use keywire_bench::crossing::{crossing, median, micros, resident, row, timed};
 

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use keywire::auth::RawKey;
-use keywire::frame::Frame;
 use keywire::handler::HandlerError;
-use keywire::message::Text;
+use keywire::message::{Frame, Text};
 use keywire::serve::Tls;
 use keywire::{Config, Hub, MessageHandler, Push, Reply, Session, async_trait};
 use keywire_bench::load::{Cpu, memory_kb};

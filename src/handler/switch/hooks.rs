@@ -21,9 +21,8 @@ impl<S: Send + Sync + 'static> Switch<S> {
     /// ```
     /// use std::ops::ControlFlow::{self, Break, Continue};
     ///
-    /// use keywire::frame::Frame;
     /// use keywire::handler::HandlerError;
-    /// use keywire::message::Text;
+    /// use keywire::message::{Frame, Text};
     /// use keywire::{Reply, Session, Switch};
     ///
     /// /// Answers the heartbeat of an older client.
@@ -54,7 +53,7 @@ impl<S: Send + Sync + 'static> Switch<S> {
     ///
     /// ```
     /// use bytes::Bytes;
-    /// use keywire::frame::Frame;
+    /// use keywire::message::Frame;
     /// use keywire::{HandlerResult, Session, Switch};
     ///
     /// async fn echo(_: Session, bytes: Bytes) -> HandlerResult {

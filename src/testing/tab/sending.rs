@@ -29,7 +29,7 @@ impl Tab {
     ///
     /// # Panics
     ///
-    /// If there is no reply within 60 s, as after `Reply::none()` and after a reply that is a [`Frame`](crate::frame::Frame). If the
+    /// If there is no reply within 60 s, as after `Reply::none()` and after a reply that is a [`Frame`](crate::message::Frame). If the
     /// connection ends first.
     pub async fn ask(&mut self, envelope: Envelope) -> Push {
         let flag = envelope.flag.clone();
