@@ -209,7 +209,8 @@ impl Handshake {
     ///
     /// [`Rejection::Malformed`] if the decoded segment is not UTF-8, or if there are several segments.
     pub fn path_key(&self) -> Result<Option<Cow<'_, str>>, Rejection> {
-        self.0.path_key.decode()
+        let key = self.0.path_key.decode();
+        key.inspect_err(|_| self.explain("the path has several segments below the endpoint, or is not UTF-8"))
     }
 
     /// A parameter of the query string, decoded as in forms: `+` is a space.
@@ -218,7 +219,8 @@ impl Handshake {
     ///
     /// [`Rejection::Malformed`] if the parameter occurs twice, or is not UTF-8 when decoded.
     pub fn query(&self, name: &str) -> Result<Option<String>, Rejection> {
-        values::parameter(self.0.uri.query().unwrap_or_default(), name)
+        let value = values::parameter(self.0.uri.query().unwrap_or_default(), name);
+        value.inspect_err(|_| self.explain("the parameter of the query occurs twice, or is not UTF-8"))
     }
 
     /// The value of a header.
@@ -228,7 +230,8 @@ impl Handshake {
     /// [`Rejection::Malformed`] if the header occurs twice, or is not UTF-8.
     pub fn header(&self, name: impl TryInto<HeaderName>) -> Result<Option<&str>, Rejection> {
         let Ok(name) = name.try_into() else { return Ok(None) };
-        only(self.lines(name))?.map(text).transpose()
+        let value = only(self.lines(name)).and_then(|value| value.map(text).transpose());
+        value.inspect_err(|_| self.explain("the header occurs twice, or is not UTF-8"))
     }
 
     /// The value of a cookie, not decoded, without surrounding quotes.
@@ -244,7 +247,8 @@ impl Handshake {
     ///
     /// [`Rejection::Ambiguous`] if the values differ. [`Rejection::Malformed`] if the value is not UTF-8.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, Rejection> {
-        values::cookie(self.lines(header::COOKIE), name)
+        let value = values::cookie(self.lines(header::COOKIE), name);
+        value.inspect_err(|_| self.explain("the cookie has different values, or is not UTF-8"))
     }
 
     /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1). `None` for another scheme, which belongs to another party, for
@@ -254,7 +258,8 @@ impl Handshake {
     ///
     /// [`Rejection::Malformed`] if there are two bearer tokens, or if the token is not UTF-8.
     pub fn bearer(&self) -> Result<Option<&str>, Rejection> {
-        values::bearer(self.lines(header::AUTHORIZATION))
+        let token = values::bearer(self.lines(header::AUTHORIZATION));
+        token.inspect_err(|_| self.explain("there are two bearer tokens, or the token is not UTF-8"))
     }
 
     /// The subprotocols that the client offers, in the client's order (RFC 6455, section 4.1), without those that are not UTF-8.
@@ -277,10 +282,15 @@ impl Handshake {
     /// and the server never chooses the token, since the response would contain it.
     pub fn protocol_token(&self) -> Result<Option<String>, Rejection> {
         let tokens = self.subprotocols().filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL));
-        match only(tokens)? {
+        let token = only(tokens).and_then(|token| match token {
             Some(_) if !self.speaks_v1() => Err(Rejection::Malformed),
             token => token.map(values::base64url).transpose(),
-        }
+        });
+        token.inspect_err(|_| {
+            self.explain(
+                "there are two subprotocols with a token, or it is not base64url, or keywire.v1 is missing",
+            );
+        })
     }
 
     /// Whether the client understands keywire's close codes.

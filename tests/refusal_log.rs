@@ -152,6 +152,47 @@ async fn each_kind_says_what_which_and_by_which_setting() {
     assert!(said.contains("the hub shuts down"), "{said}");
 }
 
+#[tokio::test]
+async fn a_credential_that_cannot_be_read_is_refused_with_the_reason() {
+    let (lines, _guard) = listen();
+    let every_place = extract_fn(|handshake: Handshake| async move {
+        handshake.cookie("key")?;
+        handshake.header("x-key")?;
+        handshake.bearer()?;
+        handshake.protocol_token()?;
+        Ok(Identity::new(Key::new("alice")?))
+    });
+    let by_header = || Hub::builder(every_place.clone());
+    for (hub, path, headers, why) in [
+        (raw(), "/a%00b", &[][..], "malformed request: a key must not contain control characters"),
+        (raw(), "/%FF", &[], "the path has several segments below the endpoint, or is not UTF-8"),
+        (
+            Hub::builder(RawKey::from_query("key")),
+            "/?key=a&key=b",
+            &[],
+            "the parameter of the query occurs twice, or is not UTF-8",
+        ),
+        (by_header(), "/", &[("Cookie", "key=a; key=b")], "the cookie has different values, or is not UTF-8"),
+        (by_header(), "/", &[("X-Key", "a"), ("X-Key", "b")], "the header occurs twice, or is not UTF-8"),
+        (
+            by_header(),
+            "/",
+            &[("Authorization", "Bearer a"), ("Authorization", "Bearer b")],
+            "there are two bearer tokens, or the token is not UTF-8",
+        ),
+        (
+            by_header(),
+            "/",
+            &[("Sec-WebSocket-Protocol", "base64url.bearer.keywire.YQ")],
+            "there are two subprotocols with a token, or it is not base64url, or keywire.v1 is missing",
+        ),
+    ] {
+        refuse(&hub.build(), path, headers).await;
+        let said = lines.take();
+        assert!(said.contains(why), "{why} is not in {said}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_refusals_is_a_few_lines() {
     let (lines, _guard) = listen();

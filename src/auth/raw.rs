@@ -64,7 +64,8 @@ impl RawKey {
 impl KeyExtractor for RawKey {
     async fn extract(&self, handshake: &Handshake) -> Result<Identity, Rejection> {
         let text = self.0.read(handshake)?.ok_or(Rejection::Missing)?;
-        let key = Key::new(text)?;
+        // The reason names the rule, and nothing of the key.
+        let key = Key::new(text).inspect_err(|invalid| handshake.explain(invalid.to_string()))?;
         Ok(Identity::new(key))
     }
 }
