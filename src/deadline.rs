@@ -29,9 +29,19 @@ impl Deadline {
 
     /// The time until the deadline. Zero if it has passed.
     pub(crate) fn left(self, now: Instant) -> Duration {
+        Duration::from_millis(u64::try_from(self.millis_left(now)).unwrap_or(0))
+    }
+
+    /// Whether the deadline has not passed.
+    #[inline]
+    pub(crate) fn is_ahead(self, now: Instant) -> bool {
+        self.millis_left(now) > 0
+    }
+
+    #[inline(always)]
+    fn millis_left(self, now: Instant) -> i32 {
         // Half of the range is the past.
-        let left = self.0.get().wrapping_sub(millis(now)).cast_signed();
-        Duration::from_millis(u64::try_from(left).unwrap_or(0))
+        self.0.get().wrapping_sub(millis(now)).cast_signed()
     }
 }
 
@@ -55,6 +65,7 @@ pub(crate) fn finite(timeout: Duration) -> Duration {
 }
 
 /// Milliseconds since some moment of this process. They wrap around after 49 days.
+#[inline]
 pub(crate) fn millis(moment: Instant) -> u32 {
     match moment.checked_duration_since(*START) {
         // Not by way of 128 bits: each read of a connection asks.

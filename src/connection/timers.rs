@@ -29,6 +29,9 @@ impl<'a> Engine<'a> {
         }
         // A read has just looked at the clock.
         let mut now = read_at.unwrap_or_else(Instant::now);
+        if self.is_armed && self.due.is_none_or(|due| due.is_ahead(now)) {
+            return Ok(());
+        }
         loop {
             let left = self.due.map(|due| due.left(now));
             if left != Some(Duration::ZERO) {
