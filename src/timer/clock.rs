@@ -91,9 +91,9 @@ impl Clock {
     }
 
     fn begin(self: &Arc<Self>) {
+        let mut running = Running(Some(self.clone()));
         // Made here, where a runtime without timers panics in the connection and not in a task that nobody looks at.
         let mut sleep = Box::pin(sleep_until(Instant::now()));
-        let mut running = Running(Some(self.clone()));
         tokio::spawn(async move { poll_fn(|cx| running.poll(cx, sleep.as_mut())).await });
     }
 

@@ -123,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn without_timers_of_the_runtime_each_connection_panics() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        // The first keeps the clock.
+        for timer in &[Timer::default(), Timer::default()] {
+            let set = || runtime.block_on(async { timer.set(Instant::now(), Waker::noop()) });
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err());
+        }
+    }
+
+    #[test]
     fn a_runtime_that_is_gone_takes_no_timer_of_another_with_it() {
         let run = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

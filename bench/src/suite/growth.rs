@@ -33,8 +33,7 @@ impl Growth {
         self.0.is_empty()
     }
 
-    /// Numbers of sessions and µs of processor time per message: all of it, and in user space.
-    fn curve(&self, server: &str, of: Workload) -> Vec<(usize, f64, f64)> {
+    fn curve(&self, server: &str, of: Workload) -> Curve {
         let cells = self.0.iter().filter(|((name, workload, _), _)| (*name, *workload) == (server, of));
         let cost = |reports: &[Report], part: fn(&Report) -> f64| median(reports.iter().map(part).collect());
         cells
@@ -65,7 +64,7 @@ impl Growth {
         text
     }
 
-    /// Two charts: µs of processor time over the number of sessions, which has a logarithmic axis.
+    /// Two charts: µs of processor time over the number of sessions.
     pub fn plot(&self) -> String {
         let (width, height) = (PANEL * WORKLOADS.len() as f64, TOP + DEEP + 44.0);
         let mut svg = format!(
@@ -85,12 +84,8 @@ impl Growth {
         let curves = [LIMIT, KEYWIRE].map(|server| (server, self.curve(server, workload)));
         let points = || curves.iter().flat_map(|(_, curve)| curve);
         let most = points().map(|(_, total, _)| *total).fold(f64::MIN_POSITIVE, f64::max);
-        let [first, last] = [f64::min, f64::max]
-            .map(|of| points().map(|(sessions, ..)| (*sessions as f64).ln()).reduce(of).unwrap_or_default());
-        let x = |sessions: usize| {
-            left + MARGIN
-                + ((sessions as f64).ln() - first) / (last - first).max(1.0) * (PANEL - 2.0 * MARGIN)
-        };
+        let steps = (curves[1].1.len().max(2) - 1) as f64;
+        let x = |place: usize| left + MARGIN + place as f64 / steps * (PANEL - 2.0 * MARGIN);
         let y = |cost: f64| TOP + DEEP - cost / most * DEEP;
         let _ = writeln!(svg, r#"<text class="title" x="{}" y="22">{title}</text>"#, left + 8.0);
         let _ = writeln!(
@@ -101,34 +96,43 @@ impl Growth {
         let (base, start, end) = (TOP + DEEP, left + MARGIN, left + PANEL - MARGIN);
         let _ = writeln!(svg, r#"<line class="axis" x1="{start}" y1="{base}" x2="{end}" y2="{base}"/>"#);
         for (server, curve) in &curves {
-            let line =
-                curve.iter().map(|(sessions, total, _)| format!("{:.1},{:.1}", x(*sessions), y(*total)));
+            let line = curve.iter().enumerate();
+            let line = line.map(|(place, (_, total, _))| format!("{:.1},{:.1}", x(place), y(*total)));
             let line = line.collect::<Vec<_>>().join(" ");
             let _ = writeln!(svg, r#"<g class="{server}"><polyline points="{line}"/>"#);
-            for (sessions, total, _) in curve {
-                let (x, y) = (x(*sessions), y(*total));
+            for (place, (_, total, _)) in curve.iter().enumerate() {
+                let (x, y) = (x(place), y(*total));
                 let _ = writeln!(svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3"/>"#);
-                // keywire's numbers stand above its line, the limit's below.
-                let beside = if *server == KEYWIRE { y - 9.0 } else { y + 18.0 };
+                // The larger number stands above its point, the smaller one below.
+                let is_larger = points_at(&curves, place).all(|other| other <= *total);
+                let beside = if is_larger { y - 9.0 } else { y + 18.0 };
                 let _ = writeln!(
                     svg,
                     r#"<text x="{x:.1}" y="{beside:.1}" text-anchor="middle">{}</text>"#,
                     number(*total)
                 );
             }
-            if let Some((sessions, total, _)) = curve.last() {
-                let (x, y) = (x(*sessions) + 20.0, y(*total) + 4.0);
+            if let Some((_, total, _)) = curve.last() {
+                let (x, y) = (x(curve.len() - 1) + 20.0, y(*total) + 4.0);
                 let _ = writeln!(svg, r#"<text class="note" x="{x:.1}" y="{y:.1}">{server}</text>"#);
             }
             svg.push_str("</g>\n");
         }
-        for (sessions, ..) in &curves[1].1 {
-            let (x, label) = (x(*sessions), grouped(*sessions));
+        for (place, (sessions, ..)) in curves[1].1.iter().enumerate() {
+            let (x, label) = (x(place), grouped(*sessions));
             let y = base + 20.0;
             let _ =
                 writeln!(svg, r#"<text class="note" x="{x:.1}" y="{y}" text-anchor="middle">{label}</text>"#);
         }
     }
+}
+
+/// For each number of sessions: µs of processor time per message, all of it and in user space.
+type Curve = Vec<(usize, f64, f64)>;
+
+/// What all servers need at one number of sessions.
+fn points_at<'a>(curves: &'a [(&'static str, Curve)], place: usize) -> impl Iterator<Item = f64> + 'a {
+    curves.iter().filter_map(move |(_, curve)| curve.get(place)).map(|(_, total, _)| *total)
 }
 
 const PANEL: f64 = 480.0;
