@@ -5,7 +5,6 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::buffer_pool::{self, SHORT};
 use crate::compression::{CompressedCache, Compression};
 use crate::websocket::{self, OpCode};
 
@@ -22,24 +21,19 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A text frame with what `write` appends, which is UTF-8 of about `size` bytes.
-    pub(crate) fn text_of(size: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        // The header's length depends on the payload's, so there is room for the longest header in front.
-        const ROOM: usize = websocket::MAX_HEADER;
-        let is_short = size <= SHORT;
-        let mut bytes = if is_short { buffer_pool::take() } else { Vec::with_capacity(ROOM + size) };
-        bytes.extend_from_slice(&[0; ROOM]);
+    /// A text frame with what `write` appends, which is UTF-8 and of `expected` bytes. It may be of another length. If it is not, the
+    /// frame fills its buffer, which is one allocation; else it takes two.
+    pub(crate) fn text_of(expected: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let (header, header_len) = websocket::header(OpCode::Text, expected);
+        let mut bytes = Vec::with_capacity(header_len + expected);
+        bytes.extend_from_slice(&header[..header_len]);
         write(&mut bytes);
-        let (header, len) = websocket::header(OpCode::Text, bytes.len() - ROOM);
-        let start = ROOM - len;
-        bytes[start..ROOM].copy_from_slice(&header[..len]);
-        if !is_short {
-            return Self::one(Bytes::from(bytes).slice(start..));
+        let len = bytes.len() - header_len;
+        if len != expected {
+            let (header, other_len) = websocket::header(OpCode::Text, len);
+            bytes.splice(..header_len, header[..other_len].iter().copied());
         }
-        // Bytes that fill their buffer are one allocation, others are two.
-        let exact = Bytes::copy_from_slice(&bytes[start..]);
-        buffer_pool::give_back(bytes);
-        Self::one(exact)
+        Self::one(Bytes::from(bytes))
     }
 
     /// Appends what `write` appends, which is UTF-8, as the payload of a frame.
@@ -222,12 +216,25 @@ mod tests {
 
     #[test]
     fn a_push_stands_behind_a_header_of_its_length() {
-        for len in [0, 60, 200, 70_000] {
-            let push = Push::message("a".repeat(len));
-            let json = push.to_json();
-            let frame = Frame::push(&push);
-            assert_eq!(frame.bytes, Frame::text(&json).bytes, "{len}");
-            assert_eq!(payload(&frame), json.as_bytes(), "{len}");
+        for len in [0, 60, 102, 103, 104, 200, 70_000] {
+            // An escape makes the payload longer than is expected.
+            for text in ["a".repeat(len), "\"".repeat(len), format!("{}\n", "a".repeat(len))] {
+                let push = Push::message(text);
+                let json = push.to_json();
+                let frame = Frame::push(&push);
+                assert_eq!(frame.bytes, Frame::text(&json).bytes, "{len}");
+                assert_eq!(payload(&frame), json.as_bytes(), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_push_without_escapes_is_one_allocation() {
+        for len in [0, 60, 103, 104, 200, 70_000] {
+            let bytes = Frame::push(&Push::message("a".repeat(len))).into_bytes();
+            let len = bytes.len();
+            // A buffer that is not full would be shared by way of a second allocation, and keep its capacity here.
+            assert_eq!(bytes.try_into_mut().unwrap().capacity(), len);
         }
     }
 

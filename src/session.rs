@@ -222,7 +222,8 @@ impl Session {
         if self.0.compresses {
             return Frame::push(push).compressed(self.hub().config().compression).clone().into();
         }
-        if push.size_hint() > SHORT {
+        // Its header has four bytes at most.
+        if push.plain_len() + 4 > SHORT {
             return Frame::push(push).into_bytes().into();
         }
         let mut buffer = buffer_pool::take();

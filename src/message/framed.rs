@@ -8,7 +8,7 @@ impl Frame {
     /// A text frame with the JSON of `push`.
     #[must_use]
     pub fn push(push: &Push) -> Self {
-        Self::text_of(push.size_hint(), |bytes| push.write(bytes))
+        Self::text_of(push.plain_len(), |bytes| push.write(bytes))
     }
 
     /// A burst of several pushes, queued and written together. Each push is its own message.

@@ -21,6 +21,17 @@ impl MessageId {
     pub const MAX_BYTES: usize = 64;
     /// Largest integer that JavaScript represents exactly.
     pub const MAX_NUMBER: i64 = (1 << 53) - 1;
+
+    /// Length of the JSON, if a string needs no escape.
+    pub(super) fn plain_len(&self) -> usize {
+        match self {
+            Self::Number(number) => {
+                let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+                usize::from(*number < 0) + digits as usize
+            }
+            Self::Text(text) => text.len() + 2,
+        }
+    }
 }
 
 impl fmt::Display for MessageId {

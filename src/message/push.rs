@@ -48,6 +48,15 @@ pub struct Push {
 }
 
 /// The last field of a request.
+// What stands in front of each value.
+const CODE: &[u8] = br#"{"code":"#;
+const MSG: &[u8] = br#","msg":"#;
+const DATA: &[u8] = br#","data":"#;
+const FLAG: &[u8] = br#","flag":"#;
+const SENDER: &[u8] = br#","sender":"#;
+const ID: &[u8] = br#","id":"#;
+const GROUP: &[u8] = br#","group":"#;
+
 const ASK: &str = r#","ask":true}"#;
 
 fn done() -> Code {
@@ -143,7 +152,7 @@ impl Push {
     /// The JSON that goes over the wire.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = Vec::with_capacity(self.size_hint());
+        let mut text = Vec::with_capacity(self.plain_len());
         self.write(&mut text);
         utf8(text)
     }
@@ -164,30 +173,35 @@ impl Push {
     ///
     /// It does not use serde, which would parse the JSON in `data` again.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(br#"{"code":"#);
+        out.extend_from_slice(CODE);
         write_text(out, self.code.as_str());
-        out.extend_from_slice(br#","msg":"#);
+        out.extend_from_slice(MSG);
         write_text(out, &self.msg);
         if let Some(data) = &self.data {
-            out.extend_from_slice(br#","data":"#);
+            out.extend_from_slice(DATA);
             out.extend_from_slice(data.as_str().as_bytes());
         }
         if let Some(flag) = &self.flag {
-            out.extend_from_slice(br#","flag":"#);
+            out.extend_from_slice(FLAG);
             write_text(out, flag.as_str());
         }
         if let Some(sender) = &self.sender {
-            out.extend_from_slice(br#","sender":"#);
+            out.extend_from_slice(SENDER);
             write_text(out, sender.as_str());
         }
         if let Some(id) = &self.id {
-            out.extend_from_slice(br#","id":"#);
+            out.extend_from_slice(ID);
             write_value(out, id);
         }
         if let Some(group) = &self.group {
             write_group(out, group);
         }
         out.push(b'}');
+    }
+
+    /// Length of what [`Push::write_request`] appends, as [`Push::plain_len`].
+    pub(crate) fn plain_request_len(&self) -> usize {
+        self.plain_len() - 1 + ASK.len()
     }
 
     /// Appends the JSON of a push that the client must answer.
@@ -206,14 +220,17 @@ impl Push {
         out
     }
 
-    /// Estimated length of the JSON, to allocate once.
-    pub(crate) fn size_hint(&self) -> usize {
-        let optional = |len: Option<usize>| len.map_or(0, |len| len + 16);
-        64 + self.msg.len()
-            + optional(self.data.as_ref().map(|data| data.as_str().len()))
-            + optional(self.flag.as_ref().map(|flag| flag.as_str().len()))
-            + optional(self.sender.as_ref().map(|sender| sender.as_str().len()))
-            + optional(self.group.as_ref().map(|group| group.as_str().len()))
+    /// Length of the JSON, if no string in it needs an escape.
+    pub(crate) fn plain_len(&self) -> usize {
+        let text = |name: &[u8], text: Option<&str>| text.map_or(0, |text| name.len() + text.len() + 2);
+        text(CODE, Some(self.code.as_str()))
+            + text(MSG, Some(&self.msg))
+            + self.data.as_ref().map_or(0, |data| DATA.len() + data.as_str().len())
+            + text(FLAG, self.flag.as_ref().map(Flag::as_str))
+            + text(SENDER, self.sender.as_ref().map(Key::as_str))
+            + self.id.as_ref().map_or(0, |id| ID.len() + id.plain_len())
+            + text(GROUP, self.group.as_ref().map(Group::as_str))
+            + 1
     }
 }
 
@@ -235,7 +252,7 @@ fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Json>, D::Error>
 }
 
 fn write_group(out: &mut Vec<u8>, group: &Group) {
-    out.extend_from_slice(br#","group":"#);
+    out.extend_from_slice(GROUP);
     write_text(out, group.as_str());
 }
 
@@ -277,6 +294,23 @@ mod tests {
             r#"{"code":"x\"","msg":"line\n","data":null,"flag":"inform","sender":"zoë\"","id":"\\","group":"g\""}"#
         );
         assert_eq!(Push::read(&push.to_json()), Some(push));
+    }
+
+    #[test]
+    fn the_length_is_known_before_it_is_written() {
+        let push = Push::new("x", "hello").with_json(Json::NULL).with_flag("inform");
+        let push = push.with_sender(&Key::new("zoë").unwrap()).with_group(&Group::new("g").unwrap());
+        for id in [0, 9, 10, 99, 100, i64::MAX, -1, -10, i64::MIN].map(MessageId::Number) {
+            for push in [push.clone().with_id(id.clone()), Push::message("").with_id(id)] {
+                assert_eq!(push.plain_len(), push.to_json().len(), "{push:?}");
+            }
+        }
+        for push in [push.clone(), Push::message(""), push.with_id(MessageId::Text("seven".into()))] {
+            assert_eq!(push.plain_len(), push.to_json().len(), "{push:?}");
+            let mut request = Vec::new();
+            push.write_request(&mut request);
+            assert_eq!(push.plain_request_len(), request.len());
+        }
     }
 
     #[test]

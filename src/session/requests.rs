@@ -41,7 +41,7 @@ impl Request {
         }
         let id = RequestId::next();
         let push = push.with_id(id.into());
-        let frame = Frame::text_of(push.size_hint() + 32, |bytes| push.write_request(bytes));
+        let frame = Frame::text_of(push.plain_request_len(), |bytes| push.write_request(bytes));
         Ok(Self { id, frame })
     }
 
