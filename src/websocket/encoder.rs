@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{CloseCode, OpCode};
 
 /// Longest header of a server's frame: two bytes and a length of eight.
-pub(crate) const MAX_HEADER: usize = 10;
+const MAX_HEADER: usize = 10;
 
 /// Longest payload of a control frame (5.5).
 const MAX_CONTROL: usize = 125;

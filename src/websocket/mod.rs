@@ -41,9 +41,7 @@ pub(crate) use deflate::inflate;
 pub(crate) use deflate::{compress, negotiate};
 #[cfg(feature = "testing")]
 pub(crate) use encoder::client_frame;
-pub(crate) use encoder::{
-    MAX_HEADER, close, frame, header, ping, pong, split_frame, validate_frames, write_frame,
-};
+pub(crate) use encoder::{close, frame, header, ping, pong, split_frame, validate_frames, write_frame};
 pub(crate) use event::Event;
 pub(crate) use opcode::OpCode;
 pub(crate) use opening::{Head, Opening, OpeningError, check};
