@@ -160,8 +160,7 @@ impl Hub {
     pub async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
         let since = Stopwatch::start();
         // First: a session that enters the store in between is met there.
-        let underway =
-            if let Order::Close(..) = order { self.underway().apply(to, order).delivered } else { 0 };
+        let underway = self.underway().apply(to, order).delivered;
         // By itself, so that the future does not hold its result while it waits.
         if let Some(delivery) = self.dispatch_now(to, order) {
             return self.dispatched(since, underway, delivery);

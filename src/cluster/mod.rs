@@ -61,6 +61,14 @@ pub use self::settings::{Cluster, Outage};
 pub use self::topic::Topic;
 pub use crate::delivery::{InvalidNodeId, NodeId};
 
+/// Presence: which keys are online, on any node of a cluster.
+pub mod presence {
+    pub use crate::presence::{
+        Change, Changes, ClusterCounts, MemoryPresence, Missed, NodeSessions, Presence, PresenceError,
+        PresenceTiming, Renewed, Swept, Updated,
+    };
+}
+
 /// For the fuzzer.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
@@ -69,12 +77,4 @@ pub(crate) mod fuzz {
     pub use super::nats::fuzz::wire;
     #[cfg(feature = "redis")]
     pub use super::redis::fuzz::resp;
-}
-
-/// Presence: which keys are online, on any node of a cluster.
-pub mod presence {
-    pub use crate::presence::{
-        Change, Changes, ClusterCounts, MemoryPresence, Missed, NodeSessions, Presence, PresenceError,
-        PresenceTiming, Renewed, Swept, Updated,
-    };
 }

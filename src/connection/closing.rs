@@ -17,22 +17,6 @@ use crate::hub::Hub;
 use crate::outbox::Turn;
 use crate::websocket::Event;
 
-/// A timeout that sets a timer only when it is polled: most connections end at once.
-struct Lazy {
-    deadline: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Lazy {
-    fn after(timeout: Duration) -> Self {
-        Self { deadline: after(Instant::now(), timeout), timer: None }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline))).as_mut().poll(cx)
-    }
-}
-
 /// The largest payload of a control frame (RFC 6455, section 5.5). Larger frames do not matter after the end.
 const CONTROL_BYTES: usize = 125;
 
@@ -47,7 +31,7 @@ impl<'a> Engine<'a> {
     pub(super) async fn settle(&mut self, call: &mut HandlerCall<'a>) {
         // If the application, the server or a timeout ended the session, no further message is handled.
         let in_order = self.goodbye != Goodbye::Awaited;
-        let mut timer = Lazy::after(call.session().hub().config().close_timeout);
+        let mut timer = LazyTimeout::after(call.session().hub().config().close_timeout);
         poll_fn(|cx| {
             let _turn = Turn::begin();
             while call.poll(cx).is_ready() {
@@ -71,7 +55,7 @@ impl<'a> Engine<'a> {
     /// Sends the close frame and waits for the client's answer, within `Config::close_timeout` and until a shutdown cuts it.
     pub(super) async fn finish(&mut self, hub: &Hub) {
         self.outbox.say_goodbye();
-        let mut timer = Lazy::after(hub.config().close_timeout);
+        let mut timer = LazyTimeout::after(hub.config().close_timeout);
         let goodbye = poll_fn(|cx| {
             // An error is an end too.
             if self.poll_goodbye(cx).is_ready() {
@@ -130,5 +114,21 @@ impl<'a> Engine<'a> {
                 Ok(Some(_)) => {}
             }
         }
+    }
+}
+
+/// A timeout that sets a timer only when it is polled: most connections end at once.
+struct LazyTimeout {
+    deadline: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl LazyTimeout {
+    fn after(timeout: Duration) -> Self {
+        Self { deadline: after(Instant::now(), timeout), timer: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline))).as_mut().poll(cx)
     }
 }

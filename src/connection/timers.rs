@@ -29,14 +29,10 @@ impl<'a> Engine<'a> {
         }
         // A read has just looked at the clock.
         let mut now = read_at.unwrap_or_else(Instant::now);
-        if self.is_armed && self.due.is_none_or(|due| due.is_ahead(now)) {
-            return Ok(());
-        }
         loop {
-            let left = self.due.map(|due| due.left(now));
-            if left != Some(Duration::ZERO) {
+            if self.due.is_none_or(|due| due.is_ahead(now)) {
                 if !self.is_armed {
-                    self.arm(cx, left.map(|left| now + left), call.session());
+                    self.arm(cx, now, call.session());
                 }
                 return Ok(());
             }
@@ -64,11 +60,11 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Has the task woken at this moment, by the session's timer.
+    /// Has the task woken when the timeouts are due, by the session's timer.
     #[cold]
-    fn arm(&mut self, cx: &Context<'_>, at: Option<Instant>, session: &Session) {
-        match at {
-            Some(at) => session.timer().set(at, cx.waker()),
+    fn arm(&mut self, cx: &Context<'_>, now: Instant, session: &Session) {
+        match self.due {
+            Some(due) => session.timer().set(now + due.left(now), cx.waker()),
             None => session.timer().stop(),
         }
         self.is_armed = true;

@@ -54,14 +54,19 @@ const MOST: usize = 4096;
 impl Underway {
     /// Applies an order to the promised sessions that it is meant for, before it goes to the store. A message is for
     /// sessions in the store only.
+    #[inline(always)]
     pub(crate) fn apply(&self, to: &Recipients, order: &Order) -> Delivery {
-        let sessions = match order {
-            Order::Deliver(_) | Order::Keep(_) | Order::CatchUp => return Delivery::default(),
-            Order::Close(code, reason) => {
-                let mut state = self.lock();
-                state.remember(SessionId::next(), to, *code, reason);
-                state.promised(to)
-            }
+        match order {
+            Order::Deliver(_) | Order::Keep(_) | Order::CatchUp => Delivery::default(),
+            Order::Close(code, reason) => self.close(to, order, *code, reason),
+        }
+    }
+
+    fn close(&self, to: &Recipients, order: &Order, code: CloseCode, reason: &str) -> Delivery {
+        let sessions = {
+            let mut state = self.lock();
+            state.remember(SessionId::next(), to, code, reason);
+            state.promised(to)
         };
         sessions.iter().map(|session| session.apply(order)).collect()
     }

@@ -47,7 +47,6 @@ pub struct Push {
     pub group: Option<Group>,
 }
 
-/// The last field of a request.
 // What stands in front of each value.
 const CODE: &[u8] = br#"{"code":"#;
 const MSG: &[u8] = br#","msg":"#;
@@ -57,6 +56,7 @@ const SENDER: &[u8] = br#","sender":"#;
 const ID: &[u8] = br#","id":"#;
 const GROUP: &[u8] = br#","group":"#;
 
+/// The last field of a request.
 const ASK: &str = r#","ask":true}"#;
 
 fn done() -> Code {

@@ -12,11 +12,7 @@ use crate::delivery::Outcome;
 impl<T: Owner> Owned<T> {
     /// Queues a frame. If the queue is full, the policy decides.
     pub(crate) fn push(self: &Arc<Self>, frames: Frames, messages: usize) -> Outcome {
-        let state = self.outbox.lock();
-        match state.life {
-            Life::Open => self.append(state, frames, messages),
-            Life::Closing(..) | Life::Ended => Outcome::Gone,
-        }
+        self.append_if_open(self.outbox.lock(), frames, messages)
     }
 
     /// The same with frames that are made only if they cannot be copied behind those that wait: a burst to many sessions counts no
@@ -32,11 +28,7 @@ impl<T: Owner> Owned<T> {
         if state.gather(bytes, messages, self.owner.config()) {
             return Outcome::Accepted;
         }
-        let frames = frames();
-        match state.life {
-            Life::Open => self.append(state, frames, messages),
-            Life::Closing(..) | Life::Ended => Outcome::Gone,
-        }
+        self.append_if_open(state, frames(), messages)
     }
 
     /// Queues a frame that can also wait elsewhere, if there is room in half of the queue. Nothing becomes of the session if
@@ -75,6 +67,19 @@ impl<T: Owner> Owned<T> {
                 state.queue.push(frames, messages);
                 Outcome::Accepted
             }
+            Life::Closing(..) | Life::Ended => Outcome::Gone,
+        }
+    }
+
+    #[inline(always)]
+    fn append_if_open(
+        self: &Arc<Self>,
+        state: MutexGuard<'_, State>,
+        frames: Frames,
+        messages: usize,
+    ) -> Outcome {
+        match state.life {
+            Life::Open => self.append(state, frames, messages),
             Life::Closing(..) | Life::Ended => Outcome::Gone,
         }
     }

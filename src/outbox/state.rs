@@ -83,7 +83,7 @@ impl State {
         self.queue.messages() > config.queue_messages / 2 || self.queue.bytes() > config.queue_bytes / 2
     }
 
-    /// [`Queue::gather`], while somebody will look at the queue soon and half of it stays free.
+    /// [`Queue::gather`], while the task or a flusher is about to write, and half of the queue stays free.
     #[inline(always)]
     pub(super) fn gather(&mut self, frames: &[u8], messages: usize, config: &Config) -> bool {
         !self.queue.is_empty()

@@ -43,7 +43,7 @@ impl Decoder {
         input: &mut &'i mut [u8],
         max_message: usize,
     ) -> Result<Option<Event<'s>>, Violation> {
-        // A short way for the usual case: a third of the instructions.
+        // A short way for the usual case.
         if self.is_idle()
             && self.header.is_empty()
             && !self.finished
