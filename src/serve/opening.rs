@@ -312,24 +312,40 @@ mod tests {
         assert_eq!(rest.deadline.unwrap() - begun, config.head_timeout);
     }
 
+    type Slow = BoxFuture<'static, Option<BoxFuture<'static, ()>>>;
+
     /// A client with an opening and a close frame whose socket is full, the bytes in it, and the session.
-    async fn full() -> (UnixStream, usize, BoxFuture<'static, Option<BoxFuture<'static, ()>>>) {
+    async fn full() -> (UnixStream, usize, Slow) {
+        // On a busy machine a check may take long, and then the opening is left to hyper.
+        for _ in 0..100 {
+            let (server, mut client) = UnixStream::pair().unwrap();
+            // What tokio says of a new socket is no answer of the kernel's.
+            server.writable().await.unwrap();
+            let mut filled = 0;
+            while let Ok(wrote) = server.try_write(&[b'x'; 4096]) {
+                filled += wrote;
+            }
+            client.write_all(OPENING).await.unwrap();
+            match open(server).await {
+                Opened::Slow(slow) => {
+                    return (client, filled, slow.map(|session| session.map(|it| it.boxed())).boxed());
+                }
+                Opened::Http(Rest { decided: Some(_), .. }) => {}
+                _ => panic!("there is room for a 101, or the client is gone"),
+            }
+        }
+        panic!("each check took long");
+    }
+
+    async fn open(server: UnixStream) -> Opened<impl Future<Output = ()> + Send> {
         let hub = Hub::builder(RawKey::from_path()).build();
         let mut endpoints = Endpoints::default();
         endpoints.add("ws", &hub);
         let config = ServeConfig::default();
-        let (server, mut client) = UnixStream::pair().unwrap();
-        let mut filled = 0;
-        while let Ok(wrote) = server.try_write(&[b'x'; 4096]) {
-            filled += wrote;
-        }
-        client.write_all(OPENING).await.unwrap();
         let permit = ConnectionQuota::new(&config).acquire(None);
         let channel = Channel::Plain(Transport::Unix(server));
         let mut fresh = Fresh::from(PermittedStream::new(channel, permit, ProgressTimeout::new(&config)));
-        let opened = poll_fn(|cx| fresh.poll_open(&endpoints, None, &config, cx)).await;
-        let Opened::Slow(slow) = opened else { panic!("there is room for a 101") };
-        (client, filled, slow.map(|session| session.map(|session| session.boxed())).boxed())
+        poll_fn(|cx| fresh.poll_open(&endpoints, None, &config, cx)).await
     }
 
     #[tokio::test]
