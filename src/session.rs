@@ -257,6 +257,7 @@ impl Session {
         }
     }
 
+    #[inline(always)]
     fn reply_frames(&self, frames: Frames, messages: usize) -> Outcome {
         let len = frames.len();
         let outcome = self.0.reply(frames, messages);

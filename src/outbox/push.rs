@@ -52,6 +52,7 @@ impl<T: Owner> Owned<T> {
     }
 
     /// Queues a reply, also while the session ends. For the connection's own task, which flushes afterwards.
+    #[inline(always)]
     pub(crate) fn reply(self: &Arc<Self>, frames: Frames, messages: usize) -> Outcome {
         let mut state = self.outbox.lock();
         if state.gather(frames.as_slice(), messages, self.owner.config()) {
@@ -59,6 +60,16 @@ impl<T: Owner> Owned<T> {
             frames.recycle();
             return Outcome::Accepted;
         }
+        self.append_reply(state, frames, messages)
+    }
+
+    #[inline(never)]
+    fn append_reply(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        frames: Frames,
+        messages: usize,
+    ) -> Outcome {
         match state.life {
             Life::Open => self.append(state, frames, messages),
             Life::Closing(_, Replies::Taken)

@@ -203,6 +203,14 @@ impl Queue {
     /// So many bytes more have been written.
     pub(super) fn advance(&mut self, written: usize) {
         self.bytes -= written;
+        // The usual case: all of one entry.
+        if self.bytes == 0 && self.rest.is_none() {
+            (self.written, self.messages) = (0, 0);
+            if let Some(first) = self.first.take() {
+                first.frames.recycle();
+            }
+            return;
+        }
         self.written += written;
         while let Some(first) = self.first.take_if(|first| self.written >= first.bytes().len()) {
             self.written -= first.bytes().len();

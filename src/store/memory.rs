@@ -1,7 +1,7 @@
 mod groups;
 mod members;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -56,7 +56,10 @@ impl MemoryStore {
     }
 
     fn hash(&self, key: &str) -> u64 {
-        self.hasher.hash_one(key)
+        let mut hasher = self.hasher.build_hasher();
+        // Without the byte that ends a string where others may follow.
+        hasher.write(key.as_bytes());
+        hasher.finish()
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
