@@ -55,6 +55,8 @@ struct Inner {
     has_permit: AtomicBool,
     /// Number of the client's pongs.
     pongs: AtomicU8,
+    /// Where a store has the session, see [`Session::set_place`].
+    place: AtomicU32,
     seldom: Box<Seldom>,
 }
 
@@ -120,6 +122,7 @@ impl Session {
             compresses,
             has_permit: AtomicBool::new(false),
             pongs: AtomicU8::new(0),
+            place: AtomicU32::new(0),
             seldom: Box::new(Seldom {
                 id,
                 state: Mutex::new(State { identity: kept(identity), extensions: http::Extensions::new() }),
@@ -334,6 +337,15 @@ impl Session {
     /// Differs from that of any other session while this handle is held. Known without a look at the session.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Keeps where a store has the session, so that the store needs no table. A session can be in several stores, so it is a hint.
+    pub(crate) fn set_place(&self, place: usize) {
+        self.0.place.store(u32::try_from(place).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn place(&self) -> usize {
+        self.0.place.load(Ordering::Relaxed) as usize
     }
 
     pub(crate) fn compresses(&self) -> bool {

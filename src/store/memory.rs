@@ -1,3 +1,4 @@
+mod everyone;
 mod groups;
 mod members;
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use self::everyone::Everyone;
 use self::groups::Groups;
 use super::{Counts, Inserted, JoinError, Joined, Left, Removed, SessionStore, StoreError};
 use crate::delivery::{Delivery, Order, Recipients, SessionId, Target};
@@ -25,15 +27,13 @@ pub struct MemoryStore {
     shards: [Mutex<Shard>; SHARDS],
     /// Random, so that nobody can choose keys that all fall into one shard.
     hasher: RandomState,
+    /// Changed under the lock of a session's shard.
+    everyone: Mutex<Everyone>,
     groups: Groups,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    /// By key, which stands in the sessions and nowhere else.
-    keys: HashTable<Sessions>,
-    sessions: usize,
-}
+/// By key, which stands in the sessions and nowhere else.
+type Shard = HashTable<Sessions>;
 
 /// The sessions of a key, in the order in which they came, one at least. Most keys have one, and a slice for it
 /// would be one more place in memory to go to.
@@ -71,11 +71,10 @@ impl MemoryStore {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let Shard { keys, sessions } = &mut *shard;
-        match keys.entry(hash, |present| present.key() == key, |present| self.hash(present.key())) {
+        match shard.entry(hash, |present| present.key() == key, |present| self.hash(present.key())) {
             Entry::Vacant(place) => {
+                self.everyone().insert(&session);
                 place.insert(Sessions::One(session));
-                *sessions += 1;
                 Ok(Inserted { replaced: Vec::new(), first: true })
             }
             Entry::Occupied(mut place) => {
@@ -83,8 +82,11 @@ impl MemoryStore {
                 let replaced = policy.replaced(present)?;
                 let mut kept = Vec::with_capacity(present.len() + 1);
                 kept.extend(present.iter().filter(|other| !replaced.contains(other)).cloned());
+                let mut everyone = self.everyone();
+                replaced.iter().for_each(|session| everyone.remove(session));
+                everyone.insert(&session);
+                drop(everyone);
                 *place.get_mut() = Sessions::of(kept, session);
-                *sessions = *sessions + 1 - replaced.len();
                 Ok(Inserted { replaced, first: false })
             }
         }
@@ -94,20 +96,24 @@ impl MemoryStore {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        let Ok(mut place) = shard.keys.find_entry(hash, |present| present.key() == key) else {
+        let Ok(mut place) = shard.find_entry(hash, |present| present.key() == key) else {
             return Removed::default();
         };
         let present = place.get().as_slice();
         let mut kept = Vec::with_capacity(present.len());
         kept.extend(present.iter().filter(|other| *other != session).cloned());
-        let gone = present.len() - kept.len();
+        // As often as it was inserted.
+        (kept.len()..present.len()).for_each(|_| self.everyone().remove(session));
         let last = kept.is_empty();
         match kept.pop() {
             Some(newest) => *place.get_mut() = Sessions::of(kept, newest),
             None => drop(place.remove()),
         }
-        shard.sessions -= gone;
-        shard.shrink(|present| self.hash(present.key()));
+        // Gives memory back after a rush, a quarter full being rush enough to keep it.
+        if shard.capacity() > 64 && shard.len() < shard.capacity() / 4 {
+            let len = shard.len() * 2;
+            shard.shrink_to(len, |present| self.hash(present.key()));
+        }
         Removed { last }
     }
 
@@ -115,8 +121,12 @@ impl MemoryStore {
         let key = session.key().as_str();
         let hash = self.hash(key);
         let shard = self.shard(hash);
-        let sessions = shard.keys.find(hash, |sessions| sessions.key() == key);
+        let sessions = shard.find(hash, |sessions| sessions.key() == key);
         sessions.is_some_and(|sessions| sessions.as_slice().contains(session))
+    }
+
+    fn everyone(&self) -> MutexGuard<'_, Everyone> {
+        lock(&self.everyone)
     }
 
     /// Ends all memberships of a session that has left the store.
@@ -151,7 +161,7 @@ impl MemoryStore {
     /// The sessions of a key, none if it has none.
     fn of(&self, key: &Key) -> Option<Sessions> {
         let hash = self.hash(key.as_str());
-        self.shard(hash).keys.find(hash, |sessions| sessions.key() == key.as_str()).cloned()
+        self.shard(hash).find(hash, |sessions| sessions.key() == key.as_str()).cloned()
     }
 }
 
@@ -160,6 +170,7 @@ impl Default for MemoryStore {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
+            everyone: Mutex::default(),
             groups: Groups::default(),
         }
     }
@@ -215,19 +226,12 @@ impl SessionStore for MemoryStore {
             Target::Keys(keys) => return Box::pin(self.dispatch_to_keys(keys, to, order)).await,
             Target::Group(group) => return Box::pin(self.dispatch_to_group(group, to, order)).await,
             Target::Everyone => {
-                for shard in &self.shards {
-                    let (everyone, sessions) = lock(shard).copy();
-                    if sessions <= left {
-                        for sessions in &everyone {
-                            deliver(sessions.as_slice(), to, order, &mut delivery);
-                        }
-                        left -= sessions;
-                    } else {
-                        in_turns(&everyone, Sessions::as_slice, &mut left, |part| {
-                            deliver(part, to, order, &mut delivery)
-                        })
-                        .await;
-                    }
+                let chunks = self.everyone().chunks();
+                for chunk in &chunks {
+                    turn_for(chunk.len(), &mut left).await;
+                    // Fetches all of them at once.
+                    chunk.iter().flatten().for_each(Session::touch);
+                    deliver(chunk.iter().flatten(), to, order, &mut delivery);
                 }
             }
         }
@@ -252,13 +256,12 @@ impl SessionStore for MemoryStore {
                 found.flat_map(|sessions| remaining(sessions.as_slice(), of.except)).collect()
             }
             Target::Group(group) => {
-                self.groups.of(group).iter().flat_map(|chunk| remaining(chunk, of.except)).collect()
+                self.groups.of(group).iter().flat_map(|chunk| remaining(&**chunk, of.except)).collect()
             }
-            Target::Everyone => self
-                .shards
-                .iter()
-                .flat_map(|shard| lock(shard).keys.iter().flat_map(chosen).collect::<Vec<_>>())
-                .collect(),
+            Target::Everyone => {
+                let chunks = self.everyone().chunks();
+                chunks.iter().flat_map(|chunk| remaining(chunk.iter().flatten(), of.except)).collect()
+            }
         }
     }
 
@@ -278,20 +281,20 @@ impl SessionStore for MemoryStore {
     }
 
     async fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for shard in &self.shards {
-            let shard = lock(shard);
-            counts.sessions += shard.sessions;
-            counts.keys += shard.keys.len();
-        }
-        counts
+        let keys = self.shards.iter().map(|shard| lock(shard).len()).sum();
+        Counts { sessions: self.everyone().len(), keys }
     }
 }
 
 /// Delivers to sessions that were found by their key, by their group, or as all sessions: they belong to the target, unless that is one
 /// session. To ask [`Recipients::includes`] would be to look for each of them again.
 #[inline(always)]
-fn deliver(sessions: &[Session], to: &Recipients, order: &Order, delivery: &mut Delivery) {
+fn deliver<'s>(
+    sessions: impl IntoIterator<Item = &'s Session>,
+    to: &Recipients,
+    order: &Order,
+    delivery: &mut Delivery,
+) {
     let only = only(to);
     for session in sessions {
         if is_meant(session, only, to.except) {
@@ -314,8 +317,8 @@ fn is_meant(session: &Session, only: Option<SessionId>, except: Option<SessionId
     only.is_none_or(|only| only == session.id()) && except.is_none_or(|except| except != session.id())
 }
 
-fn remaining(sessions: &[Session], except: Option<SessionId>) -> Vec<Session> {
-    sessions.iter().filter(|session| except != Some(session.id())).cloned().collect()
+fn remaining<'s>(sessions: impl IntoIterator<Item = &'s Session>, except: Option<SessionId>) -> Vec<Session> {
+    sessions.into_iter().filter(|session| except != Some(session.id())).cloned().collect()
 }
 
 /// Delivers to all, and gives other tasks a turn whenever none are left of this one.
@@ -363,29 +366,9 @@ impl Sessions {
     }
 }
 
-impl Shard {
-    /// All that are in it, to deliver to without its lock, and how many sessions these are.
-    fn copy(&self) -> (Vec<Sessions>, usize) {
-        // A copy counts in each session's memory. This fetches all of them at once.
-        for sessions in &self.keys {
-            if let Sessions::One(session) = sessions {
-                session.touch();
-            }
-        }
-        (self.keys.iter().cloned().collect(), self.sessions)
-    }
-
-    /// Gives memory back after a rush, a quarter full being rush enough to keep it.
-    fn shrink(&mut self, hash: impl Fn(&Sessions) -> u64) {
-        if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 4 {
-            self.keys.shrink_to(self.keys.len() * 2, hash);
-        }
-    }
-}
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing in here panics half way through a change.
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -342,3 +342,17 @@ fn many_at_once_break_no_promise() {
         assert_eq!(now(store.counts()), Counts { sessions: 1, keys: 1 });
     }
 }
+
+#[test]
+fn a_session_that_was_inserted_twice_leaves_as_a_whole() {
+    let (hub, store) = (hub(), MemoryStore::new());
+    let session = session(&hub, 0);
+    let policy = SessionPolicy::Many { cap: NonZeroUsize::new(2).unwrap() };
+    for _ in 0..2 {
+        now(store.insert(session.clone(), policy)).unwrap();
+    }
+    assert!(now(store.remove(&session)).last);
+    let order = Order::Deliver(Frame::text("x"));
+    assert_eq!(now(store.dispatch(&Recipients::everyone(), &order)), Delivery::default());
+    assert_eq!(now(store.counts()), Counts::default());
+}
