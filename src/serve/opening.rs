@@ -272,6 +272,9 @@ impl Writing {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
+
 #[cfg(unix)]
 #[cfg(test)]
 mod tests;
