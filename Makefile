@@ -79,7 +79,7 @@ lint: ## install missing tools, then check format, lints, docs, features, licenc
 fuzz: SECONDS ?= 60
 fuzz: ## fuzz the parsers of what clients, engines and nodes send: make fuzz SECONDS=600
 	@$(STEP) "setup" scripts/setup fuzz
-	@for target in decoder envelope form inflater opening resp wire; do \
+	@for target in decoder envelope form head inflater opening resp wire; do \
 		mkdir -p fuzz/target/corpus/$$target && \
 		$(STEP) "fuzzing: $$target" cargo fuzz run --sanitizer none $$target \
 			fuzz/target/corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) || exit; \

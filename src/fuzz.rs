@@ -13,6 +13,8 @@ pub use crate::cluster::fuzz::form;
 pub use crate::cluster::fuzz::resp;
 #[cfg(feature = "nats")]
 pub use crate::cluster::fuzz::wire;
+#[cfg(feature = "serve")]
+pub use crate::serve::fuzz::head;
 pub use decoder::{End, MAX, Owned, decoder};
 pub use envelope::envelope;
 #[cfg(feature = "deflate")]

@@ -52,3 +52,9 @@ fn wire() {
 fn opening() {
     each("opening", super::opening);
 }
+
+#[test]
+#[cfg(feature = "serve")]
+fn head() {
+    each("head", super::head);
+}

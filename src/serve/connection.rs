@@ -152,6 +152,13 @@ impl Connections {
     }
 }
 
+/// hyper with the limits of a server, without its times.
+pub(super) fn hyper_within(config: &ServeConfig) -> http1::Builder {
+    let mut hyper = http1::Builder::new();
+    hyper.max_header_size(config.head_bytes).max_buf_size(config.head_bytes.max(MIN_BUFFER));
+    hyper
+}
+
 /// Answers the requests of a connection, up to its end or an upgrade.
 fn converse<S, B>(rest: Rest, service: Prepared<S>) -> impl Future<Output = ()> + Send
 where
@@ -164,11 +171,9 @@ where
     service.decided.set(decided);
     let (peer, activity) = (service.peer, service.activity.clone());
     let config = &service.config;
-    let connection = http1::Builder::new()
+    let connection = hyper_within(config)
         .timer(HeadTimer::new(config, activity.clone(), deadline))
         .header_read_timeout(DECIDED_BY_THE_TIMER)
-        .max_header_size(config.head_bytes)
-        .max_buf_size(config.head_bytes.max(MIN_BUFFER))
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     async move {

@@ -49,6 +49,12 @@ pub use self::tls::{Tls, TlsError};
 pub(crate) use self::transport::Transport;
 use crate::hub::Hub;
 
+/// For the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub use super::opening::fuzz::head;
+}
+
 /// Serves HTTP/1.1 and upgrades with a tower service, for example `warp::service(filter)` or an axum router.
 ///
 /// It adds features that the frameworks' own servers lack: timeouts for requests and slow clients, a limit on connections,

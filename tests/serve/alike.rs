@@ -1,8 +1,8 @@
 //! A server's own endpoint answers every request as the adapter for hyper does, whatever the client sends and in whatever pieces.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use keywire::limits::{Limits, SessionPolicy};
 use keywire::serve::{RequestBody, ServeConfig};
 use keywire::{Config, Hub, Identity, Key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::task::yield_now;
 
-use crate::support::{CLOSE, TEXT, masked, opening, within};
+use crate::support::{CLOSE, Directory, TEXT, masked, opening, within};
 
 /// When a server ends what the client leaves open. A test waits for that.
 const SOON: Duration = Duration::from_secs(1);
@@ -26,8 +26,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// Two servers of hubs alike.
 struct Servers {
     /// The adapter, below hyper.
-    hyper: SocketAddr,
-    own: SocketAddr,
+    hyper: PathBuf,
+    own: PathBuf,
+    _sockets: Directory,
     /// How often the extractor of each was asked.
     asked: [Arc<AtomicUsize>; 2],
 }
@@ -59,11 +60,12 @@ fn hub(asked: &Arc<AtomicUsize>) -> Hub {
 }
 
 impl Servers {
-    async fn start() -> Self {
-        Self::with_heads_of(8 * 1024).await
+    /// `name` is that of a directory.
+    fn start(name: &str) -> Self {
+        Self::with_heads_of(8 * 1024, name)
     }
 
-    async fn with_heads_of(head_bytes: usize) -> Self {
+    fn with_heads_of(head_bytes: usize, name: &str) -> Self {
         let (head_timeout, idle_timeout) = (SOON, SOON);
         let config = ServeConfig { head_bytes, head_timeout, idle_timeout, ..ServeConfig::default() };
         let asked = [Arc::default(), Arc::default()];
@@ -85,17 +87,18 @@ impl Servers {
         let pages = service_fn(|request: Request<RequestBody>| async move {
             Ok::<_, Infallible>(Response::new(format!("page {}", request.uri().path())))
         });
-        let (listener, hyper) = listen().await;
+        let sockets = Directory::new(name);
+        let (listener, hyper) = listen(&sockets, "hyper");
         tokio::spawn(keywire::serve::serve_hyper(listener, by_adapter).config(config.clone()).run());
-        let (listener, addr) = listen().await;
+        let (listener, path) = listen(&sockets, "own");
         let server = keywire::serve::serve_hyper(listener, pages).config(config).websocket("/ws", &own);
         tokio::spawn(server.run());
-        Self { hyper, own: addr, asked }
+        Self { hyper, own: path, _sockets: sockets, asked }
     }
 
     /// Whether both servers answer these pieces alike. Returns the answer.
     async fn agree(&self, pieces: &[&[u8]]) -> String {
-        let (hyper, own) = tokio::join!(talk(self.hyper, pieces), talk(self.own, pieces));
+        let (hyper, own) = tokio::join!(talk(&self.hyper, pieces), talk(&self.own, pieces));
         assert_eq!(
             own,
             hyper,
@@ -106,20 +109,19 @@ impl Servers {
     }
 }
 
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-    let addr = listener.local_addr().expect("an address");
-    (listener, addr)
+/// In memory of the kernel, so that what was sent has arrived.
+fn listen(sockets: &Directory, name: &str) -> (UnixListener, PathBuf) {
+    let path = sockets.0.join(name);
+    (UnixListener::bind(&path).expect("a socket"), path)
 }
 
 /// Sends pieces, which the server reads one by one, then the end. Returns all that the server says until it ends, without dates.
-async fn talk(addr: SocketAddr, pieces: &[&[u8]]) -> String {
-    let mut stream = within("a connection", TcpStream::connect(addr)).await.expect("a server");
-    stream.set_nodelay(true).expect("a socket");
+async fn talk(server: &Path, pieces: &[&[u8]]) -> String {
+    let mut stream = UnixStream::connect(server).await.expect("a server");
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {
-            // Most often the server has then read what was sent. The answer is the same if it has not.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            // The clock moves once nothing else does: the server has read what was sent.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if stream.write_all(piece).await.is_err() {
             break;
@@ -145,9 +147,9 @@ fn changed(from: &str, to: &str) -> Vec<u8> {
 
 const PAGE: &[u8] = b"GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_opening_in_any_two_pieces_with_frames_behind_it() {
-    let servers = Servers::start().await;
+    let servers = Servers::start("pieces");
     let mut all = opening("/ws/alice", &[("sec-websocket-protocol", "chat, keywire.v1")]).into_bytes();
     all.extend(masked(TEXT, br#"{"flag":"kw:ping"}"#));
     all.extend(close());
@@ -166,9 +168,9 @@ async fn an_opening_in_any_two_pieces_with_frames_behind_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn heads_that_never_end() {
-    let servers = Servers::start().await;
+    let servers = Servers::start("endless");
     let (opening, page) = (opening("/ws/alice", &[]), b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
     let (opening, servers) = (opening.as_bytes(), &servers);
     let lengths = [0, 1, 3, 20, opening.len() - 2, opening.len() - 1];
@@ -180,9 +182,9 @@ async fn heads_that_never_end() {
     all.buffer_unordered(lengths.len()).collect::<()>().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lower_limit_of_heads() {
-    let servers = Servers::with_heads_of(1024).await;
+    let servers = Servers::with_heads_of(1024, "limit");
     for (length, status) in [(500, "101"), (1500, "431")] {
         let head = opening("/ws/alice", &[("x-long", &"y".repeat(length))]);
         let answer = servers.agree(&[&[head.as_bytes(), &close()].concat()]).await;
@@ -190,9 +192,9 @@ async fn a_lower_limit_of_heads() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn good_and_nasty_heads() {
-    let servers = Servers::start().await;
+    let servers = Servers::start("nasty");
     let line = "Upgrade: websocket\r\n";
     let with = |more: &str| changed(line, &format!("{line}{more}"));
     let many = |count: usize| (0..count).map(|at| format!("X-{at}: y\r\n")).collect::<String>();

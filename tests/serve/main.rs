@@ -2,6 +2,7 @@
 #![cfg(all(feature = "serve", feature = "warp"))]
 
 mod adapters;
+#[cfg(unix)]
 mod alike;
 #[cfg(target_os = "linux")]
 mod descriptors;
