@@ -84,7 +84,10 @@ pub(crate) fn long_millis(moment: Instant) -> u64 {
 
 /// The moment at which these milliseconds begin.
 pub(crate) fn moment_of(long_millis: u64) -> Instant {
-    *START + Duration::from_millis(long_millis.saturating_sub(BEFORE))
+    match long_millis.checked_sub(BEFORE) {
+        Some(after) => *START + Duration::from_millis(after),
+        None => START.checked_sub(Duration::from_millis(BEFORE - long_millis)).unwrap_or(*START),
+    }
 }
 
 // The system's clock, since a test may have moved tokio's.
@@ -136,6 +139,15 @@ mod tests {
                 let deadline = Deadline::not_before(now, Duration::from_millis(wait)).expect("a deadline");
                 assert_eq!(deadline.left(now + deadline.left(now)), Duration::ZERO);
             }
+        }
+    }
+
+    #[test]
+    fn a_moment_before_the_start_is_found_again() {
+        for early in [1, 999, 1_000, 1_001, 5_500, 3_000_000].map(Duration::from_micros) {
+            let Some(moment) = START.checked_sub(early) else { continue };
+            let found = moment_of(long_millis(moment));
+            assert!(found <= moment && moment < found + Duration::from_millis(1), "{early:?}");
         }
     }
 
