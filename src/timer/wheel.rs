@@ -8,9 +8,10 @@ use std::task::Waker;
 const SLOTS: usize = 64;
 const BITS: u32 = SLOTS.ilog2();
 
-/// Levels: together 2³⁶ ms, over two years. A later timer rings at their end.
+/// Levels: together 2³⁶ ms, over two years. A later timer rings in their last slot, since the highest level goes round: beyond that is
+/// the slot of the present, which would be taken for the next.
 const LEVELS: usize = 6;
-const LONGEST: u64 = (1 << (BITS * LEVELS as u32)) - 1;
+const LONGEST: u64 = (SLOTS as u64 - 1) << (BITS * (LEVELS as u32 - 1));
 
 /// Entries that are allocated together: 4 KiB.
 const CHUNK: usize = 128;
@@ -275,6 +276,18 @@ mod tests {
                 wheel.free(id);
             }
             prop_assert!(wheel.entries.is_empty() && wheel.next().is_none());
+        }
+    }
+
+    #[test]
+    fn a_timer_beyond_the_end_of_the_levels_holds_up_no_other() {
+        let mut wheel = Wheel::new(0);
+        let [late, early] = [wheel.allocate(), wheel.allocate()];
+        for now in (0..200).map(|part| part << 28) {
+            wheel.advance(now, &mut Vec::new());
+            wheel.set(late, u64::MAX, Waker::noop().clone());
+            wheel.set(early, now + (1 << 31), Waker::noop().clone());
+            assert!(wheel.next().is_some_and(|next| next <= now + (1 << 31)), "{now}");
         }
     }
 
