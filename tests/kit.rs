@@ -192,6 +192,20 @@ async fn a_tab_answers_pings_until_it_is_mute() {
     assert_eq!(hub.counts().await.sessions, 0);
 }
 
+/// Nothing else wakes the session.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_good_for_a_month_expires_without_pings_too() {
+    const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    let end = SystemTime::now() + MONTH;
+    let keys = extract_fn(move |_: keywire::adapter::Handshake| async move {
+        Ok::<_, Rejection>(Identity::new(Key::new("alice")?).expiring_at(end))
+    });
+    let hub = Hub::builder(keys).config(Config { ping_interval: None, ..Config::default() }).build();
+    let mut alice = Tab::open(&hub, "alice").await;
+    sleep(MONTH - Duration::from_secs(10)).await;
+    assert_eq!(alice.closed().await.code, CloseCode::EXPIRED);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_expires() {
     let keys = extract_fn(|_| async {

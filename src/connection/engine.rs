@@ -113,7 +113,7 @@ impl<'a> Engine<'a> {
             decoder,
             backlog: Backlog::of(early),
             heartbeat: Heartbeat::new(now),
-            due: config.ping_interval.and_then(|interval| Deadline::not_before(now, interval)),
+            due: config.ping_interval.map(|interval| Deadline::not_before(now, interval)),
             is_armed: false,
             goodbye: Goodbye::Awaited,
             first_deadline: None,

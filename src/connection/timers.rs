@@ -55,7 +55,7 @@ impl<'a> Engine<'a> {
             }
             let waits = [expiry, first_left, call_left].into_iter().flatten();
             let wait = waits.fold(next_beat.saturating_duration_since(now), Duration::min);
-            self.due = Deadline::not_before(now, wait);
+            self.due = Some(Deadline::not_before(now, wait));
             self.is_armed = false;
         }
     }
@@ -110,7 +110,7 @@ impl<'a> Engine<'a> {
     pub(super) fn wake_after(&mut self, now: Instant, time: Duration) {
         if self.due.is_none_or(|due| time < due.left(now)) {
             self.is_armed = false;
-            self.due = Deadline::not_before(now, time);
+            self.due = Some(Deadline::not_before(now, time));
         }
     }
 }
