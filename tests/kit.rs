@@ -31,6 +31,19 @@ async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
     }
 }
 
+/// A stream that takes one slice at a time has to take something of each.
+#[tokio::test]
+async fn a_reply_of_nothing_at_the_end_keeps_no_close_frame_back() {
+    let switch = Switch::new().command(async |session: Session, _: Envelope| {
+        session.close(CloseCode::FORBIDDEN, "not here");
+        tokio::task::yield_now().await;
+        Ok(Reply::from(Frame::join([])))
+    });
+    let mut alice = Tab::open(&builder().handler(switch).build(), "alice").await;
+    alice.send(alice.envelope("command", ()));
+    assert_eq!(alice.closed().await.code, CloseCode::FORBIDDEN);
+}
+
 #[tokio::test]
 async fn an_open_tab_is_reached_and_its_opened_has_begun() {
     let begun = Arc::new(Notify::new());
