@@ -310,11 +310,12 @@ impl Session {
         &self.0.has_permit
     }
 
-    /// Records a pong of the client, and notifies the waiters for a sign of life.
-    pub(crate) fn answered(&self) {
-        self.0.outbox.answered();
+    /// Records a pong of the client, and notifies the waiters for a sign of life. Returns whether they have asked for it.
+    pub(crate) fn answered(&self) -> bool {
+        let probed = self.0.outbox.answered();
         self.0.pongs.fetch_add(1, Ordering::Relaxed);
         self.hub().answers().notify_waiters();
+        probed
     }
 
     /// Number of the client's pongs. Wraps after 255.

@@ -281,6 +281,7 @@ impl<'a> Engine<'a> {
             Event::Text(_) | Event::Binary(_) | Event::Ping(_) => {
                 self.heartbeat.count(round.config().message_rate, round.price(event.len()))
             }
+            Event::Pong(_) if round.call.session().answered() => Verdict::Allowed,
             Event::Pong(_) => self.heartbeat.count_pong(round.config().message_rate),
             Event::Close(_) => Verdict::Allowed,
         };
@@ -311,7 +312,6 @@ impl<'a> Engine<'a> {
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
             Event::Pong(_) => {
                 self.heartbeat.confirm(self.outbox.taken());
-                round.call.session().answered();
                 return Ok(Progress::More);
             }
             Event::Ping(payload) => {

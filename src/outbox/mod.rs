@@ -165,9 +165,9 @@ impl Outbox {
         wake(task);
     }
 
-    /// A pong has come.
-    pub(crate) fn answered(&self) {
-        self.probed.store(false, Ordering::Relaxed);
+    /// A pong has come. Returns whether a probe was on its way.
+    pub(crate) fn answered(&self) -> bool {
+        self.probed.swap(false, Ordering::Relaxed)
     }
 
     /// Answers a ping. Where many answers wait, this one takes their place, as RFC 6455, section 5.5.3, allows:
