@@ -9,6 +9,7 @@ mod requests;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -162,7 +163,10 @@ impl Session {
         let present = &mut state.identity;
         let Some(expires_at) = present.as_ref().and_then(|present| present.expires_at()) else { return };
         if identity.expires_at().is_none_or(|later| later >= expires_at) {
-            *present = kept(identity);
+            let former = mem::replace(present, kept(identity));
+            // The values in it are the application's, and so is what their end does.
+            drop(state);
+            drop(former);
         }
     }
 
