@@ -98,7 +98,7 @@ impl Outbox {
             SlowPolicy::DropNewest => Outcome::Dropped(messages),
             SlowPolicy::DropOldest => {
                 let (kept_bytes, kept_messages) = state.queue.kept();
-                if kept_bytes > 0
+                if kept_messages > 0
                     && (kept_bytes + bytes > config.queue_bytes
                         || kept_messages + messages > config.queue_messages)
                 {
