@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
-use super::following::Following;
+use super::following::{DOUBT, Following};
 use super::handler_call::{HandlerCall, Incoming};
 use super::heartbeat::Heartbeat;
 use super::own;
@@ -91,6 +91,9 @@ impl<'a> Engine<'a> {
             engine.wake_after(Instant::now(), time);
         }
         engine.following = Following::of(session);
+        if engine.following.is_some() {
+            engine.wake_after(Instant::now(), DOUBT);
+        }
         if let Some(time) = config.first_message_timeout {
             let now = Instant::now();
             engine.first_deadline = Deadline::after(now, time);

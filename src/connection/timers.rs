@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::engine::Engine;
+use super::following::DOUBT;
 use super::handler_call::HandlerCall;
 use super::heartbeat::Action;
 use super::yield_turn::yield_turn;
@@ -53,7 +54,9 @@ impl<'a> Engine<'a> {
                 cx.waker().wake_by_ref();
                 call_left = None;
             }
-            let waits = [expiry, first_left, call_left].into_iter().flatten();
+            // Also where there are no pings.
+            let doubt = self.following.as_ref().map(|_| DOUBT);
+            let waits = [expiry, first_left, call_left, doubt].into_iter().flatten();
             let wait = waits.fold(next_beat.saturating_duration_since(now), Duration::min);
             self.due = Some(Deadline::not_before(now, wait));
             self.is_armed = false;
