@@ -22,9 +22,11 @@ impl Deadline {
         (timeout < FUTURE).then(|| Self(NonZeroU32::MIN | millis(now + timeout)))
     }
 
-    /// A deadline that does not pass before the timeout has, but up to a millisecond later.
-    pub(crate) fn not_before(now: Instant, timeout: Duration) -> Option<Self> {
-        Self::after(now, timeout.saturating_add(Duration::from_millis(1)))
+    /// A deadline that does not pass before the timeout has, but up to a millisecond later. One that is further away than can be told
+    /// passes earlier, for another look.
+    pub(crate) fn not_before(now: Instant, timeout: Duration) -> Self {
+        let timeout = timeout.saturating_add(Duration::from_millis(1)).min(FUTURE);
+        Self(NonZeroU32::MIN | millis(now + timeout))
     }
 
     /// The time until the deadline. Zero if it has passed.
@@ -84,7 +86,10 @@ pub(crate) fn long_millis(moment: Instant) -> u64 {
 
 /// The moment at which these milliseconds begin.
 pub(crate) fn moment_of(long_millis: u64) -> Instant {
-    *START + Duration::from_millis(long_millis.saturating_sub(BEFORE))
+    match long_millis.checked_sub(BEFORE) {
+        Some(after) => *START + Duration::from_millis(after),
+        None => START.checked_sub(Duration::from_millis(BEFORE - long_millis)).unwrap_or(*START),
+    }
 }
 
 // The system's clock, since a test may have moved tokio's.
@@ -133,9 +138,18 @@ mod tests {
                 let later = now + Duration::from_millis(wait);
                 assert_eq!(millis(later).wrapping_sub(millis(now)), wait as u32, "{early:?} {wait}");
                 assert_eq!(long_millis(later) - long_millis(now), wait, "{early:?} {wait}");
-                let deadline = Deadline::not_before(now, Duration::from_millis(wait)).expect("a deadline");
+                let deadline = Deadline::not_before(now, Duration::from_millis(wait));
                 assert_eq!(deadline.left(now + deadline.left(now)), Duration::ZERO);
             }
+        }
+    }
+
+    #[test]
+    fn a_moment_before_the_start_is_found_again() {
+        for early in [1, 999, 1_000, 1_001, 5_500, 3_000_000].map(Duration::from_micros) {
+            let Some(moment) = START.checked_sub(early) else { continue };
+            let found = moment_of(long_millis(moment));
+            assert!(found <= moment && moment < found + Duration::from_millis(1), "{early:?}");
         }
     }
 

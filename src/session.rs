@@ -9,6 +9,7 @@ mod requests;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -165,7 +166,10 @@ impl Session {
         let present = &mut state.identity;
         let Some(expires_at) = present.as_ref().and_then(|present| present.expires_at()) else { return };
         if identity.expires_at().is_none_or(|later| later >= expires_at) {
-            *present = kept(identity);
+            let former = mem::replace(present, kept(identity));
+            // The values in it are the application's, and so is what their end does.
+            drop(state);
+            drop(former);
         }
     }
 
@@ -314,11 +318,12 @@ impl Session {
         &self.0.has_permit
     }
 
-    /// Records a pong of the client, and notifies the waiters for a sign of life.
-    pub(crate) fn answered(&self) {
-        self.0.outbox.answered();
+    /// Records a pong of the client, and notifies the waiters for a sign of life. Returns whether they have asked for it.
+    pub(crate) fn answered(&self) -> bool {
+        let probed = self.0.outbox.answered();
         self.0.pongs.fetch_add(1, Ordering::Relaxed);
         self.hub().answers().notify_waiters();
+        probed
     }
 
     /// Number of the client's pongs. Wraps after 255.

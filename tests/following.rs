@@ -6,7 +6,9 @@ mod support;
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use keywire::adapter::{Handshake, PathKey};
 use keywire::auth::RawKey;
 use keywire::log::{Kept, Log, LogError, MemoryLog, Position, Retention};
 use keywire::{Config, Delivery, Hub, Push};
@@ -220,6 +222,25 @@ async fn an_unknown_outcome_is_said_and_a_retry_tells_the_page() {
     assert!(matches!(again.kept, Kept::Again(_)), "{again:?}");
     assert_eq!(client.next().await["msg"], "paid");
     client.ping().await;
+}
+
+/// Nothing else wakes the session then.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_outcome_is_looked_into_without_pings_too() {
+    let away = Arc::new(AtomicBool::new(false));
+    let config = Config { ping_interval: None, ..Config::default() };
+    let hub = Hub::builder(RawKey::from_path()).log(log_that_is_away(&away)).config(config).build();
+    let offered = ("sec-websocket-protocol", "keywire.v1, from.keywire.now");
+    let head = support::request(([127, 0, 0, 1], 1).into(), "/", &[offered]);
+    let upgrade = hub.upgrade(Handshake::new(head).with_path_key(PathKey::decoded("alice"))).await;
+    let mut client = Client::over_pipe(upgrade.connection.expect("an upgrade")).await;
+    assert_eq!(client.next().await["flag"], "kw:from");
+    away.store(true, Ordering::Relaxed);
+    let unknown = hub.send_to("alice", Push::message("paid").kept()).await;
+    assert_eq!(unknown.kept, Kept::Unknown);
+    away.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(client.next().await["msg"], "paid");
 }
 
 #[tokio::test]

@@ -31,6 +31,19 @@ async fn relay(session: Session, envelope: Envelope) -> HandlerResult {
     }
 }
 
+/// A stream that takes one slice at a time has to take something of each.
+#[tokio::test]
+async fn a_reply_of_nothing_at_the_end_keeps_no_close_frame_back() {
+    let switch = Switch::new().command(async |session: Session, _: Envelope| {
+        session.close(CloseCode::FORBIDDEN, "not here");
+        tokio::task::yield_now().await;
+        Ok(Reply::from(Frame::join([])))
+    });
+    let mut alice = Tab::open(&builder().handler(switch).build(), "alice").await;
+    alice.send(alice.envelope("command", ()));
+    assert_eq!(alice.closed().await.code, CloseCode::FORBIDDEN);
+}
+
 #[tokio::test]
 async fn an_open_tab_is_reached_and_its_opened_has_begun() {
     let begun = Arc::new(Notify::new());
@@ -190,6 +203,20 @@ async fn a_tab_answers_pings_until_it_is_mute() {
     // 25 s of silence, 10 s for a pong, 5 s for an answer to the close frame.
     assert_eq!(start.elapsed().as_secs(), 40);
     assert_eq!(hub.counts().await.sessions, 0);
+}
+
+/// Nothing else wakes the session.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_good_for_a_month_expires_without_pings_too() {
+    const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+    let end = SystemTime::now() + MONTH;
+    let keys = extract_fn(move |_: keywire::adapter::Handshake| async move {
+        Ok::<_, Rejection>(Identity::new(Key::new("alice")?).expiring_at(end))
+    });
+    let hub = Hub::builder(keys).config(Config { ping_interval: None, ..Config::default() }).build();
+    let mut alice = Tab::open(&hub, "alice").await;
+    sleep(MONTH - Duration::from_secs(10)).await;
+    assert_eq!(alice.closed().await.code, CloseCode::EXPIRED);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,9 @@ mod support;
 
 use std::time::Duration;
 
+use keywire::adapter::{Handshake, PathKey};
 use keywire::auth::RawKey;
-use keywire::limits::Rate;
+use keywire::limits::{Rate, SessionPolicy};
 use keywire::{Config, Hub, Reply, Session, Switch};
 use serde_json::{Value, json};
 use support::{Client, Events, PING, Server, TEXT, events, masked};
@@ -91,6 +92,27 @@ async fn pings_and_pongs_count() {
             assert_eq!(frame.opcode, 10);
         };
         assert_eq!(close.close_code(), 4004);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pong_that_the_server_has_asked_for_does_not_count() {
+    let config = Config { message_rate: TEN, policy: SessionPolicy::Reject, ..Config::default() };
+    let (hub, _told) = hub(config);
+    let mut alice = Client::piped(&hub, "alice").await;
+    alice.ping().await;
+    for _ in 0..21 {
+        // A further opening asks for a sign of life. Who reads answers.
+        let head = support::request(([127, 0, 0, 1], 1).into(), "/", &[]);
+        let further = hub.upgrade(Handshake::new(head).with_path_key(PathKey::decoded("alice")));
+        let upgrade = tokio::select! {
+            upgrade = further => upgrade,
+            message = alice.receive() => panic!("nothing was sent: {message:?}"),
+        };
+        assert_eq!(upgrade.response.status(), 429);
+    }
+    for number in 0..9 {
+        assert_eq!(alice.ask(command(number)).await["data"], number);
     }
 }
 

@@ -6,14 +6,15 @@ mod support;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryFutureExt as _};
+use keywire::adapter::{Handshake, PathKey};
 use keywire::auth::RawKey;
-use keywire::limits::SlowPolicy;
+use keywire::limits::{SessionPolicy, SlowPolicy};
 use keywire::message::Frame;
 use keywire::session::{Closed, ClosedBy};
 use keywire::store::Outcome;
-use keywire::{Config, Hub, Push, Session};
+use keywire::{Config, Envelope, Hub, Push, Reply, Session, Switch};
 use serde_json::json;
-use support::{Client, Server, events};
+use support::{Client, PING, Server, TEXT, events, masked};
 use tokio::io::DuplexStream;
 
 #[tokio::test]
@@ -99,6 +100,25 @@ async fn the_queue_is_bounded_in_bytes_but_one_message_is_always_taken() {
     assert_eq!(client.end().await.code, 4003);
 }
 
+/// A pong is no message, so nothing waits yet.
+#[tokio::test]
+async fn one_message_is_taken_behind_a_pong_too() {
+    for slow_readers in [SlowPolicy::Close, SlowPolicy::DropNewest, SlowPolicy::DropOldest] {
+        let config = Config { queue_bytes: 1_000, slow_readers, ..Config::default() };
+        let switch = Switch::new().command(async |_: Session, _: Envelope| Ok(Reply::ok("x".repeat(5_000))));
+        let hub = Hub::builder(RawKey::from_path()).handler(switch).config(config).build();
+        let head = support::request(([127, 0, 0, 1], 1).into(), "/", &[]);
+        let handshake = Handshake::new(head).with_path_key(PathKey::decoded("alice"));
+        let connection = hub.upgrade(handshake).await.connection.expect("an upgrade");
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        // The reply follows the pong in the same turn.
+        let early = [masked(PING, b""), masked(TEXT, br#"{"flag":"command"}"#)].concat();
+        tokio::spawn(connection.run(near, early.into()));
+        let mut client = Client::upgraded(far).await;
+        assert_eq!(client.next().await["msg"].as_str().map(str::len), Some(5_000), "{slow_readers:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_newest_are_dropped_if_so_decided() {
     let config = Config { queue_messages: 10, slow_readers: SlowPolicy::DropNewest, ..Config::default() };
@@ -145,6 +165,25 @@ async fn the_oldest_make_room_for_what_is_larger_than_all_of_them() {
     assert_eq!(session.send(Push::message("x".repeat(5_000))), Outcome::Displaced(10));
     assert_eq!(session.send(Push::message("y".repeat(600))), Outcome::Displaced(1));
     assert_eq!(client.next().await["msg"], "y".repeat(600));
+}
+
+/// Neither a ping nor what stands behind it keeps that from its place.
+#[tokio::test]
+async fn the_oldest_make_room_behind_a_ping_too() {
+    let policy = SessionPolicy::Reject;
+    let slow_readers = SlowPolicy::DropOldest;
+    let config = Config { queue_bytes: 1_000, policy, slow_readers, ..Config::default() };
+    let (session, mut client) = over_a_pipe(config).await;
+    // A further opening asks for a sign of life, after a turn or two.
+    let head = support::request(([127, 0, 0, 1], 1).into(), "/", &[]);
+    let handshake = Handshake::new(head).with_path_key(PathKey::decoded("alice"));
+    let mut opening = Box::pin(session.hub().upgrade(handshake));
+    for _ in 0..10 {
+        assert!((&mut opening).now_or_never().is_none());
+    }
+    assert_eq!(session.send(Push::message("x")), Outcome::Accepted);
+    assert_eq!(session.send(Push::message("y".repeat(5_000))), Outcome::Displaced(1));
+    assert_eq!(client.next().await["msg"], "y".repeat(5_000));
 }
 
 /// Its own requests are handled all the same, and their replies come behind what waits, as far as there is room.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
-use super::following::Following;
+use super::following::{DOUBT, Following};
 use super::handler_call::{HandlerCall, Incoming};
 use super::heartbeat::Heartbeat;
 use super::own;
@@ -91,6 +91,9 @@ impl<'a> Engine<'a> {
             engine.wake_after(Instant::now(), time);
         }
         engine.following = Following::of(session);
+        if engine.following.is_some() {
+            engine.wake_after(Instant::now(), DOUBT);
+        }
         if let Some(time) = config.first_message_timeout {
             let now = Instant::now();
             engine.first_deadline = Deadline::after(now, time);
@@ -113,7 +116,7 @@ impl<'a> Engine<'a> {
             decoder,
             backlog: Backlog::of(early),
             heartbeat: Heartbeat::new(now),
-            due: config.ping_interval.and_then(|interval| Deadline::not_before(now, interval)),
+            due: config.ping_interval.map(|interval| Deadline::not_before(now, interval)),
             is_armed: false,
             goodbye: Goodbye::Awaited,
             first_deadline: None,
@@ -281,6 +284,7 @@ impl<'a> Engine<'a> {
             Event::Text(_) | Event::Binary(_) | Event::Ping(_) => {
                 self.heartbeat.count(round.config().message_rate, round.price(event.len()))
             }
+            Event::Pong(_) if round.call.session().answered() => Verdict::Allowed,
             Event::Pong(_) => self.heartbeat.count_pong(round.config().message_rate),
             Event::Close(_) => Verdict::Allowed,
         };
@@ -311,7 +315,6 @@ impl<'a> Engine<'a> {
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
             Event::Pong(_) => {
                 self.heartbeat.confirm(self.outbox.taken());
-                round.call.session().answered();
                 return Ok(Progress::More);
             }
             Event::Ping(payload) => {

@@ -32,9 +32,9 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// The largest page, in entries.
 const PAGE_ENTRIES: usize = 256;
 
-/// Longest time between two reads of a log that other nodes append to. A lost announcement is late by this time and the interval
-/// of the heartbeat.
-const DOUBT: Duration = Duration::from_secs(30);
+/// Longest time between two looks for doubts, and between two reads of a log that other nodes append to. A lost announcement is late
+/// by both at most.
+pub(super) const DOUBT: Duration = Duration::from_secs(30);
 
 /// The first and the longest delay before a failed read is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -90,7 +90,7 @@ impl<'a> Following<'a> {
     }
 
     /// Reads the log again if a call to it has had an unknown outcome since the last look, or if an announcement of another node may
-    /// have been lost for a while. Called at each check of the heartbeat.
+    /// have been lost for a while. Called whenever the timeouts are looked at.
     pub(super) fn check_doubts(&mut self) {
         let Some(log) = self.session.hub().log() else { return };
         if self.doubts != log.doubts() || log.is_shared && self.read_at.elapsed() >= DOUBT {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::engine::Engine;
+use super::following::DOUBT;
 use super::handler_call::HandlerCall;
 use super::heartbeat::Action;
 use super::yield_turn::yield_turn;
@@ -53,9 +54,11 @@ impl<'a> Engine<'a> {
                 cx.waker().wake_by_ref();
                 call_left = None;
             }
-            let waits = [expiry, first_left, call_left].into_iter().flatten();
+            // Also where there are no pings.
+            let doubt = self.following.as_ref().map(|_| DOUBT);
+            let waits = [expiry, first_left, call_left, doubt].into_iter().flatten();
             let wait = waits.fold(next_beat.saturating_duration_since(now), Duration::min);
-            self.due = Deadline::not_before(now, wait);
+            self.due = Some(Deadline::not_before(now, wait));
             self.is_armed = false;
         }
     }
@@ -110,7 +113,7 @@ impl<'a> Engine<'a> {
     pub(super) fn wake_after(&mut self, now: Instant, time: Duration) {
         if self.due.is_none_or(|due| time < due.left(now)) {
             self.is_armed = false;
-            self.due = Deadline::not_before(now, time);
+            self.due = Some(Deadline::not_before(now, time));
         }
     }
 }

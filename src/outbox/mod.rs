@@ -98,7 +98,7 @@ impl Outbox {
             SlowPolicy::DropNewest => Outcome::Dropped(messages),
             SlowPolicy::DropOldest => {
                 let (kept_bytes, kept_messages) = state.queue.kept();
-                if kept_bytes > 0
+                if kept_messages > 0
                     && (kept_bytes + bytes > config.queue_bytes
                         || kept_messages + messages > config.queue_messages)
                 {
@@ -165,9 +165,9 @@ impl Outbox {
         wake(task);
     }
 
-    /// A pong has come.
-    pub(crate) fn answered(&self) {
-        self.probed.store(false, Ordering::Relaxed);
+    /// A pong has come. Returns whether a probe was on its way.
+    pub(crate) fn answered(&self) -> bool {
+        self.probed.swap(false, Ordering::Relaxed)
     }
 
     /// Answers a ping. Where many answers wait, this one takes their place, as RFC 6455, section 5.5.3, allows:

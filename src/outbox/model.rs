@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::Wake;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -177,7 +177,13 @@ impl World {
         match state.attention {
             Attention::Nobody => assert!(state.queue.is_empty() && open, "forgotten"),
             Attention::Task if open => {
-                assert!(self.called.0.load(Ordering::SeqCst), "the task was not called");
+                drop(state);
+                // The watchdog calls it outside of the lock, perhaps only now.
+                let since = Instant::now();
+                while !self.called.0.load(Ordering::SeqCst) {
+                    assert!(since.elapsed() < PATIENCE, "the task was not called");
+                    thread::yield_now();
+                }
             }
             Attention::Task | Attention::Socket | Attention::Flusher => {}
         }

@@ -75,7 +75,10 @@ impl<T: Owner> Owned<T> {
             Life::Closing(_, Replies::Taken)
                 if !state.is_full_for(frames.len(), messages, self.owner.config()) =>
             {
-                state.queue.push(frames, messages);
+                // To a socket, taking nothing is an error.
+                if frames.len() > 0 {
+                    state.queue.push(frames, messages);
+                }
                 Outcome::Accepted
             }
             Life::Closing(..) | Life::Ended => Outcome::Gone,

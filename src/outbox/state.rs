@@ -73,8 +73,8 @@ pub(super) enum Attention {
 
 impl State {
     pub(super) fn is_full_for(&self, bytes: usize, messages: usize, config: &Config) -> bool {
-        // A frame alone is always taken, however large it is.
-        !self.queue.is_empty()
+        // A message alone is always taken, however large it is, behind a ping or a pong too.
+        self.queue.messages() > 0
             && (self.queue.messages() + messages > config.queue_messages
                 || self.queue.bytes() + bytes > config.queue_bytes)
     }

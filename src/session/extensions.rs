@@ -100,7 +100,8 @@ impl fmt::Debug for Extensions<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, Weak};
+    use std::sync::{Mutex, OnceLock, Weak};
+    use std::time::{Duration, SystemTime};
 
     use super::super::{Inner, Seldom, State};
     use super::*;
@@ -167,6 +168,30 @@ mod tests {
         drop(session.extensions().insert(curious()));
         drop(session.extensions().get_or_insert(curious()));
         assert!(session.extensions().remove::<Curious>().is_some());
+    }
+
+    #[test]
+    fn a_value_of_an_identity_may_use_the_session_when_it_is_dropped() {
+        #[derive(Clone, Default)]
+        struct Curious(OnceLock<Weak<Owned<Inner>>>);
+
+        impl Drop for Curious {
+            fn drop(&mut self) {
+                let inner = self.0.get().and_then(Weak::upgrade).expect("a session");
+                assert!(
+                    inner.seldom.state.try_lock().is_ok(),
+                    "the lock is free while application code runs"
+                );
+            }
+        }
+
+        let hub = Hub::builder(RawKey::from_path()).build();
+        let until = |end| Identity::new(Key::new("alice").unwrap()).expiring_at(SystemTime::UNIX_EPOCH + end);
+        let first = until(Duration::from_secs(1)).with(Curious::default());
+        let session = Session::new(hub, first, None, true, false);
+        session.identity().get::<Curious>().unwrap().0.set(Arc::downgrade(&session.0)).unwrap();
+        session.renew(until(Duration::from_secs(2)));
+        assert!(session.identity().get::<Curious>().is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The clock of a runtime: a task that rings the timers of its connections.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +13,8 @@ use super::wheel::{Id, Wheel};
 use crate::deadline::{long_millis, moment_of};
 
 /// The timers of one runtime, and the task that waits for the first of them.
+///
+/// No waker is dropped under the lock: it may be the last to hold its task, which takes the lock when it gives its own timers back.
 pub(super) struct Clock(Mutex<State>);
 
 struct State {
@@ -61,32 +64,31 @@ impl Clock {
     }
 
     pub(super) fn free(&self, id: Id) {
-        self.lock().wheel.free(id);
+        let waker = self.lock().wheel.free(id);
+        drop(waker);
     }
 
     pub(super) fn remove(&self, id: Id) {
-        self.lock().wheel.remove(id);
+        let waker = self.lock().wheel.remove(id);
+        drop(waker);
     }
 
     pub(super) fn set(self: &Arc<Self>, id: Id, at: Instant, waker: Waker) {
         // Not before the moment.
         let when = long_millis(at) + 1;
         let mut state = self.lock();
-        state.wheel.set(id, when, waker);
-        match &state.task {
-            Task::Asleep { until, .. } if *until > when => {
-                if let Task::Asleep { waker, .. } = std::mem::replace(&mut state.task, Task::Awake) {
-                    drop(state);
-                    waker.wake();
-                }
-            }
-            Task::Awake | Task::Asleep { .. } => {}
-            Task::Absent => {
-                state.task = Task::Awake;
-                // Not under the lock: a runtime that shuts down drops the task at once, which takes the lock again.
-                drop(state);
-                self.begin();
-            }
+        let former = state.wheel.set(id, when, waker);
+        let task = match &state.task {
+            Task::Asleep { until, .. } if *until <= when => Task::Awake,
+            _ => mem::replace(&mut state.task, Task::Awake),
+        };
+        // A runtime that shuts down drops the task at once, which takes the lock again.
+        drop(state);
+        drop(former);
+        match task {
+            Task::Awake => {}
+            Task::Asleep { waker, .. } => waker.wake(),
+            Task::Absent => self.begin(),
         }
     }
 

@@ -122,6 +122,24 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_waker_may_be_the_last_to_hold_a_timer() {
+        /// As in an executor whose tasks belong to their wakers.
+        struct Task(#[expect(dead_code, reason = "held")] Timer);
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let (stopped, dropped) = (Timer::default(), Timer::default());
+        let soon = Instant::now() + Duration::from_secs(1);
+        for timer in [&stopped, &stopped, &dropped] {
+            let last = Timer::default();
+            last.set(soon, Waker::noop());
+            timer.set(soon, &Waker::from(Arc::new(Task(last))));
+        }
+        stopped.stop();
+        drop(dropped);
+    }
+
     #[test]
     fn without_timers_of_the_runtime_each_connection_panics() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -8,9 +8,10 @@ use std::task::Waker;
 const SLOTS: usize = 64;
 const BITS: u32 = SLOTS.ilog2();
 
-/// Levels: together 2³⁶ ms, over two years. A later timer rings at their end.
+/// Levels: together 2³⁶ ms, over two years. A later timer rings in their last slot, since the highest level goes round: beyond that is
+/// the slot of the present, which would be taken for the next.
 const LEVELS: usize = 6;
-const LONGEST: u64 = (1 << (BITS * LEVELS as u32)) - 1;
+const LONGEST: u64 = (SLOTS as u64 - 1) << (BITS * (LEVELS as u32 - 1));
 
 /// Entries that are allocated together: 4 KiB.
 const CHUNK: usize = 128;
@@ -70,39 +71,39 @@ impl Wheel {
         id
     }
 
-    /// Gives a timer back.
-    pub(super) fn free(&mut self, id: Id) {
-        self.remove(id);
+    /// Gives a timer back. Returns its waker, if it is set.
+    pub(super) fn free(&mut self, id: Id) -> Option<Waker> {
+        let waker = self.remove(id);
         self.entry(id).next = self.free;
         self.free = id;
         self.used -= 1;
         if self.used == 0 {
             (self.entries, self.free) = (Vec::new(), NONE);
         }
+        waker
     }
 
-    /// Sets a timer to a millisecond. One that is not later than the present is due in the next.
-    pub(super) fn set(&mut self, id: Id, when: u64, waker: Waker) {
-        self.remove(id);
+    /// Sets a timer to a millisecond. One that is not later than the present is due in the next. Returns its former waker.
+    pub(super) fn set(&mut self, id: Id, when: u64, waker: Waker) -> Option<Waker> {
+        let former = self.remove(id);
         let when = when.clamp(self.now + 1, self.now + LONGEST);
         let entry = self.entry(id);
         (entry.waker, entry.when) = (Some(waker), when);
         self.link(id);
+        former
     }
 
-    /// Stops a timer, if it is set.
-    pub(super) fn remove(&mut self, id: Id) {
+    /// Stops a timer, if it is set, and returns its waker then.
+    pub(super) fn remove(&mut self, id: Id) -> Option<Waker> {
         let Entry { waker, when, next, before } = self.entry(id);
         let (when, next, before) = (*when, *next, *before);
-        if waker.take().is_none() {
-            return;
-        }
+        let waker = waker.take()?;
         if next != NONE {
             self.entry(next).before = before;
         }
         if before != NONE {
             self.entry(before).next = next;
-            return;
+            return Some(waker);
         }
         let (level, slot) = self.place(when);
         let level = &mut self.levels[level];
@@ -110,6 +111,7 @@ impl Wheel {
         if next == NONE {
             level.occupied &= !(1 << slot);
         }
+        Some(waker)
     }
 
     /// Stops the timers that are due at this millisecond, and puts their wakers into `due`.
@@ -275,6 +277,18 @@ mod tests {
                 wheel.free(id);
             }
             prop_assert!(wheel.entries.is_empty() && wheel.next().is_none());
+        }
+    }
+
+    #[test]
+    fn a_timer_beyond_the_end_of_the_levels_holds_up_no_other() {
+        let mut wheel = Wheel::new(0);
+        let [late, early] = [wheel.allocate(), wheel.allocate()];
+        for now in (0..200).map(|part| part << 28) {
+            wheel.advance(now, &mut Vec::new());
+            wheel.set(late, u64::MAX, Waker::noop().clone());
+            wheel.set(early, now + (1 << 31), Waker::noop().clone());
+            assert!(wheel.next().is_some_and(|next| next <= now + (1 << 31)), "{now}");
         }
     }
 
