@@ -56,8 +56,8 @@ struct Inner {
     has_permit: AtomicBool,
     /// Number of the client's pongs.
     pongs: AtomicU8,
-    /// Where a store has the session, see [`Session::set_place`].
-    place: AtomicU32,
+    /// See [`Session::set_slot`].
+    slot: AtomicU32,
     seldom: Box<Seldom>,
 }
 
@@ -123,7 +123,7 @@ impl Session {
             compresses,
             has_permit: AtomicBool::new(false),
             pongs: AtomicU8::new(0),
-            place: AtomicU32::new(0),
+            slot: AtomicU32::new(0),
             seldom: Box::new(Seldom {
                 id,
                 state: Mutex::new(State { identity: kept(identity), extensions: http::Extensions::new() }),
@@ -345,12 +345,12 @@ impl Session {
     }
 
     /// Keeps where a store has the session, so that the store needs no table. A session can be in several stores, so it is a hint.
-    pub(crate) fn set_place(&self, place: usize) {
-        self.0.place.store(u32::try_from(place).unwrap_or(u32::MAX), Ordering::Relaxed);
+    pub(crate) fn set_slot(&self, slot: usize) {
+        self.0.slot.store(u32::try_from(slot).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    pub(crate) fn place(&self) -> usize {
-        self.0.place.load(Ordering::Relaxed) as usize
+    pub(crate) fn slot(&self) -> usize {
+        self.0.slot.load(Ordering::Relaxed) as usize
     }
 
     pub(crate) fn compresses(&self) -> bool {

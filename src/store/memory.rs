@@ -1,6 +1,7 @@
 mod everyone;
 mod groups;
 mod members;
+mod slots;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use hashbrown::hash_table::Entry;
 
 use self::everyone::Everyone;
 use self::groups::Groups;
+use self::slots::Chunk;
 use super::{Counts, Inserted, JoinError, Joined, Left, Removed, SessionStore, StoreError};
 use crate::delivery::{Delivery, Order, Recipients, SessionId, Target};
 use crate::group::Group;
@@ -142,19 +144,12 @@ impl MemoryStore {
             match self.of(key) {
                 Some(sessions) => {
                     let deliver = |part: &[Session]| deliver(part, to, order, &mut delivery);
-                    in_turns(&[sessions], Sessions::as_slice, &mut left, deliver).await;
+                    in_turns(sessions.as_slice(), &mut left, deliver).await;
                 }
                 // A key without sessions takes its time too.
                 None => turn_for(1, &mut left).await,
             }
         }
-        delivery
-    }
-
-    async fn dispatch_to_group(&self, group: &Group, to: &Recipients, order: &Order) -> Delivery {
-        let (mut delivery, mut left) = (Delivery::default(), SESSIONS_PER_TURN);
-        let deliver = |part: &[Session]| deliver(part, to, order, &mut delivery);
-        in_turns(&self.groups.of(group), |chunk| chunk, &mut left, deliver).await;
         delivery
     }
 
@@ -208,34 +203,26 @@ impl SessionStore for MemoryStore {
     }
 
     async fn dispatch(&self, to: &Recipients, order: &Order) -> Delivery {
-        let mut delivery = Delivery::default();
-        let mut left = SESSIONS_PER_TURN;
         match &to.target {
             Target::Key(key) | Target::Session(key, _) => {
                 if let Some(delivery) = self.dispatch_now(to, order) {
                     return delivery;
                 }
+                let (mut delivery, mut left) = (Delivery::default(), SESSIONS_PER_TURN);
                 if let Some(sessions) = self.of(key) {
-                    in_turns(&[sessions], Sessions::as_slice, &mut left, |part| {
-                        deliver(part, to, order, &mut delivery)
-                    })
-                    .await;
+                    let deliver = |part: &[Session]| deliver(part, to, order, &mut delivery);
+                    in_turns(sessions.as_slice(), &mut left, deliver).await;
                 }
+                delivery
             }
             // Boxed, since they would enlarge the future of every other dispatch.
-            Target::Keys(keys) => return Box::pin(self.dispatch_to_keys(keys, to, order)).await,
-            Target::Group(group) => return Box::pin(self.dispatch_to_group(group, to, order)).await,
+            Target::Keys(keys) => Box::pin(self.dispatch_to_keys(keys, to, order)).await,
+            Target::Group(group) => Box::pin(dispatch_to_all(self.groups.of(group), to, order)).await,
             Target::Everyone => {
-                let chunks = self.everyone().chunks();
-                for chunk in &chunks {
-                    turn_for(chunk.len(), &mut left).await;
-                    // Fetches all of them at once.
-                    chunk.iter().flatten().for_each(Session::touch);
-                    deliver(chunk.iter().flatten(), to, order, &mut delivery);
-                }
+                let everyone = self.everyone().chunks();
+                Box::pin(dispatch_to_all(everyone, to, order)).await
             }
         }
-        delivery
     }
 
     async fn sessions(&self, of: &Recipients) -> Vec<Session> {
@@ -256,12 +243,15 @@ impl SessionStore for MemoryStore {
                 found.flat_map(|sessions| remaining(sessions.as_slice(), of.except)).collect()
             }
             Target::Group(group) => {
-                self.groups.of(group).iter().flat_map(|chunk| remaining(&**chunk, of.except)).collect()
-            }
-            Target::Everyone => {
-                let chunks = self.everyone().chunks();
+                let chunks = self.groups.of(group);
                 chunks.iter().flat_map(|chunk| remaining(chunk.iter().flatten(), of.except)).collect()
             }
+            // By key, since the sessions of each stand in their order.
+            Target::Everyone => self
+                .shards
+                .iter()
+                .flat_map(|shard| lock(shard).iter().flat_map(chosen).collect::<Vec<_>>())
+                .collect(),
         }
     }
 
@@ -321,18 +311,22 @@ fn remaining<'s>(sessions: impl IntoIterator<Item = &'s Session>, except: Option
     sessions.into_iter().filter(|session| except != Some(session.id())).cloned().collect()
 }
 
+async fn dispatch_to_all(chunks: Vec<Chunk>, to: &Recipients, order: &Order) -> Delivery {
+    let (mut delivery, mut left) = (Delivery::default(), SESSIONS_PER_TURN);
+    for chunk in chunks {
+        // Fetches all of them at once.
+        let sessions = chunk.iter().flatten().inspect(|session| session.touch()).count();
+        turn_for(sessions, &mut left).await;
+        deliver(chunk.iter().flatten(), to, order, &mut delivery);
+    }
+    delivery
+}
+
 /// Delivers to all, and gives other tasks a turn whenever none are left of this one.
-async fn in_turns<T>(
-    all: &[T],
-    sessions: fn(&T) -> &[Session],
-    left: &mut usize,
-    mut deliver: impl FnMut(&[Session]),
-) {
-    for some in all {
-        for part in sessions(some).chunks(SESSIONS_PER_TURN) {
-            turn_for(part.len(), left).await;
-            deliver(part);
-        }
+async fn in_turns(sessions: &[Session], left: &mut usize, mut deliver: impl FnMut(&[Session])) {
+    for part in sessions.chunks(SESSIONS_PER_TURN) {
+        turn_for(part.len(), left).await;
+        deliver(part);
     }
 }
 

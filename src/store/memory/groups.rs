@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::members::{Chunk, Members};
+use super::members::Members;
+use super::slots::Chunk;
 use crate::group::Group;
 use crate::session::Session;
 
