@@ -285,7 +285,7 @@ impl<'a> Engine<'a> {
                 self.heartbeat.count(round.config().message_rate, round.price(event.len()))
             }
             Event::Pong(_) if round.call.session().answered() => Verdict::Allowed,
-            Event::Pong(_) => self.heartbeat.count_pong(round.config().message_rate),
+            Event::Pong(_) => self.heartbeat.answered(round.config().message_rate),
             Event::Close(_) => Verdict::Allowed,
         };
         if verdict == Verdict::Flood {
@@ -313,10 +313,7 @@ impl<'a> Engine<'a> {
             }
             Event::Text(text) => Incoming::Text(Text::from(text)),
             Event::Binary(bytes) => Incoming::Binary(Bytes::copy_from_slice(bytes)),
-            Event::Pong(_) => {
-                self.heartbeat.confirm(self.outbox.taken());
-                return Ok(Progress::More);
-            }
+            Event::Pong(_) => return Ok(Progress::More),
             Event::Ping(payload) => {
                 self.outbox.pong(payload);
                 return Ok(Progress::More);

@@ -1,6 +1,5 @@
 //! When to ping, when to give up, and how many messages are too many, without a clock.
 
-use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,12 +17,22 @@ pub(super) struct Heartbeat {
     since: Instant,
     /// The debt at `since` of the messages that have come, in microseconds: see [`RateLimiter`].
     debt: u32,
-    /// Whether a ping was sent since the last sign of life.
-    pinged: bool,
-    /// Whether the client owes a pong.
-    owed: bool,
-    /// What the socket had taken when the client last answered a ping, in units of 64 KiB. Wraps around.
+    ping: Ping,
+    /// What the client has read for certain, since it stood in front of a ping that it answered, in units of 64 KiB. Wraps around.
     confirmed: u16,
+    /// How much more than that stood in front of the ping that is not answered.
+    asked: u8,
+}
+
+/// What has become of the last ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ping {
+    /// It was answered, or none was sent.
+    Answered,
+    /// Nothing has come since.
+    Silence,
+    /// Something has come since, but no pong.
+    Heard,
 }
 
 /// A ping waits in the kernel's buffers behind the bytes that the socket took before it. The timeout grows by this for each
@@ -43,23 +52,20 @@ pub(super) enum Action {
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, debt: 0, pinged: false, owed: false, confirmed: 0 }
+        Self { since: now, debt: 0, ping: Ping::Answered, confirmed: 0, asked: 0 }
     }
 
     /// Records a sign of life.
     pub(super) fn heard(&mut self, now: Instant) {
         self.pay_off(now);
-        self.pinged = false;
+        if self.ping == Ping::Silence {
+            self.ping = Ping::Heard;
+        }
     }
 
-    /// The client has read what the socket had taken, in units of 64 KiB.
-    pub(super) fn confirm(&mut self, taken: u16) {
-        self.confirmed = taken;
-    }
-
-    /// What the socket had taken when the client had last read it all, if a pong is due.
+    /// What the client has read for certain of what the socket has taken, if a sign of life is due.
     pub(super) fn unconfirmed(&self) -> Option<u16> {
-        self.pinged.then_some(self.confirmed)
+        (self.ping == Ping::Silence).then_some(self.confirmed)
     }
 
     /// Charges so many messages, which arrived with the last sign of life.
@@ -72,9 +78,14 @@ impl Heartbeat {
         limiter.verdict(debt)
     }
 
-    /// Charges a pong, unless it answers a ping.
-    pub(super) fn count_pong(&mut self, rate: Option<Rate>) -> Verdict {
-        if mem::take(&mut self.owed) { Verdict::Allowed } else { self.count(rate, 1) }
+    /// Records a pong, and charges it unless it answers a ping.
+    pub(super) fn answered(&mut self, rate: Option<Rate>) -> Verdict {
+        if self.ping == Ping::Answered {
+            return self.count(rate, 1);
+        }
+        self.ping = Ping::Answered;
+        self.confirmed = self.confirmed.wrapping_add(self.asked.into());
+        Verdict::Allowed
     }
 
     fn pay_off(&mut self, now: Instant) {
@@ -87,8 +98,9 @@ impl Heartbeat {
 
     /// The action that is due now. `in_front` is how much may be buffered before a ping, in units of 64 KiB. `is_heard` is
     /// whether the server reads from the client.
-    pub(super) fn check(&mut self, now: Instant, in_front: u16, is_heard: bool, config: &Config) -> Action {
-        let timeout = if self.pinged {
+    pub(super) fn check(&self, now: Instant, in_front: u16, is_heard: bool, config: &Config) -> Action {
+        let pinged = self.ping == Ping::Silence;
+        let timeout = if pinged {
             config.pong_timeout.saturating_add(PER_UNIT * u32::from(in_front))
         } else {
             config.ping_interval.unwrap_or(Duration::MAX)
@@ -97,12 +109,17 @@ impl Heartbeat {
         if now < due {
             return Action::Wait(due);
         }
-        if self.pinged && is_heard {
-            return Action::Dead;
-        }
+        if pinged && is_heard { Action::Dead } else { Action::Ping }
+    }
+
+    /// Records a ping that is sent when the socket has taken so much, in units of 64 KiB.
+    pub(super) fn pinged(&mut self, now: Instant, taken: u16) {
         self.pay_off(now);
-        (self.pinged, self.owed) = (true, true);
-        Action::Ping
+        // The next pong answers the first of several.
+        if self.ping == Ping::Answered {
+            self.asked = u8::try_from(taken.wrapping_sub(self.confirmed)).unwrap_or(u8::MAX);
+        }
+        self.ping = Ping::Silence;
     }
 }
 
@@ -126,6 +143,7 @@ mod tests {
 
         let pinged = start + interval * 3 / 2;
         assert_eq!(heartbeat.check(pinged, 0, true, &config), Action::Ping);
+        heartbeat.pinged(pinged, 0);
         assert_eq!(heartbeat.check(pinged, 0, true, &config), Action::Wait(pinged + timeout));
         assert_eq!(heartbeat.check(pinged + timeout, 0, true, &config), Action::Dead);
     }
@@ -137,6 +155,7 @@ mod tests {
         let mut heartbeat = Heartbeat::new(start);
         let pinged = start + config.ping_interval.unwrap();
         assert_eq!(heartbeat.check(pinged, 0, true, &config), Action::Ping);
+        heartbeat.pinged(pinged, 0);
         heartbeat.heard(pinged);
         assert_eq!(
             heartbeat.check(pinged, 0, true, &config),
@@ -184,11 +203,28 @@ mod tests {
             Config { message_rate: Some(Rate::new(1, Duration::from_secs(1000))), ..Config::default() };
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
-        assert_eq!(heartbeat.check(start + config.ping_interval.unwrap(), 0, true, &config), Action::Ping);
-        heartbeat.heard(start + config.ping_interval.unwrap());
-        assert_eq!(heartbeat.count_pong(config.message_rate), Verdict::Allowed);
+        heartbeat.pinged(start, 0);
+        heartbeat.heard(start);
+        assert_eq!(heartbeat.answered(config.message_rate), Verdict::Allowed);
         assert_eq!(heartbeat.count(config.message_rate, 1), Verdict::Allowed);
-        assert_eq!(heartbeat.count_pong(config.message_rate), Verdict::Limited);
+        assert_eq!(heartbeat.answered(config.message_rate), Verdict::Limited);
+    }
+
+    #[test]
+    fn a_pong_confirms_what_stood_in_front_of_its_ping() {
+        let now = Instant::now();
+        let mut heartbeat = Heartbeat::new(now);
+        let mut confirmed_after = |pings: &[u16]| {
+            pings.iter().for_each(|taken| heartbeat.pinged(now, *taken));
+            heartbeat.heard(now);
+            heartbeat.answered(None);
+            heartbeat.confirmed
+        };
+        // Whatever the socket takes until the pong comes.
+        assert_eq!(confirmed_after(&[3]), 3);
+        assert_eq!(confirmed_after(&[]), 3, "a pong without a ping");
+        assert_eq!(confirmed_after(&[5, 9]), 5, "the first of two");
+        assert_eq!(confirmed_after(&[1000]), 5 + 255, "less than there was, where there was so much");
     }
 
     #[test]

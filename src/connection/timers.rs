@@ -99,6 +99,7 @@ impl<'a> Engine<'a> {
         let config = session.hub().config();
         match self.heartbeat.check(now, in_front, is_heard, config) {
             Action::Ping => {
+                self.heartbeat.pinged(now, self.outbox.taken());
                 self.outbox.ping();
                 // The answer begins the next silence, which may end before this pong is due.
                 let pong_timeout = config.pong_timeout;
